@@ -1,0 +1,65 @@
+"""A named balance in a store, and its place in the tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from .limits import Limit
+from .names import check_name
+
+_SESSION = "@"  # quote() never leaves one in a name, so no name can pose as a session
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account as its owner declares it.
+
+    Attributes:
+        key: unique in the store: the percent-encoded names from the root, joined by
+            ``/``; a session's name is marked by ``@`` (``default/alice/@run-7``).
+        limits: the declared limits; none at all adopts those that the store has.
+    """
+
+    key: str
+    limits: tuple[Limit, ...] = ()
+
+
+def root_account(name: str, limits: tuple[Limit, ...]) -> Account:
+    """The account at the top of a tree: the unit that a store changes atomically."""
+    return Account(quote(check_name("name", name), safe=""), limits)
+
+
+def child_account(parent: Account, name: str, limits: tuple[Limit, ...]) -> Account:
+    """The account of a budget below another one: a tenant, a team, a user."""
+    return Account(f"{parent.key}/{quote(check_name('name', name), safe='')}", limits)
+
+
+def session_account(parent: Account, session_id: str, limits: tuple[Limit, ...]) -> Account:
+    """The account of a session, below a budget or another session."""
+    return Account(f"{parent.key}/{_SESSION}{quote(check_name('session id', session_id), safe='')}", limits)
+
+
+def is_session(key: str) -> bool:
+    """True for the account of a session."""
+    return key.rpartition("/")[2].startswith(_SESSION)
+
+
+def parent_key(key: str) -> str:
+    """The key of the account above; empty at the root."""
+    return key.rpartition("/")[0]
+
+
+def root_key(key: str) -> str:
+    """The key of the root of the tree that the account is in."""
+    return key.partition("/")[0]
+
+
+def name_of(key: str) -> str:
+    """The account's own name, as it was given."""
+    return unquote(key.rpartition("/")[2].removeprefix(_SESSION))
+
+
+def shown_key(key: str) -> str:
+    """The account as people know it: ``default/alice/run-7``."""
+    return "/".join(unquote(part.removeprefix(_SESSION)) for part in key.split("/"))

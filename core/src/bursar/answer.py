@@ -1,0 +1,98 @@
+"""Reads what a provider's answer says about itself, whatever library it came through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .usage import Usage
+
+_TIERS = {"batch": "batch", "flex": "flex", "priority": "priority", "fast": "fast"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found.
+
+    Attributes:
+        usage: None when the answer has no usage, or an empty one. Its numbers may be nonsense.
+        model: the model that answered.
+        tier: the service tier that it was served at; None is the standard one.
+    """
+
+    usage: Usage | None
+    model: str | None = None
+    tier: str | None = None
+
+
+def read_answer(response: object) -> Answer:
+    """Read a response of OpenAI (chat, Responses, embeddings) or Anthropic: an object or a dict.
+
+    OpenAI counts cached tokens as part of the input; Anthropic counts them beside it,
+    and is brought to the same form here.
+    """
+    model, usage = _get(response, "model"), _get(response, "usage")
+    tier = _first(response, "service_tier") or _first(usage, "service_tier")
+    return Answer(
+        usage=_usage(usage) if usage is not None else None,
+        model=model if isinstance(model, str) else None,
+        tier=_TIERS.get(tier) if isinstance(tier, str) else None,
+    )
+
+
+def _usage(usage: object) -> Usage | None:
+    total_in, total_out = (
+        _first(usage, "input_tokens", "prompt_tokens"),
+        _first(usage, "output_tokens", "completion_tokens"),
+    )
+    beside = _get(usage, "cache_read_input_tokens"), _get(usage, "cache_creation_input_tokens")
+    if not any((total_in, total_out, *beside)):
+        return None
+    inputs = _first(usage, "input_tokens_details", "prompt_tokens_details")
+    outputs = _first(usage, "output_tokens_details", "completion_tokens_details")
+    cached, written = _count(inputs, "cached_tokens"), _count(inputs, "cache_write_tokens")
+    written_1h: Any = 0
+    if beside != (None, None) and _get(usage, "prompt_tokens") is not None:
+        cached, written = cached or beside[0] or 0, written or beside[1] or 0  # LiteLLM: parts already
+    elif beside != (None, None):
+        cached, written = (0 if count is None else count for count in beside)
+        split = _get(usage, "cache_creation")
+        written_1h = _count(split, "ephemeral_1h_input_tokens")
+        total_in = _sum(total_in, cached, written)
+        written = _sum(written, -written_1h if type(written_1h) is int else written_1h)
+    server_tools = _get(usage, "server_tool_use")
+    searches = _count(server_tools, "web_search_requests")
+    return Usage(
+        input_tokens=0 if total_in is None else total_in,
+        output_tokens=0 if total_out is None else total_out,
+        cached_input_tokens=cached,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=written_1h,
+        reasoning_tokens=_count(outputs, "reasoning_tokens"),
+        audio_input_tokens=_count(inputs, "audio_tokens"),
+        audio_output_tokens=_count(outputs, "audio_tokens"),
+        requests={"web_search": searches} if searches else {},
+    )
+
+
+def _get(holder: object, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+
+
+def _first(holder: object, *names: str) -> Any:
+    return next((value for name in names if (value := _get(holder, name)) is not None), None)
+
+
+def _count(holder: object, name: str) -> Any:
+    """A detail; absent is zero, nonsense stays what it is, for `Usage.flaw` to find."""
+    value = _get(holder, name) if holder is not None else None
+    return 0 if value is None else value
+
+
+def _sum(*counts: Any) -> Any:
+    """The sum, or the first count that is none."""
+    for count in counts:
+        if type(count) is not int:
+            return count
+    return sum(counts)

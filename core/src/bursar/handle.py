@@ -1,0 +1,65 @@
+"""What a budget and a session have in common: a view of one account in the store."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from .account import root_key
+from .ledger import Ledger
+from .standing import Balance, balance, standing
+from .steps import Steps, awaitable, blocking
+from .store.base import Path, Snapshot
+
+
+class Handle:
+    """An account by its path; the store has the numbers."""
+
+    def __init__(self, ledger: Ledger, path: Path) -> None:
+        self._ledger = ledger
+        self._path = path
+
+    def _snapshot(self, *, whole_tree: bool = False) -> Steps[Snapshot]:
+        keys = None if whole_tree else tuple(account.key for account in self._path)
+        snapshot: Snapshot = yield "read", root_key(self._path[0].key), keys
+        return snapshot
+
+    def _balance(self) -> Steps[Balance]:
+        """What was spent and what is left, at one moment."""
+        snapshot = yield from self._snapshot()
+        return balance(standing(snapshot, self._path))
+
+    balance, abalance = blocking(_balance), awaitable(_balance)
+
+    @property
+    def spent(self) -> Decimal:
+        """USD charged to this account, and to those below it."""
+        return self.balance().spent
+
+    @property
+    def reserved(self) -> Decimal:
+        """USD held by calls in flight."""
+        return self.balance().reserved
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """USD left: the smallest over the USD limits of this account and all above it.
+
+        Negative after an overrun; None without such a limit.
+        """
+        return self.balance().remaining
+
+    @property
+    def tokens_spent(self) -> int:
+        """Input and output tokens charged here."""
+        return self.balance().tokens_spent
+
+    @property
+    def calls(self) -> int:
+        """Answered, paid calls to models."""
+        return self.balance().calls
+
+    def _trip(self, reason: str) -> Steps[None]:
+        """Stop this account, and those below it: every reserve is refused from here on."""
+        yield "trip", self._path, reason
+
+    trip, atrip = blocking(_trip), awaitable(_trip)

@@ -1,0 +1,322 @@
+"""An amount set aside before a call is made."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .amounts import NOTHING, Amounts
+from .answer import read_answer
+from .call import Call
+from .charge import Charge
+from .cover import Cover
+from .duration import Duration, to_seconds
+from .errors import UnknownModel
+from .log import logger
+from .money import MAX_NANOS, Money, to_nanos, to_usd
+from .outcome import outcome_of
+from .price import cost_nanos, worst_nanos
+from .quote import Quote
+from .steps import Steps, awaitable, blocking
+from .store.base import Booked, Entry, Granted, Path, State
+from .usage import Usage
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
+_ABSENT = object()
+
+
+class Hold:
+    """The result of a reserve: settle it with what the call really cost.
+
+    A context manager, sync and async. Inside it the hold is in the context, so that a
+    covered SDK client sends on it. Leaving it without a settle books the call as
+    unknown; leaving it by an exception releases the hold if the call provably cost
+    nothing (connection refused, a complete error answer), else books it as unknown.
+
+    Attributes:
+        id: made before the call is sent; the `Charge` carries it too.
+        call: what the money was asked for.
+        amount: what is held, in USD.
+        state: ``"reserved"``, ``"settled"``, ``"released"`` or ``"in_doubt"``.
+        max_output_tokens: the output cap to send, lowered where the budget clamped it;
+            None for a call without output tokens.
+        charge: what was booked so far, or None.
+        repeated: True when the key of this reserve was seen before: nothing was reserved again.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        path: Path,
+        call: Call,
+        asked: Quote,
+        granted: Granted,
+        events: deque[dict[str, Any]],
+    ) -> None:
+        self._ledger = ledger
+        self._path = path
+        self._asked = asked
+        self._held = granted.amounts
+        self._events = events
+        self._cover: Cover | None = None
+        self.call = call
+        self.charge: Charge | None = None
+        self.state: State = granted.state
+        self.repeated = granted.repeated
+
+    @property
+    def id(self) -> str:
+        return self.call.id
+
+    @property
+    def amount(self) -> Decimal:
+        return to_usd(self._held.usd)
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        return self.call.max_output_tokens or None
+
+    # -- outcomes -------------------------------------------------------------------------
+
+    def _settle(
+        self,
+        response: Any = _ABSENT,
+        *,
+        usage: Usage | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cost: Money | None = None,
+        model: str | None = None,
+        tier: str | None = None,
+        estimated: bool = False,
+    ) -> Steps[Charge]:
+        """Book what the call cost. Always: above the hold as an overrun, never refused.
+
+        An answer without usage, or with nonsense for usage, is booked at the hold and
+        marked `estimated`; it is never free. Where the cost was known from the start (a
+        tool, an explicit `cost=`), nothing needs to be given.
+
+        Args:
+            response: the provider's answer, an object or a dict with ``usage``.
+            usage: its token counts, instead of a response.
+            input_tokens: all input, cached included.
+            output_tokens: all output.
+            cost: USD, where the cost is known by itself.
+            model: the model that answered; that of the response by default, else the requested one.
+            tier: the service tier it was served at, likewise.
+            estimated: True when the counts are a guess of the caller's.
+
+        Raises:
+            HoldClosed: it was settled before, with another amount.
+            InvalidAmount: `cost` is not an amount.
+            TypeError: nothing was given to settle with.
+        """
+        if response is not _ABSENT:
+            answer = read_answer(response)
+            usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
+        elif input_tokens is not None or output_tokens is not None:
+            usage = Usage(input_tokens or 0, output_tokens or 0)
+        elif usage is None and cost is None:
+            if self._asked.rates is not None:
+                raise TypeError(
+                    "settle() needs a response, usage=, input_tokens= and output_tokens=, or cost="
+                )
+            cost = self.amount
+        if usage is not None and usage.flaw:
+            logger.warning("call %s reports unusable usage (%s); booked at its hold", self.id, usage.flaw)
+            usage = None
+        nanos = to_nanos(cost) if cost is not None else self._priced(usage, model, tier)
+        if nanos is None:
+            nanos, usage, estimated = self._held.usd, None, True
+        tokens = usage.tokens if usage is not None else self._held.tokens
+        booked = yield "settle", self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        return self._close("settled", booked, nanos, usage, estimated)
+
+    def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
+        """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
+
+        A later settle corrects it by the exact difference.
+
+        Args:
+            observed: what the call cost at the least, as seen so far: usage, or USD.
+
+        Raises:
+            HoldClosed: it was released before.
+        """
+        seen = NOTHING
+        usage = observed if isinstance(observed, Usage) and not observed.flaw else None
+        if usage is not None:
+            seen = Amounts(self._priced(usage, None, None) or 0, usage.tokens, 1)
+        elif observed is not None and not isinstance(observed, Usage):
+            seen = Amounts(to_nanos(observed), 0, 1)
+        floor = self._ledger.policy.unknown_outcome
+        if floor == "worst":
+            least = self._held
+        elif floor == "observed":
+            sent, rates = self.call.input_tokens, self._asked.rates
+            least = Amounts(worst_nanos(rates, sent, 0) if rates else self._held.usd, sent, 1)
+        else:
+            least = NOTHING
+        amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
+        booked = yield "doubt", self._entry(amounts, usage, True)
+        if booked.repeated and self.charge is not None:
+            return self.charge
+        return self._close("in_doubt", booked, amounts.usd, usage, True)
+
+    def _release(self, *, saved: Usage | None = None) -> Steps[None]:
+        """Give the hold back: the call was provably never sent, or a cache answered it.
+
+        Args:
+            saved: the usage that a cache saved; it is counted as such.
+
+        Raises:
+            HoldClosed: it was settled before.
+        """
+        nanos = self._priced(saved, None, None) or 0
+        yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
+        self.state = "released"
+        self._note("release", saved=to_usd(nanos))
+
+    def _extend(self, seconds: Duration | None = None) -> Steps[None]:
+        """Start the lease anew, for calls that take longer.
+
+        Args:
+            seconds: the new lease from now on; the budget's own by default.
+
+        Raises:
+            HoldClosed: the hold is not open.
+        """
+        lease_ms = self._ledger.policy.lease_ms
+        if seconds is not None:
+            lease_ms = int(to_seconds(seconds, "seconds") * 1000)
+        yield "extend", self.id, self._path, lease_ms
+
+    def _resolve(self, error: BaseException, observed: Usage | None = None) -> Steps[None]:
+        """Close the hold of a call that ended in an exception; does nothing if it is closed.
+
+        Args:
+            error: released if it proves that the call cost nothing, else booked as unknown.
+            observed: what was seen of the answer before it broke.
+        """
+        if self.state != "reserved":
+            return
+        if observed is None and outcome_of(error) == "released":
+            yield from self._release()
+        else:
+            yield from self._settle_unknown(observed)
+
+    settle, asettle = blocking(_settle), awaitable(_settle)
+    settle_unknown, asettle_unknown = blocking(_settle_unknown), awaitable(_settle_unknown)
+    release, arelease = blocking(_release), awaitable(_release)
+    extend, aextend = blocking(_extend), awaitable(_extend)
+    resolve, aresolve = blocking(_resolve), awaitable(_resolve)
+
+    def abandon(self, observed: Usage | None = None) -> None:
+        """`settle_unknown` for finalisers, which may run anywhere, even inside the store.
+
+        Touches no store: the outcome is booked before the ledger's next step.
+        """
+        if self.state == "reserved":
+            self._ledger.later(self._settle_unknown(observed))
+
+    # -- the context ----------------------------------------------------------------------
+
+    def cover(self) -> Cover:
+        """Put the hold into the context, so that covered layers below do not reserve again."""
+        return Cover(self)
+
+    def __enter__(self) -> Hold:
+        self._cover = Cover(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leave(error):
+            self._ledger.run(self._resolve(error) if error is not None else self._settle_unknown())
+
+    async def __aenter__(self) -> Hold:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leave(error):
+            await self._ledger.arun(self._resolve(error) if error is not None else self._settle_unknown())
+
+    def _leave(self, error: BaseException | None) -> bool:
+        """True when the hold is still to be closed by a step of the store."""
+        if self._cover is not None:
+            self._cover.close()
+        if isinstance(error, GeneratorExit):
+            self.abandon()
+            return False
+        return self.state == "reserved"
+
+    # -- booking --------------------------------------------------------------------------
+
+    def _priced(self, usage: Usage | None, model: str | None, tier: str | None) -> int | None:
+        """Nano-dollars by the model that answered; None where that cannot be known."""
+        if usage is None or self._asked.rates is None:
+            return None
+        rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier)
+        try:
+            nanos = cost_nanos(rates, usage)
+        except UnknownModel as error:
+            logger.warning("call %s cannot be priced (%s); booked at its hold", self.id, error)
+            return None
+        return nanos if nanos <= MAX_NANOS else None
+
+    def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
+        tally: dict[str, int] = {"estimated": 1} if estimated else {}
+        if usage is not None:
+            tally |= token_tally(usage)
+        return Entry(self.id, self._path, self._asked.subject, amounts, tally)
+
+    def _close(
+        self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
+    ) -> Charge:
+        self.state = state
+        self.charge = charge = Charge(
+            id=self.id,
+            call=self.call,
+            cost=to_usd(nanos),
+            usage=usage,
+            estimated=estimated,
+            overrun=to_usd(booked.overrun_usd),
+            saved=to_usd(0),
+            at=booked.now_ms / 1000,
+        )
+        if booked.overrun_usd:
+            logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
+        if not booked.repeated:
+            tokens = (
+                {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else {}
+            )
+            self._note("charge", cost=charge.cost, **tokens, estimated=estimated, state=state, at=charge.at)
+        return charge
+
+    def _note(self, what: str, **facts: Any) -> None:
+        call = self.call
+        self._events.append({"event": what, "id": call.id, "model": call.model, "tool": call.tool, **facts})
+
+    def __repr__(self) -> str:
+        return f"<Hold {self.id} {self.state} ${self.amount}>"
+
+
+def token_tally(usage: Usage) -> Mapping[str, int]:
+    """The token classes of a usage, by the names that a report shows."""
+    return {
+        "input": usage.input_tokens,
+        "output": usage.output_tokens,
+        "cached_input": usage.cached_input_tokens,
+        "cache_write": usage.cache_write_tokens + usage.cache_write_1h_tokens,
+        "reasoning": usage.reasoning_tokens,
+        "audio_input": usage.audio_input_tokens,
+        "audio_output": usage.audio_output_tokens,
+    }

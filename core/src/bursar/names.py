@@ -1,0 +1,34 @@
+"""Names that come from outside: accounts, sessions, models, tools, providers."""
+
+from __future__ import annotations
+
+import re
+
+MAX_NAME = 200
+
+# C0 and C1 controls, DEL, the line separators of Unicode, and surrogates that no UTF-8 can carry.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def check_name(kind: str, value: object) -> str:
+    """The name itself, if it is one: 1 to 200 characters that can be stored, logged and shown.
+
+    Args:
+        kind: what the message calls it (``"model"``, ``"session id"``).
+        value: what the caller gave.
+
+    Raises:
+        ValueError: not a str, empty, too long, or with control characters or lone surrogates.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{kind} is a {type(value).__name__}; a name is a str")
+    if not value:
+        raise ValueError(f"{kind} is empty; a name has 1 to {MAX_NAME} characters")
+    if len(value) > MAX_NAME:
+        raise ValueError(
+            f"{kind} {value[:40]!a}... has {len(value)} characters; a name has at most {MAX_NAME}"
+        )
+    if _UNFIT.search(value):
+        shown = ascii(value) if len(value) <= 40 else ascii(value[:40]) + "..."
+        raise ValueError(f"{kind} {shown} contains control characters or lone surrogates")
+    return value

@@ -1,0 +1,268 @@
+"""What a store has to do: every verb is one atomic step.
+
+A hold lives ``reserved -> settled | released | in_doubt``. A store moves the
+amounts of a hold through every account on its path at once, and checks every
+limit of every account before the first change: all admit, or nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from ..account import Account
+from ..amounts import NOTHING, Amounts
+from ..call import Subject
+from ..limits import Limit
+
+Path = tuple[Account, ...]
+State = Literal["reserved", "settled", "released", "in_doubt"]
+
+
+class Entry(NamedTuple):
+    """One line of the ledger: what is moved, and through which accounts.
+
+    Attributes:
+        id: made by the client before the call is sent; a repeated verb with the same id
+            is applied once.
+        path: the accounts from the root to the leaf.
+        subject: what the selectors of limits look at.
+        amounts: the worst case (`Store.reserve`), or what is booked (the others).
+        tally: named counters that are added up in each account beside the amounts
+            (token classes, estimates, savings), and taken back when a booking is corrected.
+    """
+
+    id: str
+    path: Path
+    subject: Subject
+    amounts: Amounts
+    tally: Mapping[str, int] = MappingProxyType({})
+
+
+class Granted(NamedTuple):
+    """The hold exists.
+
+    Attributes:
+        amounts: what is held: the worst case, or what was left of it.
+        state: where the hold stands; a repeated reserve may find it closed already.
+        repeated: True when this id had been granted before; nothing was changed.
+        now_ms: the store's time, milliseconds since the epoch.
+    """
+
+    amounts: Amounts
+    state: State
+    repeated: bool
+    now_ms: int
+
+
+class Refused(NamedTuple):
+    """A limit has no room, or an account is stopped. No balance was changed.
+
+    Attributes:
+        account: the key of the account that refused.
+        limit: the limit without room; None when the account is stopped.
+        spent: charged against the limit, in its unit.
+        reserved: held by others, in its unit.
+        asked: the worst case of the call, in its unit.
+        tripped: why the account is stopped.
+        retry_after_s: seconds until there may be room; None if waiting does not help.
+    """
+
+    account: str
+    limit: Limit | None = None
+    spent: int = 0
+    reserved: int = 0
+    asked: int = 0
+    tripped: str | None = None
+    retry_after_s: float | None = None
+
+    @property
+    def remaining(self) -> int:
+        """What the limit has left, in its unit; negative after an overrun."""
+        return self.limit.amount - self.spent - self.reserved if self.limit else 0
+
+
+class Booked(NamedTuple):
+    """A charge is in the books.
+
+    Attributes:
+        held: what the hold had set aside; nothing for a charge without a hold.
+        overrun_usd: nano-dollars booked above the hold.
+        repeated: True when this very booking had been made before; nothing was changed.
+        over: the first limit that is now exceeded, if any.
+        now_ms: the store's time, milliseconds since the epoch.
+    """
+
+    held: Amounts
+    overrun_usd: int
+    repeated: bool
+    over: Refused | None
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitView:
+    """Where a limit stands, in its unit."""
+
+    limit: Limit
+    spent: int
+    reserved: int
+
+    @property
+    def remaining(self) -> int:
+        """What is left; negative after an overrun."""
+        return self.limit.amount - self.spent - self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """One account at one moment.
+
+    Attributes:
+        spent: charged since the last reset.
+        reserved: held by calls in flight.
+        subjects: spent and reserved, by what the calls asked for.
+        tally: the named counters of `Entry`, and ``refusals``, ``overruns``, ``overrun_usd``.
+        limits: the limits in force here; for a session, those of its budgets for each session too.
+        for_sessions: the limits that a budget sets for each of its sessions.
+        tripped: why it is stopped, or None.
+        opened_ms: when it was first used, milliseconds since the epoch.
+    """
+
+    key: str
+    spent: Amounts
+    reserved: Amounts
+    subjects: Mapping[Subject, tuple[Amounts, Amounts]]
+    tally: Mapping[str, int]
+    limits: tuple[LimitView, ...]
+    for_sessions: tuple[Limit, ...]
+    tripped: str | None
+    opened_ms: int
+
+
+EMPTY_VIEW = AccountView("", NOTHING, NOTHING, MappingProxyType({}), MappingProxyType({}), (), (), None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Accounts at one and the same moment; `now_ms` is the store's time."""
+
+    now_ms: int
+    accounts: Mapping[str, AccountView]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A line of an audit: a balance that its records do not add up to."""
+
+    account: str
+    what: Literal["spent", "reserved"]
+    balance: Amounts
+    records: Amounts
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Where balances live. Times are milliseconds, money is nano-dollars.
+
+    Attributes:
+        durability: what survives: ``"memory"`` ends with the process.
+    """
+
+    durability: str
+
+    def reserve(self, entry: Entry, minimum: Amounts, lease_ms: int) -> Granted | Refused:
+        """Set aside ``min(entry.amounts, what is left)``, or refuse below `minimum`.
+
+        Creates accounts that do not exist. After the lease the hold is booked in full,
+        in doubt.
+
+        Raises:
+            HoldClosed: the id belongs to another call, or was released before it arrived.
+            LimitConflict: an account was declared with other limits.
+        """
+        ...
+
+    def settle(self, entry: Entry) -> Booked:
+        """Book what the call cost. Always: the bill exists.
+
+        An unknown or released hold is booked as a charge of its own, an overrun; one in
+        doubt is corrected by the exact difference.
+
+        Raises:
+            HoldClosed: it was settled before, with other amounts.
+        """
+        ...
+
+    def book(self, entry: Entry) -> Booked:
+        """Book a charge that nobody held, or a correction (negative amounts). Never refused."""
+        ...
+
+    def doubt(self, entry: Entry) -> Booked:
+        """Book a call whose cost cannot be known; a later settle corrects it.
+
+        Does nothing when the call is settled already.
+
+        Raises:
+            HoldClosed: it was released before.
+        """
+        ...
+
+    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> None:
+        """Give a hold back: the call was never sent, or cost nothing.
+
+        An unknown id is remembered, so that a reserve of it that arrives late is refused.
+
+        Raises:
+            HoldClosed: it was settled, or booked in doubt, before.
+        """
+        ...
+
+    def extend(self, id: str, path: Path, lease_ms: int) -> None:
+        """Start the lease of an open hold anew.
+
+        Raises:
+            HoldClosed: it is not open.
+        """
+        ...
+
+    def set_limit(self, path: Path, limit: Limit) -> None:
+        """Put a limit in force in the last account: instead of the same one, or beside the others."""
+        ...
+
+    def drop_limit(self, path: Path, limit: Limit) -> None:
+        """Take a limit of the last account out of force."""
+        ...
+
+    def trip(self, path: Path, reason: str) -> None:
+        """Stop the last account, and with it all below: every reserve is refused."""
+        ...
+
+    def untrip(self, path: Path, reason: str) -> None:
+        """Let the last account go on."""
+        ...
+
+    def reset(self, path: Path, reason: str) -> None:
+        """Start a new epoch of the last account: spent is zero, reserved stays.
+
+        Calls that were reserved before it are booked above this account only.
+        """
+        ...
+
+    def acknowledge(self, root: str, reason: str) -> None:
+        """An operator accepts that this store lost data; its balances hold from here."""
+        ...
+
+    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        """The accounts of a tree, or those named by `keys`, at one moment. Unknown ones are left out."""
+        ...
+
+    def audit(self, root: str) -> tuple[Finding, ...]:
+        """What does not add up: reserved against open holds, spent against charges. Empty when clean."""
+        ...
+
+    async def acall(self, verb: str, *arguments: Any) -> Any:
+        """Run a verb by its name without blocking the event loop."""
+        ...

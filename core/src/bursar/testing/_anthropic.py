@@ -1,0 +1,119 @@
+"""The shape of Anthropic: messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from ._script import Rejected
+from ._wire import Answer, Demand, Event, count, positive, required, schema
+
+_BAD = "invalid_request_error"
+_TOOL_PREAMBLE = 346  # what Anthropic adds once a request has tools
+_SMALLEST_THINKING = 1024
+
+
+class Messages:
+    """``POST /v1/messages``. Input tokens are reported without those of the cache."""
+
+    headers: ClassVar[tuple[str, ...]] = ("x-api-key", "authorization")
+
+    def error(self, status: int, kind: str, message: str, param: str | None) -> dict[str, Any]:
+        kinds = {
+            401: "authentication_error",
+            404: "not_found_error",
+            429: "rate_limit_error",
+            529: "overloaded_error",
+        }
+        kind = kinds.get(status, _BAD if status < 500 else "api_error")
+        return {"type": "error", "error": {"type": kind, "message": message}, "request_id": None}
+
+    def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
+        required(body, "model", str)
+        messages = required(body, "messages", list)
+        for message in messages:
+            if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
+                raise Rejected(400, _BAD, "messages: Unexpected role. Use the top-level `system` parameter.")
+        cap = positive(body, "max_tokens")
+        if cap is None:
+            raise Rejected(400, _BAD, "max_tokens: Field required")
+        thinking = body.get("thinking") or {}
+        if thinking.get("type") == "enabled":
+            budget = thinking.get("budget_tokens", 0)
+            if not _SMALLEST_THINKING <= budget < cap:
+                message = (
+                    "`max_tokens` must be greater than `thinking.budget_tokens`, which is 1024 at the least"
+                )
+                raise Rejected(400, _BAD, message)
+        preamble = _TOOL_PREAMBLE if body.get("tools") else 0
+        parts = [messages, body.get("system"), schema(body.get("tools"))]
+        return Demand(count(parts, len(messages) + 1, bytes_per_token) + preamble, cap)
+
+    def document(self, answer: Answer) -> dict[str, Any]:
+        return _message(answer, _blocks(answer), _stop(answer)) | answer.reported(_usage(answer))
+
+    def events(self, answer: Answer) -> Iterator[Event]:
+        def event(kind: str, *, final: bool = False, **members: Any) -> Event:
+            return Event({"type": kind, **members}, named=True, usage=final)
+
+        started = answer.reported({**_usage(answer), "output_tokens": 1})
+        yield event("message_start", message=_message(answer, [], None) | started)
+        for index, block in enumerate(_blocks(answer)):
+            if block["type"] == "tool_use":
+                yield event("content_block_start", index=index, content_block={**block, "input": {}})
+                deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+            else:
+                yield event("content_block_start", index=index, content_block={**block, "text": ""})
+                deltas = [{"type": "text_delta", "text": piece} for piece in answer.reply.pieces()]
+            for delta in deltas:
+                yield event("content_block_delta", index=index, delta=delta)
+            yield event("content_block_stop", index=index)
+        ended = {"stop_reason": _stop(answer), "stop_sequence": None}
+        yield event("message_delta", final=True, delta=ended, **answer.reported(_usage(answer)))
+        yield event("message_stop")
+
+
+def _message(answer: Answer, content: list[dict[str, Any]], stop: str | None) -> dict[str, Any]:
+    return {
+        "id": f"msg_{answer.number}",
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model,
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
+    }
+
+
+def _blocks(answer: Answer) -> list[dict[str, Any]]:
+    if not answer.reply.tool_calls:
+        return [{"type": "text", "text": answer.reply.text}]
+    return [
+        {
+            "type": "tool_use",
+            "id": f"toolu_{answer.number}_{at}",
+            "name": call.name,
+            "input": dict(call.arguments),
+        }
+        for at, call in enumerate(answer.reply.tool_calls)
+    ]
+
+
+def _stop(answer: Answer) -> str:
+    return "max_tokens" if answer.cut else "tool_use" if answer.reply.tool_calls else "end_turn"
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    tokens = answer.tokens
+    return {
+        "input_tokens": tokens.fresh_input,
+        "cache_creation_input_tokens": tokens.cache_write + tokens.cache_write_1h,
+        "cache_read_input_tokens": tokens.cached_input,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": tokens.cache_write,
+            "ephemeral_1h_input_tokens": tokens.cache_write_1h,
+        },
+        "output_tokens": tokens.output,
+        "service_tier": answer.reply.service_tier or "standard",
+    }

@@ -1,0 +1,269 @@
+"""The shapes of OpenAI: chat completions, Responses, embeddings."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from ._script import Rejected
+from ._wire import Answer, Demand, Event, count, positive, required, schema
+
+_ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
+_BAD = "invalid_request_error"
+
+
+class _OpenAI:
+    headers: ClassVar[tuple[str, ...]] = ("authorization",)
+
+    def error(self, status: int, kind: str, message: str, param: str | None) -> dict[str, Any]:
+        code = kind if kind in ("model_not_found", "invalid_api_key", "rate_limit_exceeded") else None
+        return {
+            "error": {
+                "message": message,
+                "type": _BAD if status < 429 else kind,
+                "param": param,
+                "code": code,
+            }
+        }
+
+
+class Chat(_OpenAI):
+    """``POST /v1/chat/completions``."""
+
+    def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
+        model = required(body, "model", str)
+        messages = required(body, "messages", list)
+        for message in messages:
+            if not isinstance(message, dict) or message.get("role") not in _ROLES:
+                raise Rejected(400, _BAD, "Invalid value for 'messages[].role'.", "messages")
+        if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
+            message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
+            raise Rejected(400, _BAD, message, "max_tokens")
+        if body.get("max_tokens") is not None and model.startswith(("o1", "o3", "o4", "gpt-5")):
+            message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+            raise Rejected(400, _BAD, message, "max_tokens")
+        if body.get("stream_options") is not None and not body.get("stream"):
+            message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+            raise Rejected(400, _BAD, message, "stream_options")
+        extras = schema(body.get("tools")) + schema(body.get("response_format"))
+        return Demand(
+            count([messages, extras], len(messages), bytes_per_token),
+            positive(body, "max_completion_tokens", positive(body, "max_tokens")),
+            positive(body, "n", 1) or 1,
+        )
+
+    def document(self, answer: Answer) -> dict[str, Any]:
+        reply = answer.reply
+        message: dict[str, Any] = {"role": "assistant", "content": reply.text, "refusal": None}
+        if reply.tool_calls:
+            message |= {"content": None, "tool_calls": _chat_tools(answer)}
+        choices = [
+            {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
+            for index in range(answer.choices)
+        ]
+        return _chat(answer, "chat.completion", choices) | answer.reported(_chat_usage(answer))
+
+    def events(self, answer: Answer) -> Iterator[Event]:
+        asked = bool((answer.body.get("stream_options") or {}).get("include_usage"))
+        silent = {"usage": None} if asked else {}
+
+        def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> Event:
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
+            return Event(_chat(answer, "chat.completion.chunk", [choice]) | silent)
+
+        for index in range(answer.choices):
+            yield chunk(index, {"role": "assistant", "content": ""})
+            if answer.reply.tool_calls:
+                for at, call in enumerate(_chat_tools(answer)):
+                    yield chunk(index, {"tool_calls": [{"index": at, **call}]})
+            else:
+                for piece in answer.reply.pieces():
+                    yield chunk(index, {"content": piece})
+            yield chunk(index, {}, _finish(answer))
+        if asked:
+            last = _chat(answer, "chat.completion.chunk", []) | answer.reported(_chat_usage(answer))
+            yield Event(last, usage=True)
+        yield Event("[DONE]")
+
+
+class Responses(_OpenAI):
+    """``POST /v1/responses``."""
+
+    def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
+        required(body, "model", str)
+        given = body.get("input")
+        if not isinstance(given, str | list) or not given:
+            raise Rejected(400, _BAD, "Missing required parameter: 'input'.", "input")
+        messages = 1 if isinstance(given, str) else len(given)
+        extras = schema(body.get("tools")) + schema(body.get("text"))
+        parts = [given, body.get("instructions"), extras]
+        return Demand(count(parts, messages + 1, bytes_per_token), positive(body, "max_output_tokens"))
+
+    def document(self, answer: Answer) -> dict[str, Any]:
+        return _response(answer, _items(answer))
+
+    def events(self, answer: Answer) -> Iterator[Event]:
+        sequence = iter(range(10**6))
+
+        def event(kind: str, *, usage: bool = False, **members: Any) -> Event:
+            return Event(
+                {"type": kind, "sequence_number": next(sequence), **members}, named=True, usage=usage
+            )
+
+        started = _response(answer, []) | {"status": "in_progress", "usage": None}
+        yield event("response.created", response=started)
+        yield event("response.in_progress", response=started)
+        for at, item in enumerate(_items(answer)):
+            place = {"item_id": item["id"], "output_index": at}
+            if item["type"] == "function_call":
+                yield event("response.output_item.added", output_index=at, item={**item, "arguments": ""})
+                yield event("response.function_call_arguments.delta", delta=item["arguments"], **place)
+                yield event(
+                    "response.function_call_arguments.done",
+                    arguments=item["arguments"],
+                    name=item["name"],
+                    **place,
+                )
+            else:
+                part = item["content"][0]
+                inside = {**place, "content_index": 0}
+                yield event("response.output_item.added", output_index=at, item={**item, "content": []})
+                yield event("response.content_part.added", part={**part, "text": ""}, **inside)
+                for piece in answer.reply.pieces():
+                    yield event("response.output_text.delta", delta=piece, logprobs=[], **inside)
+                yield event("response.output_text.done", text=part["text"], logprobs=[], **inside)
+                yield event("response.content_part.done", part=part, **inside)
+            yield event("response.output_item.done", output_index=at, item=item)
+        kind = "response.incomplete" if answer.cut else "response.completed"
+        yield event(kind, response=_response(answer, _items(answer)), usage=True)
+
+
+class Embeddings(_OpenAI):
+    """``POST /v1/embeddings``."""
+
+    def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
+        required(body, "model", str)
+        given = body.get("input")
+        if not isinstance(given, str | list) or not given:
+            raise Rejected(400, _BAD, "Missing required parameter: 'input'.", "input")
+        if isinstance(given, list) and all(isinstance(token, int) for token in given):
+            return Demand(len(given), 0)
+        if isinstance(given, list) and all(isinstance(one, list) for one in given):
+            return Demand(sum(len(one) for one in given), 0)
+        return Demand(count(given, 0, bytes_per_token), 0)
+
+    def document(self, answer: Answer) -> dict[str, Any]:
+        given = answer.body["input"]
+        several = isinstance(given, list) and not isinstance(given[0], int)
+        vector: list[float] | str = [0.25, -0.5, 0.125, 1.0]
+        if answer.body.get("encoding_format") == "base64":
+            vector = base64.b64encode(struct.pack("<4f", *vector)).decode()
+        data = [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index in range(len(given) if several else 1)
+        ]
+        usage = {"prompt_tokens": answer.tokens.input, "total_tokens": answer.tokens.input}
+        return {"object": "list", "data": data, "model": answer.model} | answer.reported(usage)
+
+    def events(self, answer: Answer) -> Iterator[Event]:
+        raise Rejected(400, _BAD, "Embeddings are not streamed.", "stream")
+
+
+def _chat(answer: Answer, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    document = {
+        "id": f"chatcmpl-{answer.number}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": answer.model,
+        "choices": choices,
+    }
+    tier = _tier(answer)
+    return document | ({"service_tier": tier} if tier else {})
+
+
+def _tier(answer: Answer) -> str | None:
+    asked = answer.body.get("service_tier")
+    return answer.reply.service_tier or (None if asked is None else "default" if asked == "auto" else asked)
+
+
+def _finish(answer: Answer) -> str:
+    return "length" if answer.cut else "tool_calls" if answer.reply.tool_calls else "stop"
+
+
+def _chat_tools(answer: Answer) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"call_{answer.number}_{at}",
+            "type": "function",
+            "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+        }
+        for at, call in enumerate(answer.reply.tool_calls)
+    ]
+
+
+def _chat_usage(answer: Answer) -> dict[str, Any]:
+    tokens = answer.tokens
+    return {
+        "prompt_tokens": tokens.input,
+        "completion_tokens": tokens.output,
+        "total_tokens": tokens.input + tokens.output,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached_input, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": tokens.reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _items(answer: Answer) -> list[dict[str, Any]]:
+    reply, status = answer.reply, "incomplete" if answer.cut else "completed"
+    if reply.tool_calls:
+        return [
+            {
+                "type": "function_call",
+                "id": f"fc_{answer.number}_{at}",
+                "call_id": f"call_{answer.number}_{at}",
+                "name": call.name,
+                "arguments": json.dumps(call.arguments),
+                "status": status,
+            }
+            for at, call in enumerate(reply.tool_calls)
+        ]
+    text = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
+    message = {"type": "message", "id": f"msg_{answer.number}", "role": "assistant", "status": status}
+    return [{**message, "content": [text]}]
+
+
+def _response(answer: Answer, items: list[dict[str, Any]]) -> dict[str, Any]:
+    tokens = answer.tokens
+    usage = {
+        "input_tokens": tokens.input,
+        "input_tokens_details": {"cached_tokens": tokens.cached_input},
+        "output_tokens": tokens.output,
+        "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
+        "total_tokens": tokens.input + tokens.output,
+    }
+    return {
+        "id": f"resp_{answer.number}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "incomplete" if answer.cut else "completed",
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if answer.cut else None,
+        "instructions": answer.body.get("instructions"),
+        "metadata": {},
+        "model": answer.model,
+        "output": items,
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": answer.body.get("tool_choice", "auto"),
+        "tools": answer.body.get("tools", []),
+        "top_p": 1.0,
+        "service_tier": _tier(answer) or "default",
+    } | answer.reported(usage)

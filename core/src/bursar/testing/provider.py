@@ -1,0 +1,87 @@
+"""A provider on this machine: real HTTP, real shapes, and a bill of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+
+from ._bill import Rate
+from ._desk import Desk
+from ._http import Server
+
+
+class ScriptedProvider(Desk):
+    """Speaks the HTTP of OpenAI and Anthropic on 127.0.0.1, and bills like them.
+
+    Chat completions, Responses and embeddings of OpenAI, and messages of Anthropic, whole
+    and streamed. It counts the input by the bytes that arrive, stops at the output cap,
+    multiplies by ``n``, rejects what the real ones reject, and tells the usage of a chat
+    stream only when asked. The bill is written before an answer's first byte, by rates and
+    arithmetic that it shares with nobody.
+
+    Args:
+        rates: price list entries by model, instead of the built-in ones.
+        snapshots: the dated names that answer (``{"gpt-4o": "gpt-4o-2024-08-06"}``).
+        bytes_per_token: how the input is counted; 1 is the harshest tokenizer there can be.
+
+    Attributes:
+        rates: the price list, which may be changed at any time.
+        url: ``http://127.0.0.1:PORT``.
+    """
+
+    def __init__(
+        self,
+        *,
+        rates: Mapping[str, Rate] | None = None,
+        snapshots: Mapping[str, str] | None = None,
+        bytes_per_token: int = 4,
+    ) -> None:
+        super().__init__(rates=rates, snapshots=snapshots, bytes_per_token=bytes_per_token)
+        self._server: Server | None = None
+
+    def start(self) -> ScriptedProvider:
+        """Listen; `with` does it by itself."""
+        self._server = Server(self)
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True, name="provider"
+        ).start()
+        return self
+
+    def stop(self) -> None:
+        """Listen no more, and lose the connections that are open."""
+        if self._server is not None:
+            self._open.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def __enter__(self) -> ScriptedProvider:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """Of 127.0.0.1."""
+        if self._server is None:
+            raise RuntimeError("the provider is not listening; use it in a with block, or call start()")
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Where it listens; the ``base_url`` of Anthropic's SDK."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def anthropic_url(self) -> str:
+        """The ``base_url`` of Anthropic's SDK."""
+        return self.url
+
+    @property
+    def openai_url(self) -> str:
+        """The ``base_url`` of OpenAI's SDK."""
+        return f"{self.url}/v1"

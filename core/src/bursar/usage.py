@@ -1,0 +1,62 @@
+"""What a call used, as the provider counted it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_TOKENS = 10**10  # no call comes near; a larger count is nonsense, not usage
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one call. The details are **parts of** input or output, never added to them.
+
+    The numbers come from outside and may be nonsense; `flaw` tells, the
+    constructor never raises for them.
+
+    Attributes:
+        input_tokens: all input, cached included.
+        output_tokens: all output, reasoning included.
+        cached_input_tokens: read from a cache; part of the input.
+        cache_write_tokens: written to a cache for 5 minutes; part of the input.
+        cache_write_1h_tokens: written to a cache for 1 hour; part of the input.
+        reasoning_tokens: hidden reasoning; part of the output, at the output price.
+        audio_input_tokens: part of the input.
+        audio_output_tokens: part of the output.
+        requests: hosted tools that ran, by name (``{"web_search": 2}``).
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    requests: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def flaw(self) -> str | None:
+        """What makes these numbers unusable, or None: not counts, or parts above their whole."""
+        if not isinstance(self.requests, Mapping):
+            return "requests are not counted by name"
+        for count in (
+            self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cache_write_tokens,
+            self.cache_write_1h_tokens, self.reasoning_tokens, self.audio_input_tokens,
+            self.audio_output_tokens, *self.requests.values(),
+        ):  # fmt: skip
+            if type(count) is not int or not 0 <= count <= MAX_TOKENS:
+                return "a count is not a whole number of tokens"
+        parts = self.cached_input_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
+        if max(parts, self.audio_input_tokens) > self.input_tokens:
+            return "the parts of the input exceed the input"
+        if max(self.reasoning_tokens, self.audio_output_tokens) > self.output_tokens:
+            return "a part of the output exceeds the output"
+        return None

@@ -1,0 +1,260 @@
+"""Every check of the project. `nox -l` lists the sessions, `nox` runs those marked with a star."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nox
+from nox import Session
+
+nox.needs_version = ">=2025.10.16"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = True
+nox.options.download_python = "never"
+
+WORKSHOP = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
+MINIMUM_TESTS: dict[str, int] = WORKSHOP["tool"]["bursar"]["minimum-tests"]
+FRAMEWORKS = sorted(path.parent.name for path in Path("integrations").glob("*/pyproject.toml"))
+RESOLUTIONS = {"lowest": "lowest-direct", "latest": "highest"}
+
+CORE = "core"
+INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
+HOUSE = [CORE, *INTEGRATIONS]
+CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency")]
+TYPED_API = "tests/typing/api.py"
+DEMO = "examples/demo/demo.py"
+
+
+# -- words of the sessions -----------------------------------------------------------------------
+
+
+def tools(session: Session, group: str) -> None:
+    """Install a dependency group of the workshop."""
+    session.install(*nox.project.dependency_groups(WORKSHOP, group))
+
+
+def wheels(session: Session, *paths: str, options: tuple[str, ...] = ()) -> None:
+    """Install distributions of ours as users get them: as wheels, not as links into the sources."""
+    session.install(*(f"./{path}" for path in paths), *options, "--no-sources")
+
+
+def links(session: Session, *paths: str, options: tuple[str, ...] = ()) -> None:
+    """Install distributions of ours as links into the sources."""
+    session.install(*(word for path in paths for word in ("-e", f"./{path}")), *options)
+
+
+def examples_need(session: Session) -> None:
+    """Install what the pages and the examples import."""
+    wheels(session, *HOUSE)
+    session.install("langchain", "langchain-openai", "langgraph", "rich")
+
+
+def pytest(session: Session, *args: str, minimum: str | None = None, **env: str) -> None:
+    """Run tests, and see that none of them has been lost; a selection of one's own may be smaller."""
+    if minimum and not session.posargs:
+        args = (*args, f"--minimum-tests={MINIMUM_TESTS[minimum]}")
+    session.run("python", "-m", "pytest", *args, *session.posargs, env=env)
+
+
+def existing(paths: list[str]) -> list[str]:
+    """Those that are there."""
+    return [path for path in paths if Path(path).exists()]
+
+
+def requirements(framework: str) -> dict[str, str]:
+    """The floors of an integration and of its tests: name -> version."""
+    project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
+    written = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    split = (re.fullmatch(r"([\w-]+)>=([\d.]+)", line) for line in written if not line.startswith("bursar"))
+    return {found[1]: found[2] for found in split if found}
+
+
+def newest(session: Session, framework: str, *options: str) -> dict[str, str]:
+    """The newest releases that this Python can install, each resolved by itself."""
+    command = ("uv", "pip", "compile", "-q", "--no-annotate", "--no-header", *options)
+    wanted = Path(session.create_tmp(), "wanted.in")
+    found = {}
+    for name in requirements(framework):
+        wanted.write_text(name)
+        resolved = dict(
+            line.split("==") for line in str(session.run(*command, str(wanted), silent=True)).split()
+        )
+        found[name] = resolved[name]
+    return found
+
+
+def installed(session: Session, *options: str) -> dict[str, str]:
+    """What is in an environment; by default in this session's."""
+    listed: Any = session.run("uv", "pip", "list", "-q", "--format=json", *options, silent=True)
+    return {found["name"]: found["version"] for found in json.loads(listed)}
+
+
+# -- every time ----------------------------------------------------------------------------------
+
+
+@nox.session
+def lint(session: Session) -> None:
+    """Style, spelling, metadata, and who may import whom."""
+    tools(session, "lint")
+    links(session, *HOUSE, options=("--no-deps",))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("codespell", *str(session.run("git", "ls-files", external=True, silent=True)).split())
+    session.run("validate-pyproject", "pyproject.toml", *(f"{path}/pyproject.toml" for path in HOUSE))
+    session.run("lint-imports", "--no-cache", "--no-logo")
+
+
+@nox.session
+def types(session: Session) -> None:
+    """Strict mypy for the oldest and the newest Python, and pyright on the API as users see it."""
+    tools(session, "types")
+    links(session, *HOUSE)
+    session.install("langchain", "langchain-anthropic", "langchain-openai", "langgraph", "rich")
+    for python in (PYTHONS[0], PYTHONS[-1]):
+        session.run("mypy", f"--python-version={python}")
+    session.run("pyright", TYPED_API)
+
+
+@nox.session
+def core(session: Session) -> None:
+    """The tests of the core: unit, contract, stateful, concurrency."""
+    wheels(session, CORE)
+    tools(session, "test")
+    pytest(session, *existing(CORE_TESTS), minimum="core")
+
+
+@nox.session
+def coverage(session: Session) -> None:
+    """The same tests again: every branch of the core is taken."""
+    links(session, CORE)
+    tools(session, "coverage")
+    session.run("coverage", "run", "-m", "pytest", "-q", *existing(CORE_TESTS))
+    session.run("coverage", "report")
+
+
+@nox.session
+@nox.parametrize(
+    ("framework", "resolution"),
+    [nox.param(f, r, id=f"{f}, {r}") for f in FRAMEWORKS for r in RESOLUTIONS],
+)
+def integration(session: Session, framework: str, resolution: str) -> None:
+    """One framework, at the floor of its pyproject.toml or at the newest release."""
+    home = f"integrations/{framework}"
+    group = ("--group", f"{home}/pyproject.toml:test")
+    wheels(session, CORE, home, options=(*group, f"--resolution={RESOLUTIONS[resolution]}", "--upgrade"))
+    tools(session, "test")  # afterwards: they must not choose the versions
+    wanted = requirements(framework) if resolution == "lowest" else newest(session, framework)
+    found = installed(session)
+    session.log(", ".join(f"{name} {found.get(name)}" for name in ("pluggy", *wanted)))
+    pytest(
+        session,
+        "-Wdefault",  # frameworks warn about each other
+        f"tests/integration/{framework}",
+        "tests/integration/test_versions.py",
+        minimum=framework,
+        BURSAR_TEST_RESOLUTION=resolution,
+        BURSAR_TEST_VERSIONS=json.dumps(wanted),
+    )
+
+
+@nox.session
+def docs(session: Session) -> None:
+    """Every code block of the pages runs, and the rules of the house hold."""
+    examples_need(session)
+    tools(session, "docs")
+    pytest(session, "-Wdefault", "tests/docs", minimum="docs")
+
+
+@nox.session
+def examples(session: Session) -> None:
+    """Every program in examples/ ends well."""
+    examples_need(session)
+    programs = sorted(Path("examples").glob("*.py"))
+    if not programs:
+        session.error("There are no examples.")
+    for program in programs:
+        session.run("python", str(program))
+
+
+@nox.session
+def package(session: Session) -> None:
+    """Build every distribution, look inside, and install it with plain pip where nothing else is."""
+    tools(session, "package")
+    tmp = Path(session.create_tmp()).resolve()
+    built = tmp / "dist"
+    shutil.rmtree(built, ignore_errors=True)
+    for path in HOUSE:
+        session.run("uv", "build", "-q", "--no-sources", f"--out-dir={built}", path)
+    session.run("twine", "check", "--strict", *map(str, sorted(built.glob("bursar*"))))
+    pytest(session, "tests/package", BURSAR_TEST_DIST=str(built))
+
+    example = tmp / "example.py"
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", Path("README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    example.write_text(blocks[0], "utf-8")
+    for extra in (None, *FRAMEWORKS):
+        venv = tmp / f"venv-{extra}"
+        session.run("python", "-m", "venv", "--clear", str(venv))
+        python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
+        wanted = f"bursar[{extra}]" if extra else "bursar"
+        session.run(python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted, external=True)
+        session.run(python, "-m", "pip", "check", external=True)
+        module = f"bursar_{extra}" if extra else "bursar"
+        public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
+        with session.chdir(tmp):
+            session.run(python, "-I", "-c", public, external=True, silent=True)
+            session.run(python, "-I", str(example), external=True)
+
+
+@nox.session
+def demo(session: Session) -> None:
+    """An agent that never stops is stopped at its budget."""
+    examples_need(session)
+    session.run("python", DEMO, *session.posargs)
+
+
+# -- on demand -----------------------------------------------------------------------------------
+
+
+@nox.session(python=PYTHONS, default=False)
+def matrix(session: Session) -> None:
+    """The tests of the core on every supported Python; none is downloaded, none may be missing."""
+    core(session)
+
+
+@nox.session(default=False)
+def prices(session: Session) -> None:
+    """Make the price table anew from genai-prices and litellm; `-- --check` only shows the difference."""
+    session.install("genai-prices", "pip", "--upgrade")
+    tmp = Path(session.create_tmp()).resolve()
+    for old in tmp.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    session.run("python", "-m", "pip", "download", "-q", "--no-deps", f"--dest={tmp}", "litellm")
+    (wheel,) = tmp.glob("litellm-*.whl")
+    session.run("python", "-m", "zipfile", "-e", str(wheel), str(tmp))
+    table = tmp / "litellm" / "model_prices_and_context_window_backup.json"
+    release = wheel.name.split("-")[1]
+    command = ("tools/make_prices.py", f"--litellm={table}", f"--litellm-version={release}")
+    session.run("python", *command, *session.posargs)
+
+
+@nox.session(default=False)
+def outdated(session: Session) -> None:
+    """What each integration asks for, was last tested with here, and could get from the index today."""
+    for framework in FRAMEWORKS:
+        environment = Path(".nox", f"integration-{framework}-latest")
+        floors = requirements(framework)
+        tested = installed(session, f"--python={environment}") if environment.exists() else {}
+        columns = [tested, newest(session, framework), newest(session, framework, "--no-deps")]
+        print(f"\n{framework:24}{'floor':>12}{'tested':>12}{'installable':>12}{'newest':>12}")
+        for name, floor in floors.items():
+            print(f"{name:24}{floor:>12}" + "".join(f"{column.get(name, '-'):>12}" for column in columns))

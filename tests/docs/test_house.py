@@ -1,0 +1,109 @@
+"""The rules of the house, as CONTRIBUTING.md and ARCHITECTURE.md state them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WORKSHOP = (ROOT / "pyproject.toml").read_text("utf-8")
+FRAMEWORKS = sorted(path.parent.name for path in ROOT.glob("integrations/*/pyproject.toml"))
+TEST_FILES = sorted(ROOT.glob("tests/**/test_*.py"))
+TESTING = ROOT / "core" / "src" / "bursar" / "testing"
+JUDGES = [path for path in sorted(TESTING.glob("*.py")) if path.stem not in {"__init__", "clock", "contract"}]
+NAMES = re.compile(r"`(\w+)/?`")
+
+
+def named(path: Path) -> str:
+    """The path as the reader of a failure wants it."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def written_tests(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The test functions and methods of a file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
+            yield node
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=named)
+def test_every_test_says_what_it_proves(path: Path) -> None:
+    """A docstring on each test function."""
+    assert [test.name for test in written_tests(path) if not ast.get_docstring(test)] == []
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=named)
+def test_no_two_tests_of_a_scope_share_a_name(path: Path) -> None:
+    """The second would hide the first, and nobody would miss it."""
+    for scope in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(scope, (ast.Module, ast.ClassDef)):
+            names = [
+                node.name for node in scope.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            ]
+            assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/integration/**/*.py")), ids=named)
+def test_a_missing_framework_fails(path: Path) -> None:
+    """`importorskip` would turn a broken environment into a green run."""
+    words = {
+        getattr(node, "attr", getattr(node, "id", ""))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+    }
+    assert "importorskip" not in words
+
+
+def test_the_readme_and_the_ci_run_the_same_command() -> None:
+    """Two commands in the README, one for the demo and one for every test; the CI runs the second."""
+    prefix = 'python3 -m venv .venv && .venv/bin/pip install -q "nox[uv]" && .venv/bin/nox'
+    readme = (ROOT / "README.md").read_text("utf-8")
+    commands = [
+        line.partition("#")[0].strip() for line in readme.splitlines() if line.startswith("python3 -m venv")
+    ]
+    assert commands == [f"{prefix} -s demo", prefix]
+    assert commands[1] in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_integration_is_known_everywhere(framework: str) -> None:
+    """An extra, a workspace source, the linters, the type checker, a number of tests, and the README."""
+    package, distribution = f"bursar_{framework}", f"bursar-{framework}"
+    contracts = WORKSHOP.partition("[tool.importlinter]")[2]
+    assert f'{framework} = ["{distribution}>=' in (ROOT / "core/pyproject.toml").read_text("utf-8")
+    assert f"{distribution} = {{ workspace = true }}" in WORKSHOP
+    assert f"integrations/{framework}/src" in WORKSHOP
+    assert re.search(rf"^{framework} = \d+$", WORKSHOP, re.MULTILINE)
+    assert contracts.count(f'"{package}"') == 4  # roots, and the three contracts that name it
+    assert f"integrations/{framework}/README.md" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_floors_are_drawn_as_they_are_enforced() -> None:
+    """ARCHITECTURE.md has each module on the floor that the import linter has it on."""
+    rows = re.findall(
+        r"^\| (\d) [^|]*\|([^|]*)\|", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE
+    )
+    layers = re.search(r"^layers = \[\n(.*?)^\]", WORKSHOP, re.DOTALL | re.MULTILINE)
+    assert layers
+    enforced = [set(re.findall(r"\((\w+)\)", line)) for line in reversed(layers[1].splitlines())]
+    drawn = [set(NAMES.findall(modules)) - {"__init__"} for _, modules in sorted(rows)]
+    core = ROOT / "core" / "src" / "bursar"
+    present = {path.stem for path in core.iterdir()}
+    assert drawn == [floor & present for floor in enforced]
+
+
+@pytest.mark.parametrize("path", JUDGES, ids=named)
+def test_the_judge_imports_nothing_of_the_judged(path: Path) -> None:
+    """The scripted provider counts, prices and bills with code of its own, or no bill could ever differ."""
+    own = {judge.stem for judge in JUDGES}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            assert not [alias.name for alias in node.names if alias.name.split(".")[0] == "bursar"]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level < 2
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            assert node.level == 0 or set(names) <= own
+            assert node.level == 1 or names[0] is None or names[0].split(".")[0] != "bursar"

@@ -1,0 +1,61 @@
+"""What users see from outside: versions, names, and legal texts."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import bursar
+
+ROOT = Path(__file__).parents[2]
+HOMES = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("integrations/*/pyproject.toml"))]
+PACKAGES = {home: next(path.parent for path in home.glob("src/*/__init__.py")) for home in HOMES}
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    """`bursar.__version__` and the metadata cannot disagree."""
+    assert bursar.__version__ == version("bursar")
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    """A release without a word about it is no release."""
+    headings = re.findall(r"^## \[?([\d.]+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert headings[0] == version("bursar")
+
+
+@pytest.mark.parametrize("home", HOMES, ids=lambda home: home.name)
+@pytest.mark.parametrize("name", ["LICENSE", "NOTICE"])
+def test_every_distribution_has_the_same_legal_texts(home: Path, name: str) -> None:
+    """A build sees its own folder only, so each has a copy; to mend: `cp LICENSE NOTICE <folder>`."""
+    assert (home / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_the_core_shows_the_readme_of_the_project() -> None:
+    """The page on the index is the page of the repository; to mend: `cp README.md core/`."""
+    assert (ROOT / "core/README.md").read_bytes() == (ROOT / "README.md").read_bytes()
+
+
+@pytest.mark.parametrize("home", HOMES, ids=lambda home: home.name)
+def test_public_names_exist_and_are_sorted_within_their_groups(home: Path) -> None:
+    """`__all__` reads like a table of contents: headings, and names in order below each."""
+    package = PACKAGES[home]
+    written = re.search(
+        r"^__all__ = \[(.*?)\]", (package / "__init__.py").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert written
+    groups = [re.findall(r'"(\w+)"', group) for group in re.split(r"^ +#.*$", written[1], flags=re.MULTILINE)]
+    module = import_module(package.name)
+    assert [name for group in groups for name in group] == module.__all__
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert [sorted(group) for group in groups] == groups
+    assert all(getattr(module, name) is not None for name in module.__all__)
+
+
+@pytest.mark.parametrize("home", HOMES, ids=lambda home: home.name)
+def test_types_are_published(home: Path) -> None:
+    """Type checkers read a package only if it says that they may."""
+    assert (PACKAGES[home] / "py.typed").exists()

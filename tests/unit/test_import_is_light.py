@@ -1,0 +1,35 @@
+"""`import bursar` costs next to nothing and starts nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = {
+    *("aiohttp", "anthropic", "httpx", "openai", "pydantic", "redis", "requests", "urllib3"),
+    *(
+        "autogen_agentchat",
+        "autogen_core",
+        "bursar_langchain",
+        "crewai",
+        "langchain",
+        "langchain_core",
+        "llama_index",
+    ),
+    *("asyncio", "concurrent.futures.process", "http.client", "http.server", "multiprocessing", "sqlite3"),
+    *("ssl", "unittest", "urllib.request"),
+}
+PROGRAM = """
+import sys, threading
+import bursar
+assert threading.active_count() == 1, threading.enumerate()
+print(*sys.modules)
+"""
+
+
+def test_import_loads_no_framework_no_sdk_and_nothing_that_talks_to_a_network() -> None:
+    """A fresh interpreter has none of the heavy modules after the import, and no second thread."""
+    run = subprocess.run([sys.executable, "-I", "-c", PROGRAM], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert "bursar" in loaded
+    assert not loaded & HEAVY
