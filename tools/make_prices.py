@@ -20,7 +20,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from decimal import ROUND_CEILING, Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -560,7 +560,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the price table that ships with bursar.")
     parser.add_argument("--litellm", type=Path, required=True, help="the model prices JSON of litellm")
     parser.add_argument("--litellm-version", default="unknown")
-    parser.add_argument("--date", type=date.fromisoformat, default=datetime.now(UTC).date())
+    parser.add_argument("--date", type=date.fromisoformat, default=datetime.now(timezone.utc).date())
     parser.add_argument("--check", action="store_true", help="print the difference, write nothing")
     asked = parser.parse_args()
     corrections = json.loads(CORRECTIONS.read_text("utf-8"))
