@@ -13,8 +13,6 @@ ROOT = Path(__file__).parents[2]
 WORKSHOP = (ROOT / "pyproject.toml").read_text("utf-8")
 FRAMEWORKS = sorted(path.parent.name for path in ROOT.glob("integrations/*/pyproject.toml"))
 TEST_FILES = sorted(ROOT.glob("tests/**/test_*.py"))
-TESTING = ROOT / "core" / "src" / "bursar" / "testing"
-JUDGES = [path for path in sorted(TESTING.glob("*.py")) if path.stem not in {"__init__", "clock", "contract"}]
 NAMES = re.compile(r"`(\w+)/?`")
 
 
@@ -93,17 +91,3 @@ def test_the_floors_are_drawn_as_they_are_enforced() -> None:
     core = ROOT / "core" / "src" / "bursar"
     present = {path.stem for path in core.iterdir()}
     assert drawn == [floor & present for floor in enforced]
-
-
-@pytest.mark.parametrize("path", JUDGES, ids=named)
-def test_the_judge_imports_nothing_of_the_judged(path: Path) -> None:
-    """The scripted provider counts, prices and bills with code of its own, or no bill could ever differ."""
-    own = {judge.stem for judge in JUDGES}
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            assert not [alias.name for alias in node.names if alias.name.split(".")[0] == "bursar"]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level < 2
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            assert node.level == 0 or set(names) <= own
-            assert node.level == 1 or names[0] is None or names[0].split(".")[0] != "bursar"

@@ -308,3 +308,42 @@ def test_a_hold_shows_itself(session: Session) -> None:
     hold = reserve(session)
     assert repr(hold) == f"<Hold {hold.id} reserved $0.004>" and hold.call.input_tokens == 800
     assert session.reserve(cost=1 - Decimal("0.5")).max_output_tokens is None
+
+
+def test_a_tool_settles_at_its_price_without_arguments() -> None:
+    """Where the cost was known from the start nothing needs to be said; an async step drains what was abandoned."""
+    session = Budget("$1", tool_prices={"search": "$0.01"}).session()
+    session.reserve(cost="$0.02").abandon()
+
+    async def work() -> None:
+        await (await session.areserve(tool="search")).asettle()
+
+    asyncio.run(work())
+    assert session.spent == Decimal("0.03")
+
+
+def test_an_abandoned_call_that_cannot_be_booked_disturbs_nobody(session: Session) -> None:
+    """The next step goes on although what a finaliser left behind fails; twice abandoned is booked once."""
+    hold = reserve(session)
+    hold.abandon()
+    session._ledger.store.release(hold.id, session._path, {})
+    assert session.reserve(cost="$0.5").state == "reserved"
+    again = reserve(session)
+    again.abandon()
+    again.abandon()
+    assert session.spent == HELD
+
+
+def test_a_token_class_without_a_price_is_booked_at_the_hold() -> None:
+    """Audio from a model that has no price for it is not free: the hold is what is known."""
+    session = Budget("$1", prices={"mine": (2.5, 10)}).session()
+    hold = session.reserve("mine", input_tokens=800, max_output_tokens=200)
+    charge = hold.settle(usage=Usage(800, 100, audio_input_tokens=10))
+    assert (charge.cost, charge.estimated) == (HELD, True)
+
+
+def test_a_model_that_is_free_by_policy_answers_under_any_name() -> None:
+    """Neither the model asked for nor the one that answers has a price: the policy has."""
+    session = Budget("$0", unknown_model="free").session()
+    hold = session.reserve("local/llama", input_tokens=800, max_output_tokens=200)
+    assert hold.settle(CHAT | {"model": "llama.gguf"}).cost == 0 and session.calls == 1

@@ -480,3 +480,11 @@ def test_a_store_called_from_within_itself_refuses() -> None:
     session.reserve(cost="$0.02")
     assert len(errors) == 2 and "within" in str(errors[1])
     assert session.reserved == Decimal("0.02")
+
+
+def test_async_session_is_session() -> None:
+    """Another name for readers who expect it; the worst case of a call is bounded like any amount."""
+    session = Budget("$1").async_session(id="a")
+    assert repr(session) == "<Session 'a'>" and session.remaining == 1
+    with pytest.raises(UnpriceableCall, match="smaller n="):
+        session.reserve("gpt-4o", input_tokens=1, n=10**9)

@@ -49,6 +49,8 @@ class Hold:
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
     """
 
+    _cover: Cover  # from the moment it is entered
+
     def __init__(
         self,
         ledger: Ledger,
@@ -63,7 +65,6 @@ class Hold:
         self._asked = asked
         self._held = granted.amounts
         self._events = events
-        self._cover: Cover | None = None
         self.call = call
         self.charge: Charge | None = None
         self.state: State = granted.state
@@ -251,8 +252,7 @@ class Hold:
 
     def _leave(self, error: BaseException | None) -> bool:
         """True when the hold is still to be closed by a step of the store."""
-        if self._cover is not None:
-            self._cover.close()
+        self._cover.close()
         if isinstance(error, GeneratorExit):
             self.abandon()
             return False

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from .ask import Ask
 from .call import Call
 from .clock import Clock
+from .errors import BursarError
 from .hold import Hold
 from .ids import new_id
+from .log import logger
 from .policy import Policy
 from .price import Rates
 from .pricing import PriceBook
@@ -20,6 +24,15 @@ from .steps import Steps, arun, run
 from .store.base import Entry, Granted, Path, Refused, Store
 
 T = TypeVar("T")
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """What a finaliser left behind must not fail the step that happens to come next."""
+    try:
+        yield
+    except BursarError as error:
+        logger.warning("an abandoned call could not be booked, and is when its lease ends: %s", error)
 
 
 class Ledger:
@@ -42,13 +55,15 @@ class Ledger:
     def run(self, steps: Steps[T]) -> T:
         """Carry out steps, after those that finalisers left behind."""
         while self._late:
-            run(self._late.popleft(), self.store)
+            with _logged():
+                run(self._late.popleft(), self.store)
         return run(steps, self.store)
 
     async def arun(self, steps: Steps[T]) -> T:
         """The same without blocking the event loop."""
         while self._late:
-            await arun(self._late.popleft(), self.store)
+            with _logged():
+                await arun(self._late.popleft(), self.store)
         return await arun(steps, self.store)
 
     def later(self, steps: Steps[Any]) -> None:

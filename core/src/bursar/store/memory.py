@@ -42,23 +42,20 @@ def _verb(
     """One atomic step: alone, after what an earlier step left undone, at one moment."""
 
     def step(self: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        # A flag of our own could be left standing by an interrupt; the lock knows its owner.
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise StoreUnavailable("the memory store was called from within one of its own steps")
         with self._lock:
-            if self._busy:  # a finaliser or signal handler ran in the middle of a step of this thread
-                raise StoreUnavailable("the memory store was called from within one of its own steps")
-            try:
-                self._busy = True
-                if self._plan is not None:
-                    self._commit(self._plan)
-                now_ms = int(self._clock.now() * 1000)
-                now_ms = max(now_ms, self._now_ms)
-                self._now_ms = now_ms
-                if self._leases and self._leases[0][0] <= now_ms:
-                    self._expire(now_ms)
-                if len(self._final) > _KEPT:
-                    self._fold()
-                return method(self, now_ms, *args, **kwargs)
-            finally:
-                self._busy = False
+            if self._plan is not None:
+                self._commit(self._plan)
+            now_ms = int(self._clock.now() * 1000)
+            now_ms = max(now_ms, self._now_ms)
+            self._now_ms = now_ms
+            if self._leases and self._leases[0][0] <= now_ms:
+                self._expire(now_ms)
+            if len(self._final) > _KEPT:
+                self._fold()
+            return method(self, now_ms, *args, **kwargs)
 
     update_wrapper(step, method)
     return step
@@ -77,7 +74,6 @@ class MemoryStore(Store):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
-        self._busy = False
         self._plan: Plan | None = None
         self._now_ms = 0
         self._accounts: dict[str, Balance] = {}

@@ -1,0 +1,139 @@
+"""Real LangChain models against a provider on this machine that keeps its own bill."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from langchain_anthropic import ChatAnthropic
+from langchain_core.globals import set_llm_cache
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from bursar import Session
+from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
+from bursar_langchain import BudgetCallback
+
+os.environ["LANGSMITH_TRACING"] = "false"
+
+RATES = {
+    "gpt-4o": Rate("2.50", "10", "1.25"),
+    "gpt-4o-mini": Rate("0.15", "0.60", "0.075"),
+    "gpt-5": Rate("1.25", "10", "0.125"),
+    "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
+    "home-made": Rate("2.50", "10"),
+}
+TIERS = {"flex": Rate("0.625", "5", "0.0625"), "priority": Rate("2.50", "20", "0.25")}  # of gpt-5
+
+
+class Script:
+    """What the tests ask of the provider, in their own words, and the models that talk to it."""
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        self.provider = provider
+        provider.always(Reply("ok", output_tokens=1))
+
+    @property
+    def sent(self) -> int:
+        """Requests that arrived, whatever became of them."""
+        return self.provider.hits
+
+    @property
+    def bodies(self) -> list[Mapping[str, Any]]:
+        return [served.body for served in self.provider.served]
+
+    @property
+    def bill_nanos(self) -> int:
+        return self.provider.bill_nanos
+
+    def says(self, text: str = "ok", **reply: Any) -> None:
+        """Answer the next request with a text, of about as many tokens as it looks like."""
+        reply.setdefault("output_tokens", max(1, len(text) // 4) + reply.get("reasoning_tokens", 0))
+        self.provider.script(Reply(text, **reply))
+
+    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
+        """Answer the next request with calls of tools."""
+        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
+
+    def fails(self, status: int, times: int = 1) -> None:
+        self.provider.script(*[Reply(status=status)] * times)
+
+    def serves_at(self, tier: str | None) -> None:
+        """Bill gpt-5 at the tier, and say so."""
+        if tier is not None:
+            self.provider.rates["gpt-5"] = TIERS[tier]
+
+    # -- models ---------------------------------------------------------------------------------
+
+    def openai(self, **settings: Any) -> ChatOpenAI:
+        return ChatOpenAI(
+            base_url=self.provider.openai_url,
+            api_key=SecretStr("none"),
+            # The client that is shared by default belongs to the event loop of another test.
+            http_async_client=openai.DefaultAsyncHttpxClient(),
+            **{"model": "gpt-4o", "max_tokens": 50, "max_retries": 0, "stream_usage": True, **settings},
+        )
+
+    def anthropic(self, **settings: Any) -> ChatAnthropic:
+        return ChatAnthropic(
+            base_url=self.provider.anthropic_url,
+            api_key=SecretStr("none"),
+            **{"model": "claude-haiku-4-5", "max_tokens": 50, "max_retries": 0, **settings},
+        )
+
+    def model(self, brand: str, **settings: Any) -> Any:
+        if brand == "responses":
+            return self.openai(use_responses_api=True, **settings)
+        return self.openai(**settings) if brand == "openai" else self.anthropic(**settings)
+
+    def agent_model(self, budget: BudgetCallback, **settings: Any) -> ChatOpenAI:
+        """The model of an async agent: below Python 3.11 LangChain does not hand callbacks on to it."""
+        return self.openai(callbacks=[budget] if sys.version_info < (3, 11) else None, **settings)
+
+    # -- the oracle
+
+    def assert_exact(self, payer: BudgetCallback | Session) -> None:
+        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
+        assert payer.spent * 10**9 == self.bill_nanos
+        assert payer.reserved == 0
+
+
+@pytest.fixture
+def provider() -> Iterator[Script]:
+    with ScriptedProvider(rates=RATES, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
+        yield Script(provider)
+
+
+@pytest.fixture
+def question() -> list[BaseMessage]:
+    return [HumanMessage("Why is the sky blue?")]
+
+
+@pytest.fixture(autouse=True)
+def no_cache() -> Iterator[None]:
+    """Leave no cache behind for the next test."""
+    yield
+    set_llm_cache(None)
+
+
+THEIRS = (
+    "ignore::DeprecationWarning",
+    "ignore::ResourceWarning",  # clients that are closed by the collector
+    "ignore::pytest.PytestUnraisableExceptionWarning",  # the same, in a finaliser
+    "ignore:coroutine 'ahandle_event' was never awaited:RuntimeWarning",  # LangChain's, after a refusal
+    "ignore:Unexpected type for token usage:UserWarning",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the frameworks warn about among themselves is not ours to fail on."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            for warning in THEIRS:
+                item.add_marker(pytest.mark.filterwarnings(warning))

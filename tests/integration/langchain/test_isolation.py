@@ -1,0 +1,133 @@
+"""Many at once: threads, sessions, nested agents."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.tools import tool
+
+from bursar import Budget, BudgetExceeded
+from bursar_langchain import BudgetCallback
+
+if TYPE_CHECKING:
+    from tests.integration.langchain.conftest import Script
+
+
+@pytest.mark.parametrize(("limit", "all_fit"), [("$1", True), ("$0.003", False)])
+def test_threads_on_one_handler(limit: str, all_fit: bool, provider: Script) -> None:
+    """Sixteen threads on one handler: the provider's own bill never passes the limit."""
+    budget = BudgetCallback(limit)
+    model = provider.openai()
+    barrier = threading.Barrier(16)
+
+    def work(_: int) -> int:
+        barrier.wait()
+        refused = 0
+        for _ in range(4):
+            try:
+                model.invoke("hi", {"callbacks": [budget]})
+            except BudgetExceeded:
+                refused += 1
+        return refused
+
+    with ThreadPoolExecutor(16) as pool:
+        refused = sum(pool.map(work, range(16)))
+    assert provider.sent == 64 - refused
+    assert (refused == 0) is all_fit
+    assert 0 < provider.bill_nanos <= Decimal(limit.removeprefix("$")) * 10**9
+    provider.assert_exact(budget)
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 2), ("1 calls", 1)])
+def test_handlers_that_share_a_session(limit: str, sent: int, provider: Script, question: Any) -> None:
+    """Two handlers of one session spend from the same money."""
+    session = Budget(limit).session()
+    first, second = BudgetCallback(session), BudgetCallback(session)
+    assert first.session is second.session is session
+    provider.openai().invoke(question, {"callbacks": [first]})
+    if sent == 2:
+        provider.openai().invoke(question, {"callbacks": [second]})
+    else:
+        with pytest.raises(BudgetExceeded):
+            provider.openai().invoke(question, {"callbacks": [second]})
+    assert provider.sent == sent
+    provider.assert_exact(session)
+
+
+def test_handlers_of_one_budget_have_a_session_each(provider: Script, question: Any) -> None:
+    """A limit of a session counts for each handler alone; the budget sees both."""
+    whole = Budget("1 calls")
+    for _ in range(2):
+        budget = BudgetCallback(whole)
+        provider.openai().invoke(question, {"callbacks": [budget]})
+        with pytest.raises(BudgetExceeded):
+            provider.openai().invoke(question, {"callbacks": [budget]})
+    assert provider.sent == 2
+    assert whole.spent * 10**9 == provider.bill_nanos
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 4), ("3 calls", 3), ("1 calls", 1)])
+def test_nested_agents_share(limit: str, sent: int, provider: Script) -> None:
+    """An agent inside a tool of another spends its money, although nobody handed it the handler."""
+    provider.calls(("delegate", {"task": "sky"}))
+    provider.calls(("look_up", {"place": "Oslo"}))
+    session = Budget(limit).session()
+    budget = BudgetCallback(session)
+
+    @tool
+    def look_up(place: str) -> str:
+        """Tell the weather."""
+        return f"sunny in {place}"
+
+    inner = create_agent(provider.openai(), [look_up])
+
+    @tool
+    def delegate(task: str) -> str:
+        """Delegate."""
+        asked: Any = {"messages": [("user", task)]}
+        return str(inner.invoke(asked)["messages"][-1].content)
+
+    outer = create_agent(provider.openai(), [delegate])
+    asked: Any = {"messages": [("user", "Delegate")]}
+    if sent == 4:
+        assert outer.invoke(asked, {"callbacks": [budget]})["messages"][-1].content == "ok"
+    else:
+        with pytest.raises(BudgetExceeded):
+            outer.invoke(asked, {"callbacks": [budget]})
+    assert provider.sent == sent
+    provider.assert_exact(session)
+
+
+@pytest.mark.parametrize("order", ["poor first", "rich first"])
+def test_two_sessions_on_one_call(order: str, provider: Script, question: Any) -> None:
+    """Where one of two budgets refuses, nothing is sent and the other one gets its hold back."""
+    poor, rich = BudgetCallback("$0.00001"), BudgetCallback("$1")
+    handlers: Any = [poor, rich] if order == "poor first" else [rich, poor]
+    with pytest.raises(BudgetExceeded):
+        provider.openai().invoke(question, {"callbacks": handlers})
+    assert provider.sent == 0
+    assert not any((rich.spent, rich.reserved, poor.spent, poor.reserved))
+    provider.openai().invoke(question, {"callbacks": [rich]})
+    provider.assert_exact(rich)
+
+
+def test_another_handlers_error_does_not_open_the_gate(provider: Script, question: Any) -> None:
+    """A handler beside ours that fails in every hook changes nothing of what is charged."""
+    from langchain_core.callbacks import BaseCallbackHandler
+
+    class Broken(BaseCallbackHandler):
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            raise ValueError("broken")
+
+        def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+            raise ValueError("broken")
+
+    budget = BudgetCallback("$1")
+    provider.openai().invoke(question, {"callbacks": [Broken(), budget]})
+    assert provider.sent == 1
+    provider.assert_exact(budget)

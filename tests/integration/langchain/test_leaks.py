@@ -1,0 +1,231 @@
+"""No call, however it ends, leaves money held for ever or goes unpaid."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.tools import tool
+
+from bursar import Budget, BudgetExceeded
+from bursar_langchain import BudgetCallback
+
+if TYPE_CHECKING:
+    from tests.integration.langchain.conftest import Script
+
+
+def start(budget: BudgetCallback, question: Any, parent: UUID | None = None) -> UUID:
+    """The start hook of a call whose end hook LangChain may never call."""
+    run_id = uuid4()
+    params = {"model": "gpt-4o", "max_tokens": 5}
+    hook = partial(budget.on_chat_model_start, {}, [question], run_id=run_id, parent_run_id=parent)
+    copy_context().run(hook, invocation_params=params)
+    return run_id
+
+
+async def cancel(work: Any, provider: Script | None = None) -> None:
+    """Cancel the work in flight: once its request has arrived, if it makes one."""
+    task = asyncio.ensure_future(work)
+    if provider is not None:
+        await asyncio.to_thread(provider.provider.wait_for, 1)
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("where", ["task", "chain", "stream"])
+def test_cancelled_call(where: str, provider: Script, question: Any) -> None:
+    """A call that is cancelled in flight may be on the bill: booked at the worst when its task ends."""
+    provider.says(delay=1.0)
+    budget = BudgetCallback("$1")
+    model = provider.openai()
+    config: Any = {"callbacks": [budget]}
+
+    async def streaming() -> None:
+        async for _ in model.astream(question, config):
+            pass
+
+    async def run() -> None:
+        if where == "stream":
+            await cancel(streaming(), provider)
+        elif where == "task":
+            await cancel(model.ainvoke(question, config), provider)
+        else:
+            await cancel((RunnableLambda(lambda asked: asked) | model).ainvoke(question, config), provider)
+        assert budget.reserved == 0
+        assert budget.spent * 10**9 >= provider.bill_nanos > 0
+
+    asyncio.run(run())
+    assert provider.sent == 1
+
+
+@pytest.mark.parametrize("inside", ["chain", "bare"])
+def test_timeout(inside: str, provider: Script, question: Any) -> None:
+    """After `asyncio.wait_for` gave up, the call is booked at the latest when the task around it ends."""
+    provider.says(delay=3.0)
+    budget = BudgetCallback("$1")
+    model = provider.openai()
+    work: Any = (RunnableLambda(lambda asked: asked) | model) if inside == "chain" else model
+
+    async def run() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(work.ainvoke(question, {"callbacks": [budget]}), 1.0)
+
+    asyncio.run(run())
+    assert provider.sent == 1
+    assert budget.reserved == 0
+    assert budget.spent * 10**9 >= provider.bill_nanos > 0
+
+
+def test_the_lease_is_the_last_resort(provider: Script, question: Any) -> None:
+    """A hold that no hook ever closes is booked at its worst case when its lease ends."""
+
+    class Clock:
+        time = 1_000_000.0
+
+        def now(self) -> float:
+            return self.time
+
+    clock = Clock()
+    budget = BudgetCallback(Budget("$1", clock=clock, lease="60s"))
+    start(budget, question)
+    held = budget.reserved
+    assert held > 0
+    clock.time += 61
+    assert budget.spent == held
+    assert budget.reserved == 0
+
+
+def test_an_end_that_comes_late_corrects(provider: Script, question: Any) -> None:
+    """A call that outlives the chain which started it is booked at the worst, then at its real cost."""
+    provider.says(delay=0.4)
+    budget = BudgetCallback("$1")
+    model = provider.openai()
+    tasks = []
+
+    async def step(asked: Any, config: RunnableConfig) -> str:
+        tasks.append(asyncio.ensure_future(model.ainvoke(asked, config)))
+        await asyncio.sleep(0.1)
+        return "done"
+
+    async def run() -> None:
+        await RunnableLambda(step).ainvoke(question, {"callbacks": [budget]})
+        assert budget.reserved == 0
+        assert budget.report()["estimated"] == 1
+        assert budget.spent > 0
+        await tasks[0]
+
+    asyncio.run(run())
+    assert provider.sent == 1
+    provider.assert_exact(budget)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 3), ("2 calls", 0)])
+def test_refusal_in_the_middle_of_generate(
+    limit: str, sent: int, asynchronous: bool, provider: Script
+) -> None:
+    """All calls of one `generate()` start before the first is sent: a refusal gives back the holds of all."""
+    from langchain_core.messages import HumanMessage
+
+    budget = BudgetCallback(limit)
+    model = provider.openai()
+    asked: Any = [[HumanMessage(text)] for text in "abc"]
+
+    def run() -> None:
+        if asynchronous:
+            asyncio.run(model.agenerate(asked, callbacks=[budget]))
+        else:
+            model.generate(asked, callbacks=[budget])
+
+    if sent:
+        run()
+    else:
+        with pytest.raises(BudgetExceeded):
+            run()
+    assert provider.sent == sent
+    provider.assert_exact(budget)
+
+
+def test_cancelled_tool() -> None:
+    """A tool that is cancelled has run, and is paid."""
+
+    @tool
+    async def slow(query: str) -> str:
+        """Search slowly."""
+        await asyncio.sleep(5)
+        return query
+
+    budget = BudgetCallback(Budget("$1", tool_prices={"slow": "$0.01"}))
+    asyncio.run(cancel(slow.ainvoke({"query": "sky"}, {"callbacks": [budget]})))
+    assert budget.spent == Decimal("0.01")
+    assert budget.reserved == 0
+
+
+def test_end_hooks_never_raise(provider: Script, question: Any) -> None:
+    """What comes after the call cannot take the paid answer away, whatever it is given."""
+    budget = BudgetCallback("$1")
+    nonsense: Any = None
+    for hook in (budget.on_llm_end, budget.on_tool_end, budget.on_chain_end):
+        hook(nonsense, run_id=uuid4())
+    answer: Any = AIMessage("hi", response_metadata={"finish_reason": "stop"})
+    answer.usage_metadata = {"input_tokens": "many", "output_tokens": None}
+    budget.on_llm_end(
+        LLMResult(generations=[[ChatGeneration(message=answer)]]), run_id=start(budget, question)
+    )
+    assert budget.spent > 0
+    assert budget.reserved == 0
+
+
+def test_store_that_fails_at_the_end(provider: Script, question: Any, monkeypatch: Any) -> None:
+    """The answer arrives although it could not be booked; its hold still counts."""
+    from bursar import MemoryStore, StoreUnavailable
+
+    store = MemoryStore()
+    budget = BudgetCallback(Budget("$1", store=store))
+
+    def down(*_: Any) -> Any:
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(store, "settle", down)
+    assert provider.openai().invoke(question, {"callbacks": [budget]}).content == "ok"
+    assert budget.reserved * 10**9 >= provider.bill_nanos > 0
+
+
+def test_store_that_fails_at_the_start(provider: Script, question: Any, monkeypatch: Any) -> None:
+    """Without the store's word nothing is sent."""
+    from bursar import MemoryStore, StoreUnavailable
+    from bursar_langchain import LangChainRefusal
+
+    store = MemoryStore()
+    budget = BudgetCallback(Budget("$1", store=store))
+
+    def down(*_: Any) -> Any:
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(store, "reserve", down)
+    with pytest.raises(StoreUnavailable) as failed:
+        provider.openai().invoke(question, {"callbacks": [budget]})
+    assert isinstance(failed.value, LangChainRefusal)
+    assert provider.sent == 0
+
+
+def test_lost_runs_do_not_pile_up(provider: Script, question: Any) -> None:
+    """Of runs whose end never comes, only the newest are remembered."""
+    budget = BudgetCallback("$1")
+    chain = uuid4()
+    for _ in range(300):
+        start(budget, question, chain)
+        budget.on_chain_end({}, run_id=chain)
+    assert len(budget._runs) <= 256
+    assert "sky" not in repr(vars(budget))
