@@ -1,30 +1,136 @@
-"""The public API as type checkers see it: this file is checked, and never run."""
+"""The public API as type checkers see it: this file is checked, and never run.
+
+A wrong call has a ``type: ignore`` that names the error: where the checker stops seeing it, the
+unused comment is one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import assert_type
 
-from bursar import Budget, BudgetExceeded, Charge, Hold, Limit, Price, Session, Usage
-from bursar_langchain import BudgetCallback
+from bursar import (
+    Answer,
+    Budget,
+    BudgetExceeded,
+    BursarError,
+    Call,
+    Charge,
+    Cover,
+    Hold,
+    HoldClosed,
+    InvalidAmount,
+    LedgerRolledBack,
+    Limit,
+    LimitConflict,
+    MemoryStore,
+    Price,
+    Session,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    Tripped,
+    UnknownModel,
+    UnpriceableCall,
+    Usage,
+    UsageMissing,
+    as_session,
+    cover,
+    covered_hold,
+    outcome_of,
+    read_answer,
+    register_model,
+    register_models,
+)
+from bursar.testing import (
+    ManualClock,
+    Rate,
+    Reply,
+    Request,
+    ScriptedProvider,
+    Served,
+    StoreContract,
+    Tokens,
+    ToolCall,
+)
+from bursar_langchain import BudgetCallback, LangChainRefusal
 
-budget = Budget("$5", "2M tokens/day", Limit("$1", model="gpt-4o"), prices={"mine": Price(1, "2.50")})
-assert_type(budget.session("$1", id="run-7"), Session)
+# -- budgets ----------------------------------------------------------------------------------------
+
+budget = Budget("$5", "2M tokens/total", Limit("$1", model="gpt-4o"), prices={"mine": Price(1, "2.50")})
+assert_type(budget, Budget)
+assert_type(Budget(5, 0.5, Decimal("0.25"), max_spend="$9"), Budget)
+assert_type(Budget(unknown_model=(1, "2.50"), unknown_outcome="observed", clamp=16), Budget)
+assert_type(Budget(lease=timedelta(minutes=5), clock=ManualClock(), store=MemoryStore()), Budget)
+assert_type(Budget(tool_prices={"search": "$0.01"}, aliases={"mine": "gpt-4o"}, tier="batch"), Budget)
+Budget("$5", lease=None)  # type: ignore[arg-type]
+Budget("$5", unknown_outcome="best")  # type: ignore[arg-type]
+Budget("$5", maximum="$5")  # type: ignore[call-arg]
+
+assert_type(budget.name, str)
+assert_type(budget.limits, tuple[Limit, ...])
+assert_type(budget.session("$1", id="run-7", tenant="acme"), Session)
+assert_type(budget.async_session("$1"), Session)
 assert_type(budget.child("alice", 10), Budget)
 assert_type(budget.spent, Decimal)
+assert_type(budget.reserved, Decimal)
 assert_type(budget.remaining, Decimal | None)
+assert_type(budget.tokens_spent, int)
+assert_type(budget.calls, int)
 assert_type(budget.report(), dict[str, Any])
+budget.trip("why")
+budget.untrip("why")
+
+limit = Limit("20 calls", tool="search", provider="openai")
+assert_type(limit.unit, Literal["usd", "tokens", "calls"])
+assert_type(limit.window, Literal["session", "total"])
+assert_type(limit.amount, int)
+assert_type(limit.model, str | None)
+limit.amount = 5  # type: ignore[misc]
+
+# -- the life of one paid call ------------------------------------------------------------------------
 
 with budget.session() as session:
     assert_type(session, Session)
+    assert_type(session.id, str)
+    assert_type(session.metadata, dict[str, Any])
     with session.reserve("gpt-4o", input_tokens=800, max_output_tokens=200) as hold:
         assert_type(hold, Hold)
+        assert_type(hold.id, str)
+        assert_type(hold.call, Call)
+        assert_type(hold.amount, Decimal)
+        assert_type(hold.state, Literal["reserved", "settled", "released", "in_doubt"])
         assert_type(hold.max_output_tokens, int | None)
+        assert_type(hold.repeated, bool)
+        assert_type(hold.charge, Charge | None)
         assert_type(hold.settle(input_tokens=640, output_tokens=120), Charge)
     assert_type(session.reserve(tool="search", cost="$0.01").settle(cost=Decimal("0.01")), Charge)
     assert_type(session.reserve("gpt-4o", messages=[{"role": "user"}]).settle(usage=Usage(1, 1)), Charge)
+    assert_type(session.reserve("gpt-4o", messages="hi", n=2, key="k", tier="flex").settle(object()), Charge)
+    session.reserve("gpt-4o", max_tokens=5)  # type: ignore[call-arg]
+    session.reserve("gpt-4o", input_tokens="800")  # type: ignore[arg-type]
+    hold.settle(tokens=640)  # type: ignore[call-arg]
+    assert_type(hold.settle_unknown(Usage(1, 1)), Charge)
+    assert_type(hold.settle_unknown("$0.02"), Charge)
+    hold.extend("5min")
+    hold.release(saved=Usage(1, 1))
+    hold.resolve(ValueError(), observed=Usage(1, 1))
+    hold.abandon()
+
+assert_type(session.spent, Decimal)
+assert_type(session.reserved, Decimal)
+assert_type(session.remaining, Decimal | None)
+assert_type(session.tokens_spent, int)
+assert_type(session.calls, int)
+assert_type(session.terminated_by, str | None)
+assert_type(session.report(), dict[str, Any])
+assert_type(session.child_session("$1", name="inner", max_spend=2), Session)
+session.trip("why")
+session.close()
 
 
 async def main() -> None:
@@ -34,11 +140,167 @@ async def main() -> None:
         async with session.areserve("gpt-4o", input_tokens=800, max_output_tokens=200) as hold:
             assert_type(hold, Hold)
             assert_type(await hold.asettle(input_tokens=640, output_tokens=120), Charge)
-        assert_type(await session.areserve("gpt-4o", input_tokens=1), Hold)
-        assert_type(await budget.areport(), dict[str, Any])
+        async with await session.areserve("gpt-4o", input_tokens=1) as hold:
+            assert_type(hold, Hold)
+            assert_type(await hold.asettle_unknown(), Charge)
+        await hold.asettle(tokens=640)  # type: ignore[call-arg]
+        await hold.aextend(60)
+        await hold.arelease()
+        await hold.aresolve(ValueError())
+        assert_type(await session.areport(), dict[str, Any])
+        assert_type((await session.abalance()).remaining, Decimal | None)
+        await session.atrip("why")
+    assert_type(await budget.areport(), dict[str, Any])
+    assert_type((await budget.abalance()).spent, Decimal)
+    await budget.atrip("why")
+    await budget.auntrip("why")
+    await session.aclose()
 
 
-def reads(refusal: BudgetExceeded, callback: BudgetCallback) -> None:
-    """What a refusal and a callback tell."""
+def books(charge: Charge) -> None:
+    """What was booked, and for what."""
+    assert_type(charge.cost, Decimal)
+    assert_type(charge.overrun, Decimal)
+    assert_type(charge.saved, Decimal)
+    assert_type(charge.usage, Usage | None)
+    assert_type(charge.estimated, bool)
+    assert_type(charge.at, float)
+    assert_type(charge.call.kind, Literal["model", "tool"])
+    assert_type(charge.call.model, str | None)
+    assert_type(charge.call.max_output_tokens, int)
+    charge.cost = Decimal(0)  # type: ignore[misc]
+
+
+def counts(usage: Usage) -> None:
+    """Tokens, and what they cost."""
+    assert_type(usage.tokens, int)
+    assert_type(usage.flaw, str | None)
+    assert_type(usage.requests, Mapping[str, int])
+    assert_type(Usage(10, 5, cached_input_tokens=3, requests={"web_search": 2}), Usage)
+    assert_type(Price("2.50", 10, cached_input=Decimal("1.25"), context_window=128_000), Price)
+    Usage(input_tokens=10)  # type: ignore[call-arg]
+    register_model("mine", 1, "2.50", cached_input_price_per_million=0.5)
+    register_models({"mine": (1, "2.50"), "yours": Price(1, 2)})
+
+
+# -- for integrations ---------------------------------------------------------------------------------
+
+
+def integrates(hold: Hold, error: Exception) -> None:
+    """One hold for one call, through all layers."""
+    assert_type(as_session("$5"), Session)
+    assert_type(as_session(5), Session)
+    assert_type(as_session(Limit("$5")), Session)
+    assert_type(as_session(budget), Session)
+    assert_type(as_session(session), Session)
+    as_session(None)  # type: ignore[arg-type]
+    assert_type(cover(hold), Cover)
+    assert_type(hold.cover(), Cover)
+    assert_type(covered_hold(), Hold | None)
+    with cover(hold) as same:
+        assert_type(same, Hold)
+    assert_type(outcome_of(error), Literal["released", "unknown"])
+    answer = read_answer({"usage": None})
+    assert_type(answer, Answer)
+    assert_type(answer.usage, Usage | None)
+    assert_type(answer.model, str | None)
+
+
+# -- errors -------------------------------------------------------------------------------------------
+
+
+def refuses(refusal: BudgetExceeded, tripped: Tripped, unknown: UnknownModel, odd: UnpriceableCall) -> None:
+    """What a refusal tells."""
     assert_type(refusal.limit, str | None)
+    assert_type(refusal.account, str | None)
+    assert_type(refusal.spent, Decimal | int | None)
+    assert_type(refusal.reserved, Decimal | int | None)
+    assert_type(refusal.asked, Decimal | int | None)
+    assert_type(refusal.remaining, Decimal | int | None)
+    assert_type(refusal.retry_after, float | None)
+    assert_type(refusal.model, str | None)
+    assert_type(refusal.tool, str | None)
+    assert_type(tripped.reason, str | None)
+    assert_type(unknown.near, tuple[str, ...])
+    assert_type(odd.endpoint, str | None)
+    assert_type(BudgetExceeded("no more", limit="$5/session"), BudgetExceeded)
+
+
+def is_a() -> None:
+    """The tree of the errors."""
+    roots: list[type[BursarError]] = [BudgetExceeded, UnpriceableCall, UsageMissing, HoldClosed, StoreError]
+    values: list[type[ValueError]] = [InvalidAmount, UsageMissing]
+    lookups: list[type[LookupError]] = [UnknownModel]
+    stores: list[type[StoreError]] = [StoreUnavailable, LedgerRolledBack, LimitConflict]
+    refusals: list[type[BudgetExceeded]] = [Tripped, LangChainRefusal]
+    assert_type((roots, values), tuple[list[type[BursarError]], list[type[ValueError]]])
+    assert_type((lookups, stores), tuple[list[type[LookupError]], list[type[StoreError]]])
+    assert_type(refusals, list[type[BudgetExceeded]])
+
+
+# -- testing ------------------------------------------------------------------------------------------
+
+
+def answers(request: Request) -> Reply:
+    """A function may stand for a reply."""
+    assert_type(request.body, Mapping[str, Any])
+    assert_type(request.model, str)
+    assert_type(request.stream, bool)
+    return Reply("hi", tool_calls=[ToolCall("look_up", {"place": "Oslo"})], usage="absent", drop="mid_stream")
+
+
+rates = {"gpt-4o": Rate("2.50", 10, cached_input=1.25)}
+with ScriptedProvider(rates=rates, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
+    assert_type(provider, ScriptedProvider)
+    assert_type(provider.url, str)
+    assert_type(provider.openai_url, str)
+    assert_type(provider.anthropic_url, str)
+    assert_type(provider.port, int)
+    provider.script(Reply(output_tokens=6), answers, Reply(status=503, billed=True))
+    provider.always(lambda _: Reply())
+    provider.pause()
+    provider.wait_for(hits=1, timeout=0.5)
+    provider.wait_for(calls=1, in_flight=0)
+    provider.resume()
+    assert_type(provider.rates, dict[str, Rate])
+    assert_type(provider.hits, int)
+    assert_type(provider.calls, int)
+    assert_type(provider.in_flight, int)
+    assert_type(provider.bill, Decimal)
+    assert_type(provider.bill_nanos, int)
+    assert_type(provider.served, tuple[Served, ...])
+    assert_type(provider.served[0].tokens, Tokens)
+    assert_type(provider.served[0].cost_nanos, int)
+    assert_type(provider.served[0].billed, bool)
+    provider.reset()
+    provider.script("a text")  # type: ignore[arg-type]
+    Reply(drop="sometimes")  # type: ignore[arg-type]
+assert_type(ScriptedProvider().start(), ScriptedProvider)
+provider.stop()
+
+clock = ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))
+clock.advance(90)
+clock.advance(timedelta(minutes=1))
+clock.set(0)
+assert_type(clock.now(), float)
+clock.advance("90s")  # type: ignore[arg-type]
+
+
+class TestMyStore(StoreContract):
+    """Users subclass it with their own store."""
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """Any store, by its shape."""
+        return MemoryStore(clock)
+
+
+# -- LangChain ----------------------------------------------------------------------------------------
+
+
+def listens(callback: BudgetCallback) -> None:
+    """What a callback tells."""
+    assert_type(BudgetCallback("$5"), BudgetCallback)
+    assert_type(BudgetCallback(budget), BudgetCallback)
+    assert_type(BudgetCallback(session), BudgetCallback)
     assert_type(callback.session, Session)
+    assert_type(callback.spent, Decimal)

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from bursar import Budget, Hold
 from bursar.cover import Cover, cover, covered_hold
 
-OUTER: Any = object()
-INNER: Any = object()
+OUTER: Hold = Budget().session().reserve(cost=0)
+INNER: Hold = Budget().session().reserve(cost=0)
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,15 @@ def test_cover_made_within_closed_ones_outlives_them() -> None:
         assert covered_hold() is OUTER
 
 
+def test_closed_hold_pays_for_nothing_more() -> None:
+    """After its settle a hold covers no second call, although its cover is still open."""
+    session = Budget("$1").session()
+    with cover(OUTER), session.reserve(cost="$0.10") as inner:
+        assert covered_hold() is inner
+        inner.settle()
+        assert covered_hold() is OUTER
+
+
 def test_close_in_another_context_counts_here() -> None:
     """A callback that ends the call in a copy of the context ends it in the original, too."""
     opened = Cover(OUTER)
@@ -120,7 +130,7 @@ def test_threads_start_uncovered() -> None:
 def test_tasks_keep_their_own_holds() -> None:
     """Two tasks at once each see their own hold, and each child task that of its parent."""
 
-    async def call(hold: Any, turn: Callable[[], Awaitable[None]]) -> list[Any]:
+    async def call(hold: Hold, turn: Callable[[], Awaitable[None]]) -> list[Any]:
         with cover(hold):
             seen = [covered_hold()]
             await turn()

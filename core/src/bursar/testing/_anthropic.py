@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ._script import Rejected
-from ._wire import Answer, Demand, Event, count, positive, required, schema
+from ._wire import Answer, Demand, Event, count, optional, positive, required, schema
 
 _BAD = "invalid_request_error"
 _TOOL_PREAMBLE = 346  # what Anthropic adds once a request has tools
@@ -22,7 +22,9 @@ class Messages:
     def error(self, status: int, kind: str, message: str, param: str | None) -> dict[str, Any]:
         kinds = {
             401: "authentication_error",
+            403: "permission_error",
             404: "not_found_error",
+            413: "request_too_large",
             429: "rate_limit_error",
             529: "overloaded_error",
         }
@@ -38,16 +40,17 @@ class Messages:
         cap = positive(body, "max_tokens")
         if cap is None:
             raise Rejected(400, _BAD, "max_tokens: Field required")
-        thinking = body.get("thinking") or {}
+        thinking = optional(body, "thinking", dict)
         if thinking.get("type") == "enabled":
-            budget = thinking.get("budget_tokens", 0)
+            budget = positive(thinking, "budget_tokens", 0) or 0
             if not _SMALLEST_THINKING <= budget < cap:
                 message = (
                     "`max_tokens` must be greater than `thinking.budget_tokens`, which is 1024 at the least"
                 )
                 raise Rejected(400, _BAD, message)
-        preamble = _TOOL_PREAMBLE if body.get("tools") else 0
-        parts = [messages, body.get("system"), schema(body.get("tools"))]
+        tools = optional(body, "tools", list)
+        preamble = _TOOL_PREAMBLE if tools else 0
+        parts = [messages, body.get("system"), schema(tools)]
         return Demand(count(parts, len(messages) + 1, bytes_per_token) + preamble, cap)
 
     def document(self, answer: Answer) -> dict[str, Any]:
@@ -55,7 +58,8 @@ class Messages:
 
     def events(self, answer: Answer) -> Iterator[Event]:
         def event(kind: str, *, final: bool = False, **members: Any) -> Event:
-            return Event({"type": kind, **members}, named=True, usage=final)
+            data = {"type": kind, **members}
+            return Event(data, named=True, usage=final, grows=kind == "content_block_delta")
 
         started = answer.reported({**_usage(answer), "output_tokens": 1})
         yield event("message_start", message=_message(answer, [], None) | started)
@@ -101,7 +105,8 @@ def _blocks(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _stop(answer: Answer) -> str:
-    return "max_tokens" if answer.cut else "tool_use" if answer.reply.tool_calls else "end_turn"
+    natural = "tool_use" if answer.reply.tool_calls else "end_turn"
+    return answer.reply.finish_reason or ("max_tokens" if answer.cut else natural)
 
 
 def _usage(answer: Answer) -> dict[str, Any]:

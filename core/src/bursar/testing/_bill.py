@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from fractions import Fraction
 
 
@@ -17,6 +19,11 @@ class Rate:
         cached_input: input read from a cache; the price of `input` where None.
         cache_write: input written to a cache for 5 minutes; likewise.
         cache_write_1h: input written to a cache for an hour; likewise.
+        audio_input: sound that comes in; likewise.
+        audio_output: sound that goes out; the price of `output` where None.
+
+    Raises:
+        ValueError: a price is no number, or below zero.
     """
 
     input: str | float
@@ -24,11 +31,20 @@ class Rate:
     cached_input: str | float | None = None
     cache_write: str | float | None = None
     cache_write_1h: str | float | None = None
+    audio_input: str | float | None = None
+    audio_output: str | float | None = None
+
+    def __post_init__(self) -> None:
+        for kind in fields(self):
+            if self.usd(kind.name) < 0:
+                raise ValueError(f"{kind.name} is {getattr(self, kind.name)!r}, below zero")
 
     def usd(self, kind: str) -> Fraction:
-        """The price of one token of a class."""
+        """The price of one token of a class, in USD."""
         price = getattr(self, kind)
-        return Fraction(str(self.input if price is None else price)) / 10**6
+        if price is None:
+            price = self.output if kind == "audio_output" else self.input
+        return Fraction(str(price)) / 10**6
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,8 @@ class Tokens:
         cache_write: written to a cache for 5 minutes.
         cache_write_1h: written to a cache for an hour.
         reasoning: hidden reasoning.
+        audio_input: sound that came in.
+        audio_output: sound that went out.
     """
 
     input: int
@@ -50,6 +68,8 @@ class Tokens:
     cache_write: int = 0
     cache_write_1h: int = 0
     reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
 
     @property
     def fresh_input(self) -> int:
@@ -60,14 +80,25 @@ class Tokens:
 def cost_nanos(rate: Rate, tokens: Tokens) -> int:
     """What a call costs in nano-dollars, rounded up once."""
     usd = (
-        tokens.fresh_input * rate.usd("input")
+        (tokens.fresh_input - tokens.audio_input) * rate.usd("input")
         + tokens.cached_input * rate.usd("cached_input")
         + tokens.cache_write * rate.usd("cache_write")
         + tokens.cache_write_1h * rate.usd("cache_write_1h")
-        + tokens.output * rate.usd("output")
+        + tokens.audio_input * rate.usd("audio_input")
+        + (tokens.output - tokens.audio_output) * rate.usd("output")
+        + tokens.audio_output * rate.usd("audio_output")
     )
     return math.ceil(usd * 10**9)
 
+
+def rate_of(model: str, rates: Mapping[str, Rate], snapshots: Mapping[str, str]) -> Rate | None:
+    """The price list entry of a model; a dated snapshot costs what its base costs."""
+    bases = [base for base, dated in snapshots.items() if dated == model]
+    names = (model, *bases, _DATE.sub("", model))
+    return next((rates[name] for name in names if name in rates), None)
+
+
+_DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8})$")
 
 # List prices of the vendors, typed by hand in November 2026.
 LIST_PRICES = {

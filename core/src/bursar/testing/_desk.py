@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from ._bill import LIST_PRICES, Rate, Tokens, cost_nanos
-from ._script import Answering, Rejected, Reply, Request
-from ._wire import Answer, Surface
+from ._bill import LIST_PRICES, Rate, Tokens, cost_nanos, rate_of
+from ._script import Answering, Drop, Rejected, Reply, Request
+from ._wire import Answer, Demand, Surface, delivered
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,12 @@ class Served:
         model: as it was asked for.
         stream: whether the answer was a stream.
         status: of HTTP.
-        tokens: the true counts; none for an error that is not billed.
-        cost_nanos: what it is billed, in nano-dollars.
+        tokens: the counts that are billed; zero for an error that is not.
+        cost_nanos: what it costs, in nano-dollars.
         body: the request.
+        billed: whether it is on the bill; a free model's answer is, at $0.
+        at: when it was put there, in seconds since the epoch.
+        dropped: how the connection was lost, if the script says so.
     """
 
     path: str
@@ -36,6 +41,9 @@ class Served:
     tokens: Tokens
     cost_nanos: int
     body: Mapping[str, Any]
+    billed: bool
+    at: float
+    dropped: Drop | None
 
     @property
     def input_tokens(self) -> int:
@@ -46,6 +54,26 @@ class Served:
     def output_tokens(self) -> int:
         """All output, of all choices."""
         return self.tokens.output
+
+    @property
+    def cached_input_tokens(self) -> int:
+        """Input read from a cache."""
+        return self.tokens.cached_input
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Input written to a cache for 5 minutes."""
+        return self.tokens.cache_write
+
+    @property
+    def cache_write_1h_tokens(self) -> int:
+        """Input written to a cache for an hour."""
+        return self.tokens.cache_write_1h
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Hidden part of the output."""
+        return self.tokens.reasoning
 
 
 class Desk:
@@ -60,29 +88,42 @@ class Desk:
         rates: Mapping[str, Rate] | None = None,
         snapshots: Mapping[str, str] | None = None,
         bytes_per_token: int = 4,
+        output_tokens: int = 40,
     ) -> None:
+        if bytes_per_token < 1 or output_tokens < 0:
+            raise ValueError("bytes_per_token is at least 1, and output_tokens at least 0")
         self.rates = dict(LIST_PRICES if rates is None else rates)
-        self._snapshots = dict(snapshots or {})
-        self._bytes_per_token = bytes_per_token
+        self.snapshots = dict(snapshots or {})
+        self.bytes_per_token = bytes_per_token
+        self.output_tokens = output_tokens
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._default: Answering = Reply()
         self._queue: deque[Answering] = deque()
         self._served: list[Served] = []
         self._hits = 0
+        self._in_flight = 0
         self._numbers = itertools.count(1)
+        self._failure: BaseException | None = None
         self._open = threading.Event()
         self._open.set()
 
     # -- what it answers ------------------------------------------------------------------------
 
     def script(self, *replies: Answering) -> None:
-        """Answer the next requests so, one reply each, in order."""
+        """Answer the next requests so, one reply each, in order.
+
+        Raises:
+            TypeError: neither a reply nor a function of the request; likewise in `always`.
+        """
+        for reply in replies:
+            _check(reply)
         with self._lock:
             self._queue.extend(replies)
 
     def always(self, reply: Answering) -> None:
         """Answer so whenever nothing else is scripted: a reply, or a function of the request."""
+        _check(reply)
         with self._lock:
             self._default = reply
 
@@ -103,15 +144,21 @@ class Desk:
             return self._hits
 
     @property
+    def in_flight(self) -> int:
+        """Requests at a billable endpoint whose answer is not complete, nor its client known to be gone."""
+        with self._lock:
+            return self._in_flight
+
+    @property
     def served(self) -> tuple[Served, ...]:
-        """The requests that were worked on, in the order of the bill."""
+        """The requests that were worked on, in the order of the bill: none that were rejected."""
         with self._lock:
             return tuple(self._served)
 
     @property
     def calls(self) -> int:
         """Requests that are on the bill."""
-        return sum(1 for one in self.served if one.cost_nanos)
+        return sum(1 for one in self.served if one.billed)
 
     @property
     def bill_nanos(self) -> int:
@@ -124,22 +171,33 @@ class Desk:
         return Decimal(self.bill_nanos).scaleb(-9)
 
     def reset(self) -> None:
-        """Forget the bill, the counts and the script."""
+        """Forget the bill, the hits, the script, and what failed in it."""
         with self._lock:
             self._served.clear()
             self._queue.clear()
             self._hits = 0
             self._default = Reply()
+            self._failure = None
 
-    def wait_for(self, hits: int, timeout: float = 10) -> None:
-        """Return once so many requests have arrived.
+    def wait_for(
+        self, hits: int = 0, timeout: float = 10, *, calls: int = 0, in_flight: int | None = None
+    ) -> None:
+        """Return once so many requests have arrived, so many are billed, and just so many are in flight.
 
         Raises:
-            TimeoutError: they did not within `timeout` seconds.
+            TimeoutError: that was not so within `timeout` seconds.
         """
+
+        def billed() -> int:
+            return sum(1 for one in self._served if one.billed)
+
+        def there() -> bool:
+            return self._hits >= hits and billed() >= calls and in_flight in (None, self._in_flight)
+
         with self._changed:
-            if not self._changed.wait_for(lambda: self._hits >= hits, timeout):
-                raise TimeoutError(f"{self._hits} of {hits} requests arrived within {timeout} seconds")
+            if not self._changed.wait_for(there, timeout):
+                state = f"{self._hits} of {hits} requests arrived, {billed()} of {calls} are billed"
+                raise TimeoutError(f"after {timeout} seconds {state}, {self._in_flight} are in flight")
 
     # -- for the server ---------------------------------------------------------------------------
 
@@ -147,49 +205,107 @@ class Desk:
         """A request has come."""
         with self._changed:
             self._hits += 1
+            self._in_flight += 1
             self._changed.notify_all()
+
+    def left(self) -> None:
+        """A request is answered, or its client is gone."""
+        with self._changed:
+            self._in_flight -= 1
+            self._changed.notify_all()
+
+    def failed(self, error: BaseException) -> None:
+        """The script, or the server itself: the first failure is kept for `stop`."""
+        with self._lock:
+            self._failure = self._failure or error
+
+    def take_failure(self) -> BaseException | None:
+        """What failed first, once."""
+        with self._lock:
+            failure, self._failure = self._failure, None
+        return failure
 
     def _chosen(self, request: Request) -> Reply:
         with self._lock:
             chosen = self._queue.popleft() if self._queue else self._default
-        return chosen if isinstance(chosen, Reply) else chosen(request)
+        reply = chosen if isinstance(chosen, Reply) else chosen(request)
+        if not isinstance(reply, Reply):
+            raise TypeError(f"the scripted function returned {reply!r}, not a Reply")
+        return reply
+
+    def _rate(self, model: str) -> Rate | None:
+        return rate_of(model, self.rates, self.snapshots)
 
     def work_on(self, surface: Surface, request: Request) -> Answer:
         """Count, and write the bill. Raises `Rejected` for what a provider rejects."""
-        demand = surface.demand(request.body, self._bytes_per_token)
-        base = next(
-            (name for name, dated in self._snapshots.items() if dated == request.model), request.model
-        )
-        rate = self.rates.get(base) or self.rates.get(request.model)
+        demand = surface.demand(request.body, self.bytes_per_token)
+        rate = self._rate(request.model)
         if rate is None:
             raise Rejected(404, "model_not_found", f"The model `{request.model}` does not exist.", "model")
         reply = self._chosen(request)
         if reply.refuse_stream_options and "stream_options" in request.body:
             raise Rejected(400, "invalid_request_error", "Unrecognized request argument: stream_options")
-        failed = reply.status >= 400
-        wanted = 0 if demand.cap == 0 else max(reply.output_tokens, reply.reasoning_tokens)
+        answer = self._answer(request, demand, reply)
+        billed = reply.status == 200 or reply.billed
+        tokens = _billed_tokens(surface, request, answer) if billed else Tokens(0, 0)
+        served = Served(
+            path=request.path,
+            model=request.model,
+            stream=request.stream,
+            status=reply.status,
+            tokens=tokens,
+            cost_nanos=cost_nanos((self._rate(reply.model) if reply.model else None) or rate, tokens),
+            body=request.body,
+            billed=billed,
+            at=time.time(),
+            dropped=reply.drop,
+        )
+        with self._changed:
+            self._served.append(served)
+            self._changed.notify_all()
+        return answer
+
+    def _answer(self, request: Request, demand: Demand, reply: Reply) -> Answer:
+        """What is sent, with the true counts."""
+        wish = self.output_tokens if reply.output_tokens is None else reply.output_tokens
+        wanted = 0 if demand.cap == 0 else max(wish, reply.reasoning_tokens + reply.audio_output_tokens)
         written = wanted if demand.cap is None else min(wanted, demand.cap)
+        counted = demand.input_tokens if reply.input_tokens is None else reply.input_tokens
         tokens = Tokens(
-            input=demand.input_tokens if reply.input_tokens is None else reply.input_tokens,
+            input=max(counted, reply.input_parts),
             output=written * demand.n,
             cached_input=reply.cached_input_tokens,
             cache_write=reply.cache_write_tokens,
             cache_write_1h=reply.cache_write_1h_tokens,
             reasoning=min(reply.reasoning_tokens, written) * demand.n,
+            audio_input=reply.audio_input_tokens,
+            audio_output=min(reply.audio_output_tokens, written) * demand.n,
         )
-        if failed and not reply.billed:
-            tokens = Tokens(0, 0)
-        cost = cost_nanos(rate, tokens)
-        served = Served(request.path, request.model, request.stream, reply.status, tokens, cost, request.body)
-        with self._lock:
-            self._served.append(served)
-        model = reply.model or self._snapshots.get(request.model, request.model)
+        model = reply.model or self.snapshots.get(request.model, request.model)
         return Answer(reply, model, tokens, demand.n, wanted > written, request.body, self.number())
 
     def number(self) -> int:
         """A number that nothing else has."""
         return next(self._numbers)
 
-    def wait_until_open(self) -> None:
-        """Return once the answers may go."""
-        self._open.wait(60)
+
+def _check(reply: object) -> None:
+    if not isinstance(reply, Reply) and not callable(reply):
+        raise TypeError(f"{reply!r} is neither a Reply nor a function that returns one")
+
+
+def _billed_tokens(surface: Surface, request: Request, answer: Answer) -> Tokens:
+    """All of them, but for a stream whose loss ends the work."""
+    reply, tokens = answer.reply, answer.tokens
+    if not (request.stream and reply.drop == "mid_stream" and reply.bill_dropped == "generated"):
+        return tokens
+    events = list(surface.events(answer))
+    pieces = sum(event.grows for event in events)
+    got_out = sum(event.grows for event in delivered(events, reply))
+    output = math.ceil(tokens.output * got_out / pieces) if pieces else 0
+    return replace(
+        tokens,
+        output=output,
+        reasoning=min(tokens.reasoning, output),
+        audio_output=min(tokens.audio_output, output),
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import socketserver
+import sys
+import threading
 import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +16,8 @@ from typing import Any, cast
 from ._anthropic import Messages
 from ._desk import Desk
 from ._openai import Chat, Embeddings, Responses
-from ._script import Rejected, Request
-from ._wire import Answer, Surface
+from ._script import Rejected, Reply, Request
+from ._wire import Answer, Surface, delivered
 
 _SURFACES: dict[str, Surface] = {
     "/v1/chat/completions": Chat(),
@@ -21,6 +25,8 @@ _SURFACES: dict[str, Surface] = {
     "/v1/embeddings": Embeddings(),
     "/v1/messages": Messages(),
 }
+_MOST_BYTES = 64 * 2**20  # of a request
+_GLANCE_S = 0.05  # how often an answer that is held back looks whether its client is still there
 
 
 class Server(ThreadingHTTPServer):
@@ -30,16 +36,45 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 512
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.desk = desk
+        self._connections: set[Any] = set()
+        self._lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # `HTTPServer` would look up the name of the host
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def close(self) -> None:
+        """Listen no more, and lose every connection."""
+        self.shutdown()
+        self.server_close()
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            _lose(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """A client that went away is no news; anything else is a fault of the script, or of this server."""
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):
+            self.desk.failed(error)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    in_flight = False
 
     @property
     def desk(self) -> Desk:
@@ -48,94 +83,192 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Tests have their own output."""
 
+    # -- requests -------------------------------------------------------------------------------
+
     def do_GET(self) -> None:
-        if self.path != "/v1/models":
-            self.send_document(
-                404, Chat().error(404, "not_found", f"Unknown request URL: GET {self.path}", None)
-            )
-            return
-        data = [{"id": name, "object": "model", "owned_by": "provider"} for name in self.desk.rates]
-        self.send_document(200, {"object": "list", "data": data})
+        if self.path.partition("?")[0] != "/v1/models":
+            self.do_nothing()
+        elif self.payload() is not None:
+            self.send_document(200, _models(list(self.desk.rates)))
+
+    def do_nothing(self) -> None:
+        """Nothing is here."""
+        if self.payload() is not None:
+            self.reject(404, "not_found", f"Invalid URL ({self.command} {self.path})")
+
+    def do_PUT(self) -> None:
+        self.do_nothing()
+
+    def do_PATCH(self) -> None:
+        self.do_nothing()
+
+    def do_DELETE(self) -> None:
+        self.do_nothing()
 
     def do_POST(self) -> None:
         path = self.path.partition("?")[0]
-        payload = self.rfile.read(int(self.headers.get("content-length", 0)))
         surface = _SURFACES.get(path)
         if surface is None:
-            self.send_document(404, Chat().error(404, "not_found", f"Unknown request URL: POST {path}", None))
+            self.do_nothing()
+            return
+        payload = self.payload()
+        if payload is None:
             return
         self.desk.arrived()
+        self.in_flight = True
+        try:
+            self.answer(surface, path, payload)
+        finally:
+            self.leave()
+
+    def payload(self) -> bytes | None:
+        """What comes with the request; read in any case, since the next request follows it.
+
+        None where it has no known end, or the client left before it; then nothing can follow.
+        """
+        lengths = self.headers.get_all("content-length", ["0"])
+        if "transfer-encoding" in self.headers:
+            self.reject(411, "invalid_request_error", "Send a Content-Length instead of chunks.", last=True)
+        elif len(lengths) > 1 or not lengths[0].isdecimal():
+            self.reject(400, "invalid_request_error", "Invalid Content-Length.", last=True)
+        elif len(lengths[0]) > len(str(_MOST_BYTES)) or int(lengths[0]) > _MOST_BYTES:
+            self.reject(413, "invalid_request_error", "The request is too large.", last=True)
+        else:
+            payload = self.rfile.read(int(lengths[0]))
+            if len(payload) == int(lengths[0]):
+                return payload
+            self.close_connection = True
+        return None
+
+    def answer(self, surface: Surface, path: str, payload: bytes) -> None:
         try:
             if not any(self.headers.get(name) for name in surface.headers):
                 raise Rejected(401, "invalid_api_key", "You didn't provide an API key.")
             try:
                 body = json.loads(payload)
-            except ValueError:
+            except (ValueError, RecursionError):
                 body = None
             if not isinstance(body, dict):
-                raise Rejected(
-                    400, "invalid_request_error", "We could not parse the JSON body of your request."
-                )
+                message = "We could not parse the JSON body of your request."
+                raise Rejected(400, "invalid_request_error", message)
             request = Request(path, body, str(body.get("model")), bool(body.get("stream")))
             answer = self.desk.work_on(surface, request)
         except Rejected as rejected:
             error = surface.error(rejected.status, rejected.kind, str(rejected), rejected.param)
             self.send_document(rejected.status, error)
-            return
-        self.send_answer(surface, request, answer)
+        except BaseException as error:  # of a scripted function; that of a failed test is no `Exception`
+            self.desk.failed(error)
+            message = f"The script failed: {error!r}"
+            self.send_document(500, surface.error(500, "server_error", message, None))
+        else:
+            if self.hold_back(answer.reply):
+                self.send_answer(surface, request, answer)
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def hold_back(self, reply: Reply) -> bool:
+        """Wait as the script says; False when the client went away meanwhile."""
+        for gate in (reply.gate, self.desk._open):
+            while gate is not None and not gate.wait(_GLANCE_S):
+                if self.gone(0):
+                    return False
+        return not (reply.delay and self.gone(reply.delay))
 
     def send_answer(self, surface: Surface, request: Request, answer: Answer) -> None:
         reply = answer.reply
-        if reply.gate is not None:
-            reply.gate.wait(60)
-        self.desk.wait_until_open()
-        if reply.delay:
-            time.sleep(reply.delay)
         if reply.drop == "before_headers":
             self.lose_connection()
-        elif reply.status != 200:
-            error = surface.error(
-                reply.status, "rate_limit_exceeded", f"Scripted error {reply.status}.", None
-            )
-            self.send_document(reply.status, error)
-        elif request.stream:
+        elif reply.status == 200 and request.stream:
             self.send_events(surface, answer)
         else:
-            self.send_document(200, surface.document(answer))
+            message = f"Scripted error {reply.status}."
+            error = surface.error(reply.status, "scripted", message, None)
+            document = surface.document(answer) if reply.status == 200 else error
+            self.send_document(reply.status, document, lost=reply.drop == "mid_stream")
+            if reply.drop:
+                self.lose_connection()
 
-    def send_document(self, status: int, document: Mapping[str, Any]) -> None:
+    def reject(self, status: int, kind: str, message: str, *, last: bool = False) -> None:
+        """An error in the shape of whoever owns the path; the `last` answer of its connection if so."""
+        self.close_connection = self.close_connection or last
+        owner = "/v1/messages" if self.path.startswith("/v1/messages") else "/v1/chat/completions"
+        self.send_document(status, _SURFACES[owner].error(status, kind, message, None))
+
+    def send_document(self, status: int, document: Mapping[str, Any], *, lost: bool = False) -> None:
         payload = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(payload)))
+        if self.close_connection:
+            self.send_header("connection", "close")
         self.send_request_id()
         self.end_headers()
-        self.wfile.write(payload)
+        self.leave()
+        self.wfile.write(payload[: len(payload) // 2] if lost else payload)
 
     def send_events(self, surface: Surface, answer: Answer) -> None:
-        events = list(surface.events(answer))
+        reply = answer.reply
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
         self.send_request_id()
         self.end_headers()
-        for index, event in enumerate(events):
-            if answer.reply.drop == "mid_stream" and index >= len(events) // 2:
-                self.lose_connection()
+        events = delivered(list(surface.events(answer)), reply)
+        for event in events:
+            if reply.chunk_delay and self.gone(reply.chunk_delay):
+                self.close_connection = True
                 return
-            if answer.reply.chunk_delay:
-                time.sleep(answer.reply.chunk_delay)
+            if event is events[-1]:
+                self.leave()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(event.payload), event.payload))
-            self.wfile.flush()
-            if answer.reply.drop == "after_final_usage" and event.usage:
-                self.lose_connection()
-                return
-        self.wfile.write(b"0\r\n\r\n")
+        if reply.drop:
+            self.lose_connection()
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
     def send_request_id(self) -> None:
+        number = self.desk.number()
         for name in ("x-request-id", "request-id"):
-            self.send_header(name, f"req_{self.desk.number()}")
+            self.send_header(name, f"req_{number}")
+
+    # -- connections ----------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """In flight no more; before the last byte, so that who has the answer sees it."""
+        if self.in_flight:
+            self.in_flight = False
+            self.desk.left()
+
+    def gone(self, seconds: float) -> bool:
+        """Wait so long; True as soon as the client closes the connection."""
+        self.connection.settimeout(seconds)
+        try:
+            if not self.connection.recv(1, socket.MSG_PEEK):
+                return True
+        except (BlockingIOError, TimeoutError):
+            return False
+        except OSError:
+            return True
+        finally:
+            self.connection.settimeout(None)
+        time.sleep(seconds)  # the next request is there already
+        return False
 
     def lose_connection(self) -> None:
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        _lose(self.connection)
+
+
+def _lose(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the client was first
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _models(names: list[str]) -> dict[str, Any]:
+    """The list that both SDKs read."""
+    data = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "provider"}
+        | {"type": "model", "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+        for name in names
+    ]
+    return {"object": "list", "data": data, "has_more": False, "first_id": None, "last_id": None}

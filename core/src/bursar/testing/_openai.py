@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import struct
 import time
@@ -10,25 +11,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ._script import Rejected
-from ._wire import Answer, Demand, Event, count, positive, required, schema
+from ._wire import Answer, Demand, Event, count, optional, positive, required, schema
 
 _ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 _BAD = "invalid_request_error"
+_DIMENSIONS = 4  # of an embedding, where the request does not say
+_MOST_DIMENSIONS = 3072
+_MOST_CHOICES = 128
+_SMALLEST_CAP = 16  # of Responses
 
 
 class _OpenAI:
     headers: ClassVar[tuple[str, ...]] = ("authorization",)
 
     def error(self, status: int, kind: str, message: str, param: str | None) -> dict[str, Any]:
-        code = kind if kind in ("model_not_found", "invalid_api_key", "rate_limit_exceeded") else None
-        return {
-            "error": {
-                "message": message,
-                "type": _BAD if status < 429 else kind,
-                "param": param,
-                "code": code,
-            }
+        code = {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status)
+        error = {
+            "message": message,
+            "type": "requests" if status == 429 else _BAD if status < 500 else "server_error",
+            "param": param,
+            "code": kind if kind == "model_not_found" else code,
         }
+        return {"error": error}
 
 
 class Chat(_OpenAI):
@@ -38,7 +42,7 @@ class Chat(_OpenAI):
         model = required(body, "model", str)
         messages = required(body, "messages", list)
         for message in messages:
-            if not isinstance(message, dict) or message.get("role") not in _ROLES:
+            if not isinstance(message, dict) or str(message.get("role")) not in _ROLES:
                 raise Rejected(400, _BAD, "Invalid value for 'messages[].role'.", "messages")
         if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
             message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
@@ -46,14 +50,15 @@ class Chat(_OpenAI):
         if body.get("max_tokens") is not None and model.startswith(("o1", "o3", "o4", "gpt-5")):
             message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
             raise Rejected(400, _BAD, message, "max_tokens")
+        optional(body, "stream_options", dict)
         if body.get("stream_options") is not None and not body.get("stream"):
             message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
             raise Rejected(400, _BAD, message, "stream_options")
-        extras = schema(body.get("tools")) + schema(body.get("response_format"))
+        extras = schema(optional(body, "tools", list)) + schema(optional(body, "response_format", dict))
         return Demand(
             count([messages, extras], len(messages), bytes_per_token),
             positive(body, "max_completion_tokens", positive(body, "max_tokens")),
-            positive(body, "n", 1) or 1,
+            positive(body, "n", 1, most=_MOST_CHOICES) or 1,
         )
 
     def document(self, answer: Answer) -> dict[str, Any]:
@@ -71,18 +76,20 @@ class Chat(_OpenAI):
         asked = bool((answer.body.get("stream_options") or {}).get("include_usage"))
         silent = {"usage": None} if asked else {}
 
-        def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> Event:
+        def chunk(
+            index: int, delta: dict[str, Any], finish: str | None = None, *, grows: bool = False
+        ) -> Event:
             choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
-            return Event(_chat(answer, "chat.completion.chunk", [choice]) | silent)
+            return Event(_chat(answer, "chat.completion.chunk", [choice]) | silent, grows=grows)
 
         for index in range(answer.choices):
             yield chunk(index, {"role": "assistant", "content": ""})
             if answer.reply.tool_calls:
                 for at, call in enumerate(_chat_tools(answer)):
-                    yield chunk(index, {"tool_calls": [{"index": at, **call}]})
+                    yield chunk(index, {"tool_calls": [{"index": at, **call}]}, grows=True)
             else:
                 for piece in answer.reply.pieces():
-                    yield chunk(index, {"content": piece})
+                    yield chunk(index, {"content": piece}, grows=True)
             yield chunk(index, {}, _finish(answer))
         if asked:
             last = _chat(answer, "chat.completion.chunk", []) | answer.reported(_chat_usage(answer))
@@ -99,20 +106,20 @@ class Responses(_OpenAI):
         if not isinstance(given, str | list) or not given:
             raise Rejected(400, _BAD, "Missing required parameter: 'input'.", "input")
         messages = 1 if isinstance(given, str) else len(given)
-        extras = schema(body.get("tools")) + schema(body.get("text"))
+        extras = schema(optional(body, "tools", list)) + schema(optional(body, "text", dict))
         parts = [given, body.get("instructions"), extras]
-        return Demand(count(parts, messages + 1, bytes_per_token), positive(body, "max_output_tokens"))
+        cap = positive(body, "max_output_tokens", least=_SMALLEST_CAP)
+        return Demand(count(parts, messages + 1, bytes_per_token), cap)
 
     def document(self, answer: Answer) -> dict[str, Any]:
         return _response(answer, _items(answer))
 
     def events(self, answer: Answer) -> Iterator[Event]:
-        sequence = iter(range(10**6))
+        sequence = itertools.count()
 
         def event(kind: str, *, usage: bool = False, **members: Any) -> Event:
-            return Event(
-                {"type": kind, "sequence_number": next(sequence), **members}, named=True, usage=usage
-            )
+            data = {"type": kind, "sequence_number": next(sequence), **members}
+            return Event(data, named=True, usage=usage, grows=kind.endswith(".delta"))
 
         started = _response(answer, []) | {"status": "in_progress", "usage": None}
         yield event("response.created", response=started)
@@ -138,7 +145,7 @@ class Responses(_OpenAI):
                 yield event("response.output_text.done", text=part["text"], logprobs=[], **inside)
                 yield event("response.content_part.done", part=part, **inside)
             yield event("response.output_item.done", output_index=at, item=item)
-        kind = "response.incomplete" if answer.cut else "response.completed"
+        kind = "response.incomplete" if _incomplete(answer) else "response.completed"
         yield event(kind, response=_response(answer, _items(answer)), usage=True)
 
 
@@ -150,6 +157,12 @@ class Embeddings(_OpenAI):
         given = body.get("input")
         if not isinstance(given, str | list) or not given:
             raise Rejected(400, _BAD, "Missing required parameter: 'input'.", "input")
+        if body.get("stream"):
+            raise Rejected(400, _BAD, "Unrecognized request argument supplied: stream", "stream")
+        if body.get("encoding_format") not in (None, "float", "base64"):
+            message = "Invalid value for 'encoding_format': supported are 'float' and 'base64'."
+            raise Rejected(400, _BAD, message, "encoding_format")
+        positive(body, "dimensions", most=_MOST_DIMENSIONS)
         if isinstance(given, list) and all(isinstance(token, int) for token in given):
             return Demand(len(given), 0)
         if isinstance(given, list) and all(isinstance(one, list) for one in given):
@@ -159,9 +172,10 @@ class Embeddings(_OpenAI):
     def document(self, answer: Answer) -> dict[str, Any]:
         given = answer.body["input"]
         several = isinstance(given, list) and not isinstance(given[0], int)
-        vector: list[float] | str = [0.25, -0.5, 0.125, 1.0]
+        numbers = [1.0] + [0.0] * ((answer.body.get("dimensions") or _DIMENSIONS) - 1)
+        vector: list[float] | str = numbers
         if answer.body.get("encoding_format") == "base64":
-            vector = base64.b64encode(struct.pack("<4f", *vector)).decode()
+            vector = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
         data = [
             {"object": "embedding", "index": index, "embedding": vector}
             for index in range(len(given) if several else 1)
@@ -170,7 +184,8 @@ class Embeddings(_OpenAI):
         return {"object": "list", "data": data, "model": answer.model} | answer.reported(usage)
 
     def events(self, answer: Answer) -> Iterator[Event]:
-        raise Rejected(400, _BAD, "Embeddings are not streamed.", "stream")
+        """None: `demand` takes no request for a stream."""
+        return iter(())
 
 
 def _chat(answer: Answer, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
@@ -191,7 +206,13 @@ def _tier(answer: Answer) -> str | None:
 
 
 def _finish(answer: Answer) -> str:
-    return "length" if answer.cut else "tool_calls" if answer.reply.tool_calls else "stop"
+    natural = "tool_calls" if answer.reply.tool_calls else "stop"
+    return answer.reply.finish_reason or ("length" if answer.cut else natural)
+
+
+def _incomplete(answer: Answer) -> str | None:
+    """Why an answer of Responses is not complete, or None."""
+    return answer.reply.finish_reason or ("max_output_tokens" if answer.cut else None)
 
 
 def _chat_tools(answer: Answer) -> list[dict[str, Any]]:
@@ -211,10 +232,14 @@ def _chat_usage(answer: Answer) -> dict[str, Any]:
         "prompt_tokens": tokens.input,
         "completion_tokens": tokens.output,
         "total_tokens": tokens.input + tokens.output,
-        "prompt_tokens_details": {"cached_tokens": tokens.cached_input, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": tokens.cached_input,
+            "cache_write_tokens": tokens.cache_write + tokens.cache_write_1h,
+            "audio_tokens": tokens.audio_input,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": tokens.reasoning,
-            "audio_tokens": 0,
+            "audio_tokens": tokens.audio_output,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },
@@ -222,7 +247,7 @@ def _chat_usage(answer: Answer) -> dict[str, Any]:
 
 
 def _items(answer: Answer) -> list[dict[str, Any]]:
-    reply, status = answer.reply, "incomplete" if answer.cut else "completed"
+    reply, status = answer.reply, "incomplete" if _incomplete(answer) else "completed"
     if reply.tool_calls:
         return [
             {
@@ -241,10 +266,13 @@ def _items(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _response(answer: Answer, items: list[dict[str, Any]]) -> dict[str, Any]:
-    tokens = answer.tokens
+    tokens, reason = answer.tokens, _incomplete(answer)
     usage = {
         "input_tokens": tokens.input,
-        "input_tokens_details": {"cached_tokens": tokens.cached_input},
+        "input_tokens_details": {
+            "cached_tokens": tokens.cached_input,
+            "cache_write_tokens": tokens.cache_write + tokens.cache_write_1h,
+        },
         "output_tokens": tokens.output,
         "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
         "total_tokens": tokens.input + tokens.output,
@@ -253,9 +281,9 @@ def _response(answer: Answer, items: list[dict[str, Any]]) -> dict[str, Any]:
         "id": f"resp_{answer.number}",
         "object": "response",
         "created_at": int(time.time()),
-        "status": "incomplete" if answer.cut else "completed",
+        "status": "incomplete" if reason else "completed",
         "error": None,
-        "incomplete_details": {"reason": "max_output_tokens"} if answer.cut else None,
+        "incomplete_details": {"reason": reason} if reason else None,
         "instructions": answer.body.get("instructions"),
         "metadata": {},
         "model": answer.model,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 Drop = Literal["before_headers", "mid_stream", "after_final_usage"]
+_COUNTS = (
+    *("output_tokens", "input_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
+    *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "delay", "chunk_delay", "drop_after"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,35 +46,50 @@ class Reply:
     Attributes:
         text: what the model says.
         tool_calls: what it wants to be run, instead of the text.
-        output_tokens: how much it would like to write, for each choice; the request's cap cuts it off.
+        output_tokens: how much it would like to write, for each choice; the request's cap cuts it
+            off. None: as much as `ScriptedProvider(output_tokens=...)` says.
         input_tokens: counted instead of what the bytes of the request give.
         cached_input_tokens: part of the input.
         cache_write_tokens: part of the input, for 5 minutes.
         cache_write_1h_tokens: part of the input, for an hour.
         reasoning_tokens: part of the output.
+        audio_input_tokens: part of the input.
+        audio_output_tokens: part of the output.
         usage: what is *reported*: ``"normal"``, ``"absent"``, ``"null"``, or this very mapping;
             the bill goes by the true counts in any case.
         status: of HTTP; an error is not billed unless `billed` says so.
-        billed: bill an error answer, too.
+        billed: bill an error answer, too, by the counts that a good answer would have had.
         delay: seconds before the answer begins.
         chunk_delay: seconds before each event of a stream.
         gate: the answer begins once this event is set.
-        drop: lose the connection: before the answer begins, in the middle of a stream, or after
-            its final usage. The call is billed in full, as a provider does that goes on generating.
+        drop: lose the connection: before the answer begins, in the middle of it, or after its final
+            usage (just before the end of a stream that carries none).
+        drop_after: how many events of a stream get out before it is lost in the middle; None: half.
+        bill_dropped: what a stream lost in the middle costs: ``"full"``, like a provider that goes on
+            generating, or ``"generated"``, in proportion to the pieces that got out.
         refuse_stream_options: answer 400 to a request that has them, like a host that does not know them.
-        model: the name of the model that answers, instead of the snapshot of the one asked for.
-        service_tier: the tier it says that it served at.
+        model: the name of the model that answers, instead of the snapshot of the one asked for;
+            it is also billed, if it is on the price list.
+        service_tier: the tier it says that it served at; the bill goes by the price list.
+        finish_reason: why it stopped, in the words of the endpoint; for Responses the reason why
+            the answer is incomplete.
         stream_chunks: in how many pieces the text comes.
+
+    Raises:
+        ValueError: an answer that no provider gives: negative counts, parts larger than the whole,
+            or a word that is not listed here.
     """
 
     text: str = "The sky is blue because air scatters short waves more than long ones."
     tool_calls: tuple[ToolCall, ...] | list[ToolCall] = ()
-    output_tokens: int = 40
+    output_tokens: int | None = None
     input_tokens: int | None = None
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
     reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
     usage: Literal["normal", "absent", "null"] | Mapping[str, Any] = "normal"
     status: int = 200
     billed: bool = False
@@ -78,10 +97,38 @@ class Reply:
     chunk_delay: float = 0
     gate: threading.Event | None = None
     drop: Drop | None = None
+    drop_after: int | None = None
+    bill_dropped: Literal["full", "generated"] = "full"
     refuse_stream_options: bool = False
     model: str | None = None
     service_tier: str | None = None
+    finish_reason: str | None = None
     stream_chunks: int = 5
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, below zero")
+        if self.input_tokens is not None and self.input_tokens < self.input_parts:
+            raise ValueError(f"{self.input_parts} tokens are parts of the {self.input_tokens} of the input")
+        for name, words in (
+            ("drop", (None, *get_args(Drop))),
+            ("bill_dropped", ("full", "generated")),
+            ("usage", ("normal", "absent", "null")),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) and value not in words:
+                raise ValueError(f"{name} is {value!r}, not one of {words}")
+        if self.status != 200 and not 400 <= self.status <= 599:
+            raise ValueError(f"status is {self.status!r}, neither 200 nor that of an error")
+        if self.stream_chunks < 1:
+            raise ValueError(f"stream_chunks is {self.stream_chunks!r}, below one")
+
+    @property
+    def input_parts(self) -> int:
+        """Input tokens that are told apart."""
+        caches = self.cached_input_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
+        return caches + self.audio_input_tokens
 
     def pieces(self) -> list[str]:
         """The text, cut up for a stream."""

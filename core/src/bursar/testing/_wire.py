@@ -13,6 +13,7 @@ from ._script import Rejected, Reply
 
 IMAGE_TOKENS = 765  # a picture of 1024 x 1024 in high detail
 _PER_MESSAGE = 3
+_FRAME = ("role", "type", "id", "tool_call_id")  # members that are no text
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,29 @@ class Answer:
 
 
 class Event:
-    """One server-sent event; `usage` marks the one that carries the final counts."""
+    """One server-sent event.
 
-    def __init__(self, data: Mapping[str, Any] | str, *, named: bool = False, usage: bool = False) -> None:
+    `usage` marks the one that carries the final counts, `grows` those that carry a piece of the output.
+    """
+
+    def __init__(
+        self, data: Mapping[str, Any] | str, *, named: bool = False, usage: bool = False, grows: bool = False
+    ) -> None:
         text = data if isinstance(data, str) else json.dumps(data)
         name = f"event: {data['type']}\n" if named and not isinstance(data, str) else ""
         self.payload = f"{name}data: {text}\n\n".encode()
         self.usage = usage
+        self.grows = grows
+
+
+def delivered(events: list[Event], reply: Reply) -> list[Event]:
+    """The events that get out before the script loses the connection; else all of them."""
+    if reply.drop == "mid_stream":
+        return events[: len(events) // 2 if reply.drop_after is None else reply.drop_after]
+    if reply.drop == "after_final_usage":
+        final = [at for at, event in enumerate(events) if event.usage]
+        return events[: final[-1] + 1 if final else -1]
+    return events
 
 
 class Surface(Protocol):
@@ -99,17 +116,23 @@ def count(parts: object, messages: int, bytes_per_token: int) -> int:
 
 
 def _weigh(value: object) -> tuple[int, int]:
-    """Bytes of text and number of pictures."""
-    if isinstance(value, str):
-        return len(value.encode()), 0
-    if isinstance(value, Mapping):
-        if str(value.get("type", "")) in ("image", "image_url", "input_image"):
-            return 0, 1
-        value = [part for name, part in value.items() if name not in ("role", "type", "id", "tool_call_id")]
-    if isinstance(value, list):
-        weights = [_weigh(part) for part in value]
-        return sum(size for size, _ in weights), sum(images for _, images in weights)
-    return (0, 0) if value is None else (len(str(value)), 0)
+    """Bytes of text and number of pictures, however deep they are."""
+    size = images = 0
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            size += len(part.encode(errors="surrogatepass"))
+        elif isinstance(part, Mapping):
+            if part.get("type") in ("image", "image_url", "input_image"):
+                images += 1
+            else:
+                parts += [inner for name, inner in part.items() if name not in _FRAME]
+        elif isinstance(part, list):
+            parts += part
+        elif part is not None:
+            size += len(str(part))
+    return size, images
 
 
 def schema(tools: object) -> str:
@@ -117,14 +140,24 @@ def schema(tools: object) -> str:
     return json.dumps(tools, separators=(",", ":"), ensure_ascii=False) if tools else ""
 
 
-def positive(body: Mapping[str, Any], name: str, default: int | None = None) -> int | None:
+def positive(
+    body: Mapping[str, Any], name: str, default: int | None = None, *, least: int = 1, most: float = math.inf
+) -> int | None:
     """A whole number above zero, or what stands for its absence."""
     value = body.get(name)
     if value is None:
         return default
-    if type(value) is not int or value < 1:
+    if type(value) is not int or not least <= value <= most:
         raise Rejected(400, "invalid_request_error", f"Invalid value for '{name}': {value!r}.", name)
     return value
+
+
+def optional(body: Mapping[str, Any], name: str, kind: type) -> Any:
+    """A member that may be absent; an empty one of its kind if it is."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise Rejected(400, "invalid_request_error", f"Invalid type for '{name}': {value!r}.", name)
+    return kind() if value is None else value
 
 
 def required(body: Mapping[str, Any], name: str, kind: type) -> Any:

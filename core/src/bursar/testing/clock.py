@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from datetime import datetime, timedelta, timezone
 
@@ -11,6 +12,9 @@ class ManualClock:
 
     Args:
         start: seconds since the epoch, or a datetime (UTC where it names no zone).
+
+    Raises:
+        ValueError: a moment that is not a finite number, here or in `set`.
     """
 
     def __init__(self, start: float | datetime = 0) -> None:
@@ -23,13 +27,13 @@ class ManualClock:
             return self._now_s
 
     def advance(self, seconds: float | timedelta) -> None:
-        """Let time pass.
+        """Let so many seconds pass, or a timedelta.
 
         Raises:
-            ValueError: a negative span; `set` turns a clock back.
+            ValueError: a negative or endless span; `set` turns a clock back.
         """
         span_s = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
-        if not span_s >= 0:
+        if not 0 <= span_s < math.inf:
             raise ValueError(f"{seconds!r} does not advance a clock; set() turns it back")
         with self._lock:
             self._now_s += span_s
@@ -43,4 +47,7 @@ class ManualClock:
 def _seconds(moment: float | datetime) -> float:
     if isinstance(moment, datetime):
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    return float(moment)
+    seconds = float(moment)
+    if not math.isfinite(seconds):
+        raise ValueError(f"{moment!r} is no moment")
+    return seconds

@@ -24,10 +24,20 @@ class ScriptedProvider(Desk):
         rates: price list entries by model, instead of the built-in ones.
         snapshots: the dated names that answer (``{"gpt-4o": "gpt-4o-2024-08-06"}``).
         bytes_per_token: how the input is counted; 1 is the harshest tokenizer there can be.
+        output_tokens: how much it writes where a `Reply` does not say.
 
     Attributes:
-        rates: the price list, which may be changed at any time.
-        url: ``http://127.0.0.1:PORT``.
+        rates: the price list, which may be changed at any time, as the other arguments may.
+        hits: requests that arrived at a billable endpoint, whatever became of them.
+        calls: requests that are on the bill.
+        bill: what is owed, in USD; `bill_nanos` in nano-dollars.
+
+    A client that goes away in the middle of an answer pays for all of it, as at a provider that
+    goes on generating. Unlisted models are unknown (404). The service tier is told but does not
+    change the price: change `rates`.
+
+    Raises:
+        ValueError: fewer than one byte to a token, or less than no output.
     """
 
     def __init__(
@@ -36,12 +46,17 @@ class ScriptedProvider(Desk):
         rates: Mapping[str, Rate] | None = None,
         snapshots: Mapping[str, str] | None = None,
         bytes_per_token: int = 4,
+        output_tokens: int = 40,
     ) -> None:
-        super().__init__(rates=rates, snapshots=snapshots, bytes_per_token=bytes_per_token)
+        super().__init__(
+            rates=rates, snapshots=snapshots, bytes_per_token=bytes_per_token, output_tokens=output_tokens
+        )
         self._server: Server | None = None
 
     def start(self) -> ScriptedProvider:
-        """Listen; `with` does it by itself."""
+        """Listen, on a port that is free; `with` does it by itself."""
+        if self._server is not None:
+            raise RuntimeError("the provider is listening already")
         self._server = Server(self)
         threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True, name="provider"
@@ -49,12 +64,22 @@ class ScriptedProvider(Desk):
         return self
 
     def stop(self) -> None:
-        """Listen no more, and lose the connections that are open."""
+        """Listen no more, and lose the connections that are open.
+
+        Raises:
+            BaseException: what a scripted function raised, the first if several did. Its client
+                got status 500, which it may have retried or swallowed. Leaving a `with` block
+                raises it too, unless the block raises something itself.
+        """
+        self._close()
+        failure = self.take_failure()
+        if failure is not None:
+            raise failure
+
+    def _close(self) -> None:
         if self._server is not None:
-            self._open.set()
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+            server, self._server = self._server, None
+            server.close()
 
     def __enter__(self) -> ScriptedProvider:
         return self.start()
@@ -62,7 +87,10 @@ class ScriptedProvider(Desk):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if error is None:
+            self.stop()
+        else:
+            self._close()
 
     @property
     def port(self) -> int:
