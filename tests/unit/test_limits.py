@@ -73,7 +73,7 @@ def test_what_is_no_limit_is_refused(text: object) -> None:
 
 def test_refusal_shows_how_to_write_it() -> None:
     """The message about a wrong text quotes it and gives examples."""
-    with pytest.raises(InvalidAmount, match=r"'5 bucks'.*'50k tokens'"):
+    with pytest.raises(InvalidAmount, match=r"'5 bucks'.*'50k tokens/day'"):
         Limit("5 bucks")
 
 

@@ -17,7 +17,7 @@ from bursar.report import build_report
 from bursar.store.base import EMPTY_VIEW, AccountView, LimitView, Snapshot
 
 KEYS = {
-    "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals",
+    "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",
     "estimated", "saved", "duration_seconds", "terminated_by", "durability", "children", "events",
 }  # fmt: skip
 GPT = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai")
@@ -125,6 +125,7 @@ def test_report_in_full() -> None:
         ],
         "overruns": {"count": 2, "total": 0.04},
         "refusals": 3,
+        "would_refuse": 0,
         "estimated": 1,
         "saved": 0.8,
         "duration_seconds": 34.2,

@@ -9,7 +9,7 @@ import pytest
 
 from bursar.errors import InvalidAmount
 from bursar.limits import Limit
-from bursar.policy import Policy
+from bursar.policy import Breaker, Policy, Terms
 from bursar.settings import Settings, parse_limits
 from bursar.store.memory import MemoryStore
 
@@ -22,7 +22,9 @@ class Clock:
 def test_defaults() -> None:
     """Without settings calls are held for 15 minutes at their worst case, clamped to no less than 16 tokens, in memory."""
     ledger = Settings().ledger()
-    assert ledger.policy == Policy(900_000, "worst", 16, None, {})
+    assert ledger.policy == Policy(
+        Terms(900_000, soft_ppm=(900_000,), breaker=Breaker(10, 60_000, None, None)), "worst", 16, None, {}
+    )
     assert isinstance(ledger.store, MemoryStore)
     assert ledger.prices.find("my-model") is None
     assert ledger.clock.now() > 1_600_000_000
@@ -35,7 +37,8 @@ def test_settings_reach_the_ledger() -> None:
         tier="batch", prices={"my-model": (5, 20)}, aliases={"mine": "my-model"}, tool_prices={"search": "$0.01"},
         unknown_outcome="observed", lease="90s", clock=clock,
     ).ledger()  # fmt: skip
-    assert ledger.policy == Policy(90_000, "observed", 16, "batch", {"search": 10_000_000})
+    assert ledger.policy == Policy(ledger.policy.terms, "observed", 16, "batch", {"search": 10_000_000})
+    assert ledger.policy.terms.lease_ms == 90_000
     assert ledger.clock is clock
     assert ledger.prices.canonical("mine") == "my-model"
     assert ledger.prices.rates("mine").output == 20_000_000  # pico-dollars a token
@@ -59,7 +62,7 @@ def test_clamp(clamp: Any, smallest: int | None) -> None:
 )
 def test_lease(lease: Any, lease_ms: int) -> None:
     """A lease is milliseconds inside, and never none at all."""
-    assert Settings(lease=lease).ledger().policy.lease_ms == lease_ms
+    assert Settings(lease=lease).ledger().policy.terms.lease_ms == lease_ms
 
 
 @pytest.mark.parametrize("word", ["worst", "observed", "release"])

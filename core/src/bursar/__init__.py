@@ -14,12 +14,14 @@ from .errors import (
     InvalidAmount,
     LedgerRolledBack,
     LimitConflict,
+    LoopDetected,
     StoreError,
     StoreUnavailable,
     Tripped,
     UnknownModel,
     UnpriceableCall,
     UsageMissing,
+    VelocityExceeded,
 )
 from .hold import Hold
 from .limits import Limit
@@ -65,10 +67,12 @@ __all__ = [
     "InvalidAmount",
     "LedgerRolledBack",
     "LimitConflict",
+    "LoopDetected",
     "StoreError",
     "StoreUnavailable",
     "Tripped",
     "UnknownModel",
     "UnpriceableCall",
     "UsageMissing",
+    "VelocityExceeded",
 ]

@@ -2,6 +2,8 @@
 
 BursarError
   BudgetExceeded            a reserve did not fit; the call was never made
+    LoopDetected            the same call, again and again
+    VelocityExceeded        too much in too short a time
     Tripped                 somebody or something stopped the account
   UnpriceableCall           no upper bound can be given beforehand
   InvalidAmount             (ValueError) not an amount of money, tokens or calls
@@ -64,6 +66,24 @@ class BudgetExceeded(BursarError):
     model: str | None = None
     tool: str | None = None
     result: Any = None
+
+
+class LoopDetected(BudgetExceeded):
+    """The same call, with the same input, was made too often in a short time.
+
+    Attributes:
+        key: the model or the tool.
+        count: how often it was asked for, with this time.
+        window: the time that counts, in seconds.
+    """
+
+    key: str | None = None
+    count: int | None = None
+    window: float | None = None
+
+
+class VelocityExceeded(BudgetExceeded):
+    """The call would spend more within a short span than `max_velocity` allows."""
 
 
 class Tripped(BudgetExceeded):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,18 @@ from .amounts import NOTHING, Amounts
 from .answer import read_answer
 from .call import Call
 from .charge import Charge
+from .charged import remember, was_charged
 from .cover import Cover
 from .duration import Duration, to_seconds
 from .errors import UnknownModel
+from .events import call_event, charge_event
 from .log import logger
 from .money import MAX_NANOS, Money, to_nanos, to_usd
 from .outcome import outcome_of
 from .price import cost_nanos, worst_nanos
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
-from .store.base import Booked, Entry, Granted, Path, State
+from .store.base import Booked, Granted, Path, State
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ class Hold:
             TypeError: nothing was given to settle with.
         """
         if response is not _ABSENT:
+            if was_charged(response) and self.state == "reserved":
+                return (yield from self._paid_elsewhere())
+            remember(response)
             answer = read_answer(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
@@ -135,8 +139,15 @@ class Hold:
         if nanos is None:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
-        booked = yield "settle", self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        booked = yield from self._book("settle", Amounts(nanos, tokens, 1), usage, estimated)
         return self._close("settled", booked, nanos, usage, estimated)
+
+    def _paid_elsewhere(self) -> Steps[Charge]:
+        """The answer was charged by somebody else: nothing is booked here."""
+        yield from self._release()
+        now_s = self._ledger.clock.now()
+        nothing = to_usd(0)
+        return Charge(self.id, self.call, nothing, None, False, nothing, nothing, now_s)
 
     def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
         """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
@@ -164,7 +175,7 @@ class Hold:
         else:
             least = NOTHING
         amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
-        booked = yield "doubt", self._entry(amounts, usage, True)
+        booked = yield from self._book("doubt", amounts, usage, True)
         if booked.repeated and self.charge is not None:
             return self.charge
         return self._close("in_doubt", booked, amounts.usd, usage, True)
@@ -181,7 +192,7 @@ class Hold:
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
         self.state = "released"
-        self._note("release", saved=to_usd(nanos))
+        self._events.append(call_event("release", self.call, saved=to_usd(nanos)))
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -192,7 +203,7 @@ class Hold:
         Raises:
             HoldClosed: the hold is not open.
         """
-        lease_ms = self._ledger.policy.lease_ms
+        lease_ms = self._ledger.policy.terms.lease_ms
         if seconds is not None:
             lease_ms = int(to_seconds(seconds, "seconds") * 1000)
         yield "extend", self.id, self._path, lease_ms
@@ -272,11 +283,14 @@ class Hold:
             return None
         return nanos if nanos <= MAX_NANOS else None
 
-    def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
+    def _book(self, verb: str, amounts: Amounts, usage: Usage | None, estimated: bool) -> Steps[Booked]:
         tally: dict[str, int] = {"estimated": 1} if estimated else {}
         if usage is not None:
-            tally |= token_tally(usage)
-        return Entry(self.id, self._path, self._asked.subject, amounts, tally)
+            tally |= usage.tally()
+        ledger = self._ledger
+        entry = ledger.entry(self.id, self._path, self._asked.subject, amounts, tally=tally)
+        booked: Booked = yield from ledger.ask_store(verb, entry, ledger.policy.terms)
+        return booked
 
     def _close(
         self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
@@ -295,28 +309,8 @@ class Hold:
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
-            tokens = (
-                {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else {}
-            )
-            self._note("charge", cost=charge.cost, **tokens, estimated=estimated, state=state, at=charge.at)
+            self._events.append(charge_event(charge, state))
         return charge
-
-    def _note(self, what: str, **facts: Any) -> None:
-        call = self.call
-        self._events.append({"event": what, "id": call.id, "model": call.model, "tool": call.tool, **facts})
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"
-
-
-def token_tally(usage: Usage) -> Mapping[str, int]:
-    """The token classes of a usage, by the names that a report shows."""
-    return {
-        "input": usage.input_tokens,
-        "output": usage.output_tokens,
-        "cached_input": usage.cached_input_tokens,
-        "cache_write": usage.cache_write_tokens + usage.cache_write_1h_tokens,
-        "reasoning": usage.reasoning_tokens,
-        "audio_input": usage.audio_input_tokens,
-        "audio_output": usage.audio_output_tokens,
-    }

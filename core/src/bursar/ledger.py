@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from .amounts import Amounts
 from .ask import Ask
-from .call import Call
+from .call import Call, Subject
+from .charge import Charge
 from .clock import Clock
-from .errors import BursarError
+from .errors import BursarError, StoreError
+from .events import call_event, charge_event
+from .fingerprint import fingerprint
 from .hold import Hold
 from .ids import new_id
 from .log import logger
-from .policy import Policy
+from .money import to_usd
+from .policy import Policy, Terms
 from .price import Rates
 from .pricing import PriceBook
 from .quote import quote
-from .refusal import refusal
+from .refusal import booked_refusal, refusal
 from .steps import Steps, arun, run
-from .store.base import Entry, Granted, Path, Refused, Store
+from .store.base import Booked, Entry, Granted, Path, Refused, StalePeriod, Store
+from .usage import Usage
+from .window import Calendar, calendar
 
 T = TypeVar("T")
 
@@ -51,6 +58,7 @@ class Ledger:
         self.policy = policy
         self.clock = clock
         self._late: deque[Steps[Any]] = deque()
+        self._calendars: Mapping[str, Calendar] = {}
 
     def run(self, steps: Steps[T]) -> T:
         """Carry out steps, after those that finalisers left behind."""
@@ -70,13 +78,14 @@ class Ledger:
         """Leave steps to be carried out before the next ones; touches no store and no lock."""
         self._late.append(steps)
 
-    def reserve(self, path: Path, ask: Ask, events: deque[dict[str, Any]]) -> Steps[Hold]:
+    def reserve(self, path: Path, ask: Ask, events: deque[dict[str, Any]], terms: Terms) -> Steps[Hold]:
         """Set the worst case of a call aside.
 
         Args:
             path: the accounts it is charged to, from the root.
             ask: what the call is.
             events: where the outcomes of the hold are noted.
+            terms: of the budget, perhaps with its finalization reserve.
 
         Raises:
             BudgetExceeded: it does not fit; nothing was changed.
@@ -85,19 +94,88 @@ class Ledger:
         """
         id = new_id() if ask.key is None else f"{path[-1].key}:{ask.key}"
         asked = quote(ask, id, self.prices, self.policy)
-        entry = Entry(id, path, asked.subject, asked.want)
-        answer: Granted | Refused = yield "reserve", entry, asked.minimum, self.policy.lease_ms
+        entry = self.entry(
+            id, path, asked.subject, asked.want, fingerprint=self._fingerprint(ask, asked.call)
+        )
+        answer: Granted | Refused = yield from self.ask_store("reserve", entry, asked.minimum, terms)
         if isinstance(answer, Refused):
             error = refusal(answer, asked.call)
-            events.append(
-                {"event": "refusal", "id": id, "model": ask.model, "tool": ask.tool, "message": str(error)}
-            )
+            events.append(call_event("refusal", asked.call, message=str(error)))
             raise error
         cap = asked.cap(answer.amounts)
         call = (
             asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
         )
         return Hold(self, path, call, asked, answer, events)
+
+    def probe(self, path: Path, ask: Ask, terms: Terms) -> Steps[None]:
+        """What a reserve would say; nothing is changed.
+
+        Raises:
+            BudgetExceeded: it would be refused.
+            UnknownModel: the model has no price.
+            UnpriceableCall: the worst case has no bound.
+        """
+        asked = quote(ask, new_id(), self.prices, self.policy)
+        entry = self.entry(asked.call.id, path, asked.subject, asked.want)
+        answer = yield from self.ask_store("probe", entry, asked.minimum, terms)
+        if isinstance(answer, Refused) and terms.enforce:
+            raise refusal(answer, asked.call)
+
+    def charge(
+        self, path: Path, call: Call, nanos: int, usage: Usage | None, events: deque[dict[str, Any]]
+    ) -> Steps[Charge]:
+        """Book what nobody held.
+
+        Raises:
+            BudgetExceeded: it is booked, and a limit is exceeded now.
+        """
+        names = self.prices.names(call.model) if call.model is not None else ()
+        subject = Subject(call.kind, names, call.provider, call.tool)
+        tokens = usage.tokens if usage is not None else 0
+        tally = usage.tally() if usage is not None else {}
+        entry = self.entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally=tally)
+        booked: Booked = yield from self.ask_store("book", entry, self.policy.terms)
+        charge = Charge(
+            call.id, call, to_usd(nanos), usage, False, to_usd(0), to_usd(0), booked.now_ms / 1000
+        )
+        events.append(charge_event(charge))
+        if booked.over is not None and self.policy.terms.enforce:
+            raise booked_refusal(booked.over, charge)
+        return charge
+
+    def correct(self, path: Path, nanos: int) -> Steps[Charge]:
+        """Book a difference, up or down; in windows it counts as of now."""
+        call = Call(new_id(), "correction")
+        entry = self.entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0))
+        booked: Booked = yield from self.ask_store("book", entry, self.policy.terms)
+        nothing = to_usd(0)
+        return Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
+
+    def entry(self, id: str, path: Path, subject: Subject, amounts: Amounts, **more: Any) -> Entry:
+        """A line for the store, with the calendar as it was last known."""
+        return Entry(id, path, subject, amounts, periods=self._calendars, **more)
+
+    def ask_store(self, verb: str, entry: Entry, *arguments: Any) -> Steps[Any]:
+        """A verb of the store; repeated with the calendar of the store's own time where it asks for one.
+
+        Raises:
+            StoreError: its clock jumps, so that no calendar is ever the right one.
+        """
+        answer = yield verb, entry, *arguments
+        for _ in range(3):
+            if not isinstance(answer, StalePeriod):
+                return answer
+            now = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
+            self._calendars = {**self._calendars, **now}
+            answer = yield verb, entry._replace(periods=self._calendars), *arguments
+        raise StoreError("the clock of the store jumps: it accepts no calendar period")
+
+    def _fingerprint(self, ask: Ask, call: Call) -> str | None:
+        breaker = self.policy.terms.breaker
+        if ask.messages is None or breaker is None or breaker.max_repeated is None:
+            return None
+        return fingerprint(call.kind, call.model or call.tool, ask.messages)
 
     def answer_rates(self, call: Call, asked: Rates, model: str | None, tier: str | None) -> Rates:
         """The rates of the model and tier that answered; those asked for where they are not known."""

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 from .account import name_of, session_account
 from .ask import Ask
-from .errors import BudgetExceeded, BursarError, Tripped
-from .handle import Handle
+from .errors import BudgetExceeded, BursarError, LoopDetected, Tripped, VelocityExceeded
 from .hold import Hold
 from .ids import new_id
 from .ledger import Ledger
 from .limits import LimitLike
 from .money import Money
+from .policy import Terms
 from .report import build_report
 from .settings import parse_limits
 from .standing import standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path
+from .tracking import Tracking
 
 _EVENTS = 1_000
+_ENDS = {
+    LoopDetected: "loop_detected",
+    VelocityExceeded: "velocity_exceeded",
+    Tripped: "tripped",
+    BudgetExceeded: "budget_exhausted",
+}
+_finalizing: ContextVar[frozenset[str]] = ContextVar("bursar_finalizing", default=frozenset())
 
 
 class Reserving:
@@ -47,7 +57,7 @@ class Reserving:
         await self._hold.__aexit__(kind, error, trace)
 
 
-class Session(Handle):
+class Session(Tracking):
     """A run that spends from its own limits and from those of every budget above it.
 
     Made by `Budget.session`. A context manager, sync and async; it may be entered again,
@@ -58,10 +68,14 @@ class Session(Handle):
         metadata: what `Budget.session` was given beside the limits; the report carries it.
     """
 
-    def __init__(self, ledger: Ledger, path: Path, metadata: dict[str, Any]) -> None:
-        super().__init__(ledger, path)
-        self._events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
+    def __init__(
+        self, ledger: Ledger, path: Path, metadata: dict[str, Any], *, swallow: bool = False
+    ) -> None:
+        super().__init__(ledger, path, deque(maxlen=_EVENTS))
         self._refusal: BudgetExceeded | None = None
+        self._swallowed: BudgetExceeded | None = None
+        self._swallow = swallow
+        self._entered = 0
         self._opened_s = ledger.clock.now()
         self._closed_s: float | None = None
         self.metadata = metadata
@@ -129,11 +143,11 @@ class Session(Handle):
             clamp=clamp,
         )
         try:
-            hold = yield from self._ledger.reserve(self._path, ask, self._events)
+            hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms())
         except BudgetExceeded as refusal:
             self._refusal = refusal
             raise
-        self._refusal = None
+        self._refusal = self._swallowed = None
         return hold
 
     reserve = blocking(_reserve)
@@ -153,17 +167,58 @@ class Session(Handle):
             max_spend: another way to write a limit.
         """
         extra = () if max_spend is None else (max_spend,)
-        account = session_account(self._path[-1], name or new_id(), parse_limits((*limits, *extra)))
-        return Session(self._ledger, (*self._path, account), {})
+        account = session_account(
+            self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
+        )
+        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallow)
+
+    @contextmanager
+    def finalize(self) -> Iterator[Session]:
+        """Inside ``with session.finalize():`` the finalization reserve may be spent, too.
+
+        It holds for this thread or task, and for those that copy its context.
+        """
+        token = _finalizing.set(_finalizing.get() | {self._path[-1].key})
+        self._swallowed = None
+        try:
+            yield self
+        finally:
+            _finalizing.reset(token)
+
+    def _terms(self) -> Terms:
+        terms, finalizing = self._ledger.policy.terms, _finalizing.get()
+        if finalizing and any(account.key in finalizing for account in self._path):
+            return terms._replace(finalizing=True)
+        return terms
+
+    # -- refusals that somebody swallows -----------------------------------------------------
+
+    def surface(self, refusal: BudgetExceeded) -> None:
+        """For integrations: a refusal was raised into a framework, which may swallow it.
+
+        A normal exit of the outermost ``with session:`` raises it, unless a call was admitted
+        afterwards, `finalize` was entered, `handled` was called, or the session swallows.
+        """
+        if not self._swallow:
+            self._swallowed = refusal
+
+    def handled(self, refusal: BaseException) -> None:
+        """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``."""
+        swallowed = self._swallowed
+        if swallowed is not None and (swallowed is refusal or swallowed.args == refusal.args):
+            self._swallowed = None
 
     # -- where it stands --------------------------------------------------------------------
 
     @property
     def terminated_by(self) -> str | None:
-        """Why the last call was refused: ``"budget_exhausted"``, ``"tripped"``; None when it was not."""
+        """Why the last call was refused; None when it was admitted.
+
+        ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
+        """
         if self._refusal is None:
             return None
-        return "tripped" if isinstance(self._refusal, Tripped) else "budget_exhausted"
+        return next(word for kind, word in _ENDS.items() if isinstance(self._refusal, kind))
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
@@ -192,20 +247,24 @@ class Session(Handle):
         self.close()
 
     def __enter__(self) -> Session:
+        self._entered += 1
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self._entered -= 1
+        if not self._entered and error is None and self._swallowed is not None:
+            refusal, self._swallowed = self._swallowed, None
+            raise refusal
 
     async def __aenter__(self) -> Session:
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r}>"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias, get_args
 
 from .clock import Clock, SystemClock
@@ -14,16 +15,29 @@ from .ledger import Ledger
 from .limits import Limit, LimitLike, as_limit
 from .money import Money, shown, to_nanos
 from .names import check_name
-from .policy import Policy, UnknownOutcome
+from .policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .price import Price
 from .pricing import PriceBook, check_tier
 from .store.base import Store
 from .store.memory import MemoryStore
+from .window import zone
 
 Prices: TypeAlias = "Mapping[str, Price | tuple[Money, Money]] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | Price | tuple[Money, Money]"
 
+SoftLimit: TypeAlias = "float | Decimal | Sequence[float | Decimal] | None"
+
 _SMALLEST_CAP = 16
+_SPANS = {
+    "s": "1s",
+    "min": "1min",
+    "h": "1h",
+    "hour": "1h",
+    "d": "1d",
+    "day": "1d",
+    "week": "7d",
+    "month": "30d",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +51,14 @@ class Settings:
     limits: tuple[Limit, ...] = ()
     name: str = "default"
     store: Store | None = None
+    tz: str = "UTC"
+    soft_limit: SoftLimit = 0.9
+    finalization_reserve: Money = 0
+    max_repeated_calls: int | None = 10
+    loop_window: Duration = "60s"
+    max_velocity: str | Limit | None = None
+    cooldown: Duration | None = None
+    hard_stop: bool = True
     tier: str | None = None
     prices: Prices | None = None
     aliases: Mapping[str, str] | None = None
@@ -44,13 +66,26 @@ class Settings:
     unknown_model: UnknownModelPolicy = "refuse"
     unknown_outcome: UnknownOutcome = "worst"
     clamp: bool | int = True
+    child_limits: tuple[Limit, ...] = ()
     lease: Duration = "15min"
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_tier(self.tier)
-        to_seconds(self.lease, "lease")
+        zone(self.tz)
+        soft_ppm(self.soft_limit)
+        kept(self.finalization_reserve)
+        velocity(self.max_velocity)
+        for setting in ("lease", "loop_window"):
+            to_seconds(getattr(self, setting), setting)
+        if self.cooldown is not None:
+            to_seconds(self.cooldown, "cooldown")
+        repeated: object = self.max_repeated_calls
+        if repeated is not None and (type(repeated) is not int or repeated < 1):
+            raise ValueError(f"max_repeated_calls={shown(repeated)} is not a number of calls, nor None")
+        if type(self.hard_stop) is not bool:
+            raise ValueError(f"hard_stop={shown(self.hard_stop)} is not True or False")
         if self.unknown_outcome not in get_args(UnknownOutcome):
             words = ", ".join(map(repr, get_args(UnknownOutcome)))
             raise ValueError(f"unknown_outcome={self.unknown_outcome!r:.60} is not one of {words}")
@@ -83,21 +118,108 @@ class Settings:
             self.store if self.store is not None else MemoryStore(self.clock),
             PriceBook(self.prices, self.aliases, self.unknown_model),
             Policy(
-                lease_ms=max(1, int(to_seconds(self.lease, "lease") * 1000)),
+                terms=self._terms(),
                 unknown_outcome=self.unknown_outcome,
                 smallest_cap=smallest,
                 tier=self.tier,
                 tool_prices={tool: to_nanos(price) for tool, price in (self.tool_prices or {}).items()},
+                tz=self.tz,
             ),
             self.clock or SystemClock(),
         )
 
+    def _terms(self) -> Terms:
+        kept_ppm, kept_nanos = kept(self.finalization_reserve)
+        rate = velocity(self.max_velocity)
+        breaker = None
+        if self.max_repeated_calls is not None or rate is not None:
+            breaker = Breaker(
+                max_repeated=self.max_repeated_calls,
+                loop_ms=_ms(self.loop_window, "loop_window"),
+                velocity=rate,
+                cooldown_ms=None if self.cooldown is None else _ms(self.cooldown, "cooldown"),
+            )
+        return Terms(
+            lease_ms=_ms(self.lease, "lease"),
+            enforce=self.hard_stop,
+            kept_ppm=kept_ppm,
+            kept_nanos=kept_nanos,
+            soft_ppm=soft_ppm(self.soft_limit),
+            breaker=breaker,
+        )
 
-def parse_limits(limits: tuple[LimitLike, ...]) -> tuple[Limit, ...]:
+
+def parse_limits(limits: tuple[LimitLike, ...], tz: str = "UTC") -> tuple[Limit, ...]:
     """Limits from what users write; of two over the same thing the smaller one counts."""
     smallest: dict[tuple[str, ...], Limit] = {}
     for limit in map(as_limit, limits):
         known = smallest.get(limit.key)
         if known is None or limit.amount < known.amount:
-            smallest[limit.key] = limit
+            smallest[limit.key] = limit.in_zone(tz)
     return tuple(smallest.values())
+
+
+def soft_ppm(fractions: SoftLimit) -> tuple[int, ...]:
+    """Fractions of a limit in millionths, ascending.
+
+    Raises:
+        ValueError: one is not above 0 and at most 1.
+    """
+    given: object = fractions
+    if given is None:
+        return ()
+    found = set()
+    for fraction in given if isinstance(given, list | tuple | set | frozenset) else (given,):
+        ppm = _ppm(fraction)
+        if ppm is None or not 0 < ppm <= WHOLE_PPM:
+            raise ValueError(
+                f"soft_limit={shown(fraction)} is not a fraction of a limit: above 0 and at most 1, like 0.9"
+            )
+        found.add(ppm)
+    return tuple(sorted(found))
+
+
+def kept(reserve: Money) -> tuple[int, int]:
+    """A finalization reserve: a fraction in millionths, or an amount in nano-dollars.
+
+    Raises:
+        ValueError: a number that is no fraction, or a text that is no amount.
+    """
+    if isinstance(reserve, str):
+        return 0, to_nanos(reserve)
+    ppm = _ppm(reserve)
+    if ppm is None or not 0 <= ppm < WHOLE_PPM:
+        raise ValueError(
+            f"finalization_reserve={shown(reserve)} is not a fraction from 0 to below 1,"
+            " nor an amount like '$0.05'"
+        )
+    return ppm, 0
+
+
+def velocity(rate: str | Limit | None) -> Limit | None:
+    """A limit over a rolling span: ``"$1/min"`` is a dollar in any minute.
+
+    Raises:
+        ValueError: not one.
+    """
+    given: object = rate
+    if given is None:
+        return None
+    if isinstance(given, str):
+        amount, _, span = given.partition("/")
+        given = Limit(f"{amount}/{_SPANS.get(span.strip(' '), span)}")
+    if not isinstance(given, Limit) or not given.span_ms:
+        raise ValueError(f"max_velocity={shown(rate)} is not an amount over a span of time, like '$1/min'")
+    return given
+
+
+def _ppm(fraction: object) -> int | None:
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float | Decimal):
+        return None
+    if not -1 <= fraction <= 1:  # nor NaN
+        return None
+    return round(fraction * WHOLE_PPM)
+
+
+def _ms(span: Duration, setting: str) -> int:
+    return max(1, int(to_seconds(span, setting) * 1000))

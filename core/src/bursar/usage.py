@@ -42,6 +42,18 @@ class Usage:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
+    def tally(self) -> dict[str, int]:
+        """The token classes by the names that a report shows."""
+        return {
+            "input": self.input_tokens,
+            "output": self.output_tokens,
+            "cached_input": self.cached_input_tokens,
+            "cache_write": self.cache_write_tokens + self.cache_write_1h_tokens,
+            "reasoning": self.reasoning_tokens,
+            "audio_input": self.audio_input_tokens,
+            "audio_output": self.audio_output_tokens,
+        }
+
     @property
     def flaw(self) -> str | None:
         """What makes these numbers unusable, or None: not counts, or parts above their whole."""

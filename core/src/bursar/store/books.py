@@ -1,17 +1,21 @@
-"""What the memory store writes into: balances, records, and plans of writes."""
+"""What the memory store writes into: balances and records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..account import is_session
 from ..amounts import NOTHING, Amounts
 from ..call import Subject
 from ..limits import Limit
 from .base import Entry, State
+from .circuit import Fuse
+from .plan import Plan
+from .spans import Rolling, Slot, Span
 
-UNITS = ("usd", "tokens", "calls")
+if TYPE_CHECKING:
+    from .rules import Rule
 
 
 class Sums(NamedTuple):
@@ -57,8 +61,8 @@ class Balance:
     """One account."""
 
     __slots__ = (
-        "declared", "epoch", "folded", "key", "limits", "opened_ms",
-        "rules", "session", "subjects", "sums", "tally", "tripped",
+        "declared", "epoch", "folded", "fuse", "key", "limits", "marks", "opened_ms",
+        "rules", "session", "spans", "subjects", "sums", "tally", "tripped",
     )  # fmt: skip
 
     def __init__(self, key: str, now_ms: int) -> None:
@@ -70,6 +74,10 @@ class Balance:
         # By limit key: as it was declared (None: set later), as it is in force (None: dropped).
         self.limits: dict[tuple[str, ...], tuple[Limit | None, Limit | None]] = {}
         self.declared: tuple[Limit, ...] = ()  # the declaration that was last found to agree
+        self.spans: dict[tuple[str, ...], Span] = {}  # of the limits over windows, by limit key
+        # Which fractions were told, by limit key: of which amount, and since when.
+        self.marks: dict[tuple[tuple[str, ...], int], tuple[int, int]] = {}
+        self.fuse: Fuse | None = None
         self.rules: tuple[int, list[Rule]] = (0, [])  # what holds on the path to here, and since which change
         self.epoch = 0
         self.tripped: str | None = None
@@ -81,37 +89,20 @@ class Balance:
         return (limit for _, limit in self.limits.values() if limit is not None)
 
 
-class Rule(NamedTuple):
-    """A limit in force on an account.
+class Touched(NamedTuple):
+    """A count that a call takes part in: of an account of its path, in one unit."""
 
-    Attributes:
-        unit: the index of its unit in `Sums`.
-        plain: True when every call counts, so that the sums of the account are those of the limit.
-    """
-
-    balance: Balance
-    limit: Limit
+    part: Slot | Rolling
     unit: int
-    plain: bool
-
-    def used(self) -> tuple[int, int]:
-        """Spent and reserved of what the limit counts, in its unit."""
-        unit = self.unit
-        if self.plain:
-            return self.balance.sums[unit], self.balance.sums[unit + 3]
-        covered = [sums for subject, sums in self.balance.subjects.items() if self.limit.covers(subject)]
-        return sum(sums[unit] for sums in covered), sum(sums[unit + 3] for sums in covered)
-
-
-def rule(balance: Balance, limit: Limit) -> Rule:
-    """A limit as it is checked on an account."""
-    return Rule(balance, limit, UNITS.index(limit.unit), limit.unit != "calls" and not limit.selective)
+    account: int
 
 
 class Record:
     """One hold or charge, for as long as its id is remembered."""
 
-    __slots__ = ("accounts", "epochs", "held", "id", "lease_ms", "origin", "outcome", "subject")
+    __slots__ = (
+        "accounts", "epochs", "fuse", "held", "id", "lease_ms", "origin", "outcome", "subject", "touched",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -119,6 +110,8 @@ class Record:
         accounts: tuple[Balance, ...],
         held: Amounts,
         state: State,
+        touched: tuple[Touched, ...] = (),
+        fuse: Fuse | None = None,
         lease_ms: int = 0,
         origin: object = None,
     ) -> None:
@@ -126,10 +119,12 @@ class Record:
         self.accounts = accounts
         self.epochs = [balance.epoch for balance in accounts]
         self.subject = entry.subject
+        self.touched = touched
+        self.fuse = fuse
         self.held = held
         self.lease_ms = lease_ms
         self.origin = origin
-        self.outcome = Outcome(state, NOTHING, {})
+        self.outcome = Outcome(state, NOTHING, {}, 0)
 
     def current(self) -> Iterator[tuple[Balance, bool]]:
         """Its accounts, and whether each is still in the epoch that the hold was made in."""
@@ -138,44 +133,20 @@ class Record:
 
 
 class Outcome(NamedTuple):
-    """Where a record stands: what was booked for it, and which counters were added up."""
+    """Where a record stands: what was booked for it, which counters were added up, and when."""
 
     state: State
     booked: Amounts
     tally: Mapping[str, int]
+    at_ms: int
 
 
-class Plan:
-    """The writes of one verb: decided first, then made.
-
-    Each puts a final value, so that a plan cut short by an interrupt can simply be
-    carried out again by the next verb: a verb happens whole or not at all.
-    """
-
-    __slots__ = ("writes",)
-
-    def __init__(self) -> None:
-        self.writes: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
-
-    def set(self, target: object, name: str, value: object) -> None:
-        self.writes.append((setattr, (target, name, value)))
-
-    def put(self, mapping: dict[Any, Any], key: object, value: object) -> None:
-        self.writes.append((mapping.__setitem__, (key, value)))
-
-    def drop(self, mapping: dict[Any, Any], key: object) -> None:
-        self.writes.append((mapping.pop, (key, None)))
-
-    def call(self, function: Callable[..., object], *arguments: Any) -> None:
-        """A call that does no harm when it is made twice."""
-        self.writes.append((function, arguments))
-
-    def move(self, balance: Balance, subject: Subject, more: Sums, tally: Mapping[str, int]) -> None:
-        """Change one account; at most once a plan and account."""
-        writes, subjects, counters = self.writes, balance.subjects, balance.tally
-        before = subjects.get(subject)
-        writes.append((setattr, (balance, "sums", balance.sums.plus(more))))
-        writes.append((subjects.__setitem__, (subject, before.plus(more) if before else more)))
-        for name, amount in tally.items():
-            if amount:
-                writes.append((counters.__setitem__, (name, counters.get(name, 0) + amount)))
+def move(plan: Plan, balance: Balance, subject: Subject, more: Sums, tally: Mapping[str, int]) -> None:
+    """Change one account; at most once a plan and account."""
+    writes, subjects, counters = plan.writes, balance.subjects, balance.tally
+    before = subjects.get(subject)
+    writes.append((setattr, (balance, "sums", balance.sums.plus(more))))
+    writes.append((subjects.__setitem__, (subject, before.plus(more) if before else more)))
+    for name, amount in tally.items():
+        if amount:
+            writes.append((counters.__setitem__, (name, counters.get(name, 0) + amount)))
