@@ -14,7 +14,6 @@ from bursar.amounts import Amounts
 from bursar.ask import Ask
 from bursar.call import Call, Subject
 from bursar.errors import InvalidAmount, UnknownModel, UnpriceableCall
-from bursar.estimate import InputBound
 from bursar.policy import Policy
 from bursar.price import Price, Rates
 from bursar.pricing import PriceBook
@@ -219,7 +218,7 @@ def test_explicit_cost() -> None:
     found = asked(model="chat", cost="$0.02", input_tokens=10, max_output_tokens=20, n=3, tool="search")
     assert found.want == found.minimum == Amounts(20_000_000, 70, 1)
     assert found.rates is None
-    assert found.bound == InputBound(10)
+    assert found.worst is None
     assert found.call == Call("id-1", "model", "chat", None, "search", 10, 20, 3, None)
     assert found.cap(found.want) == 20
 

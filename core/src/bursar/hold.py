@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from .errors import UnknownModel
 from .log import logger
 from .money import MAX_NANOS, Money, to_nanos, to_usd
 from .outcome import outcome_of
-from .price import cost_nanos, worst_nanos
+from .price import cost_nanos
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
 from .store.base import Booked, Entry, Granted, Path, State
@@ -160,7 +159,7 @@ class Hold:
             least = self._held
         elif floor == "observed":
             sent, rates = self.call.input_tokens, self._asked.rates
-            least = Amounts(worst_nanos(rates, sent, 0) if rates else self._held.usd, sent, 1)
+            least = Amounts(rates.worst_case().nanos(sent, 0) if rates else self._held.usd, sent, 1)
         else:
             least = NOTHING
         amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
@@ -181,7 +180,7 @@ class Hold:
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
         self.state = "released"
-        self._note("release", saved=to_usd(nanos))
+        self._note("release", {"saved": to_usd(nanos)})
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -273,21 +272,21 @@ class Hold:
         return nanos if nanos <= MAX_NANOS else None
 
     def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
-        tally: dict[str, int] = {"estimated": 1} if estimated else {}
-        if usage is not None:
-            tally |= token_tally(usage)
-        return Entry(self.id, self._path, self._asked.subject, amounts, tally)
+        tally = {} if usage is None else token_tally(usage)
+        if estimated:
+            tally["estimated"] = 1
+        return Entry(self.call.id, self._path, self._asked.subject, amounts, tally)
 
     def _close(
         self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
     ) -> Charge:
         self.state = state
         self.charge = charge = Charge(
-            id=self.id,
-            call=self.call,
-            cost=to_usd(nanos),
-            usage=usage,
-            estimated=estimated,
+            self.call.id,
+            self.call,
+            to_usd(nanos),
+            usage,
+            estimated,
             overrun=to_usd(booked.overrun_usd),
             saved=to_usd(0),
             at=booked.now_ms / 1000,
@@ -295,13 +294,13 @@ class Hold:
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
-            tokens = (
-                {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else {}
-            )
-            self._note("charge", cost=charge.cost, **tokens, estimated=estimated, state=state, at=charge.at)
+            facts = {"cost": charge.cost, "estimated": estimated, "state": state, "at": charge.at}
+            if usage is not None:
+                facts["input_tokens"], facts["output_tokens"] = usage.input_tokens, usage.output_tokens
+            self._note("charge", facts)
         return charge
 
-    def _note(self, what: str, **facts: Any) -> None:
+    def _note(self, what: str, facts: dict[str, Any]) -> None:
         call = self.call
         self._events.append({"event": what, "id": call.id, "model": call.model, "tool": call.tool, **facts})
 
@@ -309,7 +308,7 @@ class Hold:
         return f"<Hold {self.id} {self.state} ${self.amount}>"
 
 
-def token_tally(usage: Usage) -> Mapping[str, int]:
+def token_tally(usage: Usage) -> dict[str, int]:
     """The token classes of a usage, by the names that a report shows."""
     return {
         "input": usage.input_tokens,
