@@ -149,6 +149,7 @@ def test_messages_bound_the_input() -> None:
         ({"model": "bare", "max_output_tokens": 5, "messages": SPEECH}, "pass input_tokens="),
         ({"model": "bare", "input_tokens": 5}, "pass max_output_tokens="),
         ({"model": "chat", "messages": "hi", "tools": [{"type": "web_search"}]}, "explicit cost="),
+        ({"model": "chat", "input_tokens": 5, "tools": [{"type": "web_search"}]}, "explicit cost="),
     ],
 )
 def test_call_without_a_bound_is_refused(arguments: dict[str, Any], advice: str) -> None:

@@ -39,9 +39,6 @@ class Dollars(Decimal):
         return super().__format__(spec if spec.endswith(_KINDS) else f"{spec}f")
 
 
-_ZERO = Dollars(0)
-
-
 def to_nanos(value: Money) -> int:
     """The amount in nano-dollars.
 
@@ -97,12 +94,10 @@ def _parse(value: object) -> int:
 
 def to_usd(nanos: int) -> Dollars:
     """Nano-dollars as a ``Decimal`` of USD, exact, without trailing zeros."""
-    if not nanos:
-        return _ZERO
-    sign = "-" if nanos < 0 else ""
-    whole, fraction = divmod(abs(nanos), NANOS_PER_USD)
-    decimals = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return Dollars(f"{sign}{whole}{decimals}")
+    whole, fraction = divmod(nanos, NANOS_PER_USD)
+    if not fraction:
+        return Dollars(whole)
+    return Dollars(Decimal(nanos).scaleb(-9, _CONTEXT).normalize(_CONTEXT))
 
 
 def show_usd(nanos: int) -> str:
