@@ -232,10 +232,11 @@ def is_a() -> None:
     values: list[type[ValueError]] = [InvalidAmount, UsageMissing]
     lookups: list[type[LookupError]] = [UnknownModel]
     stores: list[type[StoreError]] = [StoreUnavailable, LedgerRolledBack, LimitConflict]
-    refusals: list[type[BudgetExceeded]] = [Tripped, LangChainRefusal]
+    refusals: list[type[BudgetExceeded]] = [Tripped]
+    transparent: type[Exception] = LangChainRefusal
     assert_type((roots, values), tuple[list[type[BursarError]], list[type[ValueError]]])
     assert_type((lookups, stores), tuple[list[type[LookupError]], list[type[StoreError]]])
-    assert_type(refusals, list[type[BudgetExceeded]])
+    assert_type((refusals, transparent), tuple[list[type[BudgetExceeded]], type[Exception]])
 
 
 # -- testing ------------------------------------------------------------------------------------------
