@@ -226,6 +226,14 @@ def matrix(session: Session) -> None:
 
 
 @nox.session(default=False)
+def bench(session: Session) -> None:
+    """Time and memory of a paid call, beside two peers; `-- reserving`, `-- profile`, `-- --json`."""
+    wheels(session, CORE)
+    session.install("agentbudget", "shekel", "rich")
+    session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
 def prices(session: Session) -> None:
     """Make the price table anew from genai-prices and litellm; `-- --check` only shows the difference."""
     session.install("genai-prices", "pip", "--upgrade")

@@ -19,7 +19,7 @@ from .events import call_event, charge_event
 from .log import logger
 from .money import MAX_NANOS, Money, to_nanos, to_usd
 from .outcome import outcome_of
-from .price import cost_nanos, worst_nanos
+from .price import cost_nanos
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
 from .store.base import Booked, Granted, Path, State
@@ -171,7 +171,7 @@ class Hold:
             least = self._held
         elif floor == "observed":
             sent, rates = self.call.input_tokens, self._asked.rates
-            least = Amounts(worst_nanos(rates, sent, 0) if rates else self._held.usd, sent, 1)
+            least = Amounts(rates.worst_case().nanos(sent, 0) if rates else self._held.usd, sent, 1)
         else:
             least = NOTHING
         amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
@@ -297,11 +297,11 @@ class Hold:
     ) -> Charge:
         self.state = state
         self.charge = charge = Charge(
-            id=self.id,
-            call=self.call,
-            cost=to_usd(nanos),
-            usage=usage,
-            estimated=estimated,
+            self.call.id,
+            self.call,
+            to_usd(nanos),
+            usage,
+            estimated,
             overrun=to_usd(booked.overrun_usd),
             saved=to_usd(0),
             at=booked.now_ms / 1000,

@@ -180,8 +180,7 @@ class Ledger:
     def answer_rates(self, call: Call, asked: Rates, model: str | None, tier: str | None) -> Rates:
         """The rates of the model and tier that answered; those asked for where they are not known."""
         tier = self.policy.tier or tier or call.tier
-        for name in (model, call.model):
-            found = self.prices.find(name, call.provider, tier) if name is not None else None
-            if found is not None:
-                return found
-        return asked
+        found = self.prices.find(model, call.provider, tier) if model is not None else None
+        if found is None and call.model is not None:
+            found = self.prices.find(call.model, call.provider, tier)
+        return asked if found is None else found

@@ -108,10 +108,10 @@ def _parse(value: object) -> int:
 
 def to_usd(nanos: int) -> Dollars:
     """Nano-dollars as a ``Decimal`` of USD, exact, without trailing zeros."""
-    sign = "-" if nanos < 0 else ""
-    whole, fraction = divmod(abs(nanos), NANOS_PER_USD)
-    decimals = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return Dollars(f"{sign}{whole}{decimals}")
+    whole, fraction = divmod(nanos, NANOS_PER_USD)
+    if not fraction:
+        return Dollars(whole)
+    return Dollars(Decimal(nanos).scaleb(-9, _CONTEXT).normalize(_CONTEXT))
 
 
 def show_usd(nanos: int) -> str:

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from .call import Subject
 from .errors import UnknownModel
 from .model_names import PROVIDERS, shorter_names, spelled, split_provider, undated
 from .names import check_name
@@ -103,6 +104,7 @@ class PriceBook:
         self._unknown = _policy(unknown_model)
         self._lock = threading.Lock()
         self._hits: tuple[Mapping[str, Rates], dict[_Key, Rates]] = (registered(), {})
+        self._subjects: dict[tuple[str, str | None, str | None], Subject] = {}
 
     def rates(self, model: str, provider: str | None = None, tier: str | None = None) -> Rates:
         """What a model costs.
@@ -156,6 +158,23 @@ class PriceBook:
         """What a limit on a model may call it: as asked for, then without provider, version and date."""
         known = self.canonical(model)
         return tuple(dict.fromkeys([model, known, *shorter_names(known)]))
+
+    def subject(self, model: str, provider: str | None = None, tool: str | None = None) -> Subject:
+        """What the selectors of limits see in a call; its first model is the one behind the alias.
+
+        Kept, because each reserve asks for it; aliases never change.
+
+        Raises:
+            ValueError: not a name.
+        """
+        key = (model, provider, tool)
+        found = self._subjects.get(key)
+        if found is None:
+            found = Subject("model", self.names(self.canonical(model)), provider, tool)
+            if len(self._subjects) >= _CACHE_SIZE:
+                self._subjects = {}
+            self._subjects[key] = found
+        return found
 
     def register(self, name: str, price: PriceLike) -> None:
         """Give a model a price in this book only.

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .amounts import Amounts
 from .ask import Ask
 from .call import Call, Subject
 from .errors import UnpriceableCall
-from .estimate import InputBound, input_bound
+from .estimate import input_bound
 from .money import MAX_NANOS, show_usd
 from .policy import Policy
-from .price import Rates, output_cap, worst_nanos
+from .price import Rates, WorstCase
 from .pricing import PriceBook
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """What a call asks of its accounts.
 
     Attributes:
         call: as it would be sent at its worst.
         subject: what the selectors of limits look at.
         rates: what it is priced by; None where the cost is given.
-        bound: the most input that it can be billed for.
+        worst: the most that it can cost at these rates, likewise.
         want: its worst case.
         minimum: its worst case at the smallest useful output cap.
     """
@@ -31,23 +30,16 @@ class Quote:
     call: Call
     subject: Subject
     rates: Rates | None
-    bound: InputBound
+    worst: WorstCase | None
     want: Amounts
     minimum: Amounts
 
     def cap(self, granted: Amounts) -> int:
         """The largest output cap whose worst case fits what was granted."""
         call = self.call
-        if self.rates is None or granted == self.want:
+        if self.worst is None or granted == self.want:
             return call.max_output_tokens
-        by_usd = output_cap(
-            self.rates,
-            call.input_tokens,
-            call.n,
-            granted.usd,
-            cache_writes=self.bound.cache_writes,
-            audio=self.bound.audio,
-        )
+        by_usd = self.worst.output_cap(call.input_tokens, call.n, granted.usd)
         by_tokens = (granted.tokens - call.input_tokens) // call.n
         return min(by_usd, by_tokens, call.max_output_tokens)
 
@@ -62,50 +54,49 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
     nanos = ask.cost_nanos
     if ask.model is None:
         return _tool_quote(ask, id, policy.tool_prices.get(ask.tool or "", 0) if nanos is None else nanos)
-    model = prices.canonical(ask.model)
-    subject = Subject("model", prices.names(model), ask.provider, ask.tool)
+    subject = prices.subject(ask.model, ask.provider, ask.tool)
+    model = subject.models[0]
     tier = policy.tier or ask.tier
     if nanos is not None:
         sent, cap = ask.input_tokens or 0, ask.max_output_tokens or 0
         amounts = Amounts(nanos, sent + ask.n * cap, 1)
         call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-        return Quote(call, subject, None, InputBound(sent), amounts, amounts)
+        return Quote(call, subject, None, None, amounts, amounts)
 
     rates = prices.rates(model, ask.provider, tier)
-    bound, sent = _input(ask, model, subject.models, rates)
+    sent, worst = _input(ask, model, subject.models, rates)
     cap = _output(ask, model, rates)
-
-    def worst(output_tokens: int) -> Amounts:
-        usd = worst_nanos(rates, sent, output_tokens, cache_writes=bound.cache_writes, audio=bound.audio)
-        return Amounts(usd, sent + output_tokens, 1)
-
-    want = minimum = worst(ask.n * cap)
+    want = minimum = _most(worst, sent, ask.n * cap)
     if want.usd > MAX_NANOS:
         raise UnpriceableCall(
             f"the worst case of this call to {model!r} is above {show_usd(MAX_NANOS)}; pass a smaller n= or"
             " max_output_tokens=",
             endpoint=model,
         )
-    if ask.clamp and policy.smallest_cap is not None:
-        minimum = worst(ask.n * min(cap, policy.smallest_cap))
+    if ask.clamp and policy.smallest_cap is not None and cap > policy.smallest_cap:
+        minimum = _most(worst, sent, ask.n * policy.smallest_cap)
     call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-    return Quote(call, subject, rates, bound, want, minimum)
+    return Quote(call, subject, rates, worst, want, minimum)
 
 
 def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
     amounts = Amounts(nanos, 0, 1)
     call = Call(id, "tool", provider=ask.provider, tool=ask.tool)
-    return Quote(call, Subject("tool", (), ask.provider, ask.tool), None, InputBound(0), amounts, amounts)
+    return Quote(call, Subject("tool", (), ask.provider, ask.tool), None, None, amounts, amounts)
 
 
-def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[InputBound, int]:
+def _most(worst: WorstCase, input_tokens: int, output_tokens: int) -> Amounts:
+    return Amounts(worst.nanos(input_tokens, output_tokens), input_tokens + output_tokens, 1)
+
+
+def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, WorstCase]:
+    """The most input tokens, and what they can be billed as."""
     if ask.input_tokens is not None:
-        input_bound(names, (), ask.tools)  # the number bounds the input, but not a tool that runs elsewhere
-        unseen = InputBound(ask.input_tokens, audio=rates.audio_input is not None)
-        return unseen, ask.input_tokens
+        if ask.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere
+            input_bound(names, (), ask.tools)
+        return ask.input_tokens, rates.worst_case(audio=rates.audio_input is not None)
     bound = input_bound(names, ask.messages, ask.tools)
-    if rates.audio_output is not None or (ask.messages is None and rates.audio_input is not None):
-        bound = replace(bound, audio=True)  # whether it is asked for is not seen here
+    unseen = rates.audio_output is not None or (ask.messages is None and rates.audio_input is not None)
     sent = _least(bound.tokens, rates.context_window)
     if sent is None:
         raise UnpriceableCall(
@@ -113,7 +104,7 @@ def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[
             " pass input_tokens=, or register the model with context_window=",
             endpoint=model,
         )
-    return bound, sent
+    return sent, rates.worst_case(cache_writes=bound.cache_writes, audio=bound.audio or unseen)
 
 
 def _output(ask: Ask, model: str, rates: Rates) -> int:
@@ -131,5 +122,5 @@ def _output(ask: Ask, model: str, rates: Rates) -> int:
     return cap
 
 
-def _least(*bounds: int | None) -> int | None:
-    return min((bound for bound in bounds if bound is not None), default=None)
+def _least(one: int | None, other: int | None) -> int | None:
+    return one if other is None or (one is not None and one < other) else other

@@ -59,16 +59,14 @@ class Usage:
         """What makes these numbers unusable, or None: not counts, or parts above their whole."""
         if not isinstance(self.requests, Mapping):
             return "requests are not counted by name"
-        for count in (
-            self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cache_write_tokens,
-            self.cache_write_1h_tokens, self.reasoning_tokens, self.audio_input_tokens,
-            self.audio_output_tokens, *self.requests.values(),
-        ):  # fmt: skip
+        sent, made = self.input_tokens, self.output_tokens
+        cached, short, long = self.cached_input_tokens, self.cache_write_tokens, self.cache_write_1h_tokens
+        reasoning, heard, spoken = self.reasoning_tokens, self.audio_input_tokens, self.audio_output_tokens
+        for count in (sent, made, cached, short, long, reasoning, heard, spoken, *self.requests.values()):
             if type(count) is not int or not 0 <= count <= MAX_TOKENS:
                 return "a count is not a whole number of tokens"
-        parts = self.cached_input_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
-        if max(parts, self.audio_input_tokens) > self.input_tokens:
+        if cached + short + long > sent or heard > sent:
             return "the parts of the input exceed the input"
-        if max(self.reasoning_tokens, self.audio_output_tokens) > self.output_tokens:
+        if reasoning > made or spoken > made:
             return "a part of the output exceeds the output"
         return None
