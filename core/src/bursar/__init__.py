@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from .alerts import Alert, AlertKind, AlertLevel
 from .answer import Answer, read_answer
 from .budget import Budget, as_session
 from .call import Call
@@ -28,6 +29,7 @@ from .limits import Limit
 from .outcome import outcome_of
 from .price import Price
 from .pricing import register_model, register_models
+from .report_text import report_text
 from .session import Session
 from .store.base import Store
 from .store.memory import MemoryStore
@@ -45,6 +47,12 @@ __all__ = [
     "Charge",
     "Hold",
     "Usage",
+    # What people read
+    "report_text",
+    # What listeners are told
+    "Alert",
+    "AlertKind",
+    "AlertLevel",
     # Prices
     "Price",
     "register_model",

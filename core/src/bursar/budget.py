@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from .account import child_account, is_session, name_of, root_account, root_key, session_account, shown_key
+from .alerts import Alert, AlertCallback, ReportCallback
 from .charge import Charge
 from .clock import Clock
 from .duration import Duration
@@ -17,10 +18,12 @@ from .money import Money, to_signed_nanos, to_usd
 from .policy import UnknownOutcome
 from .report import build_report, summary, tree
 from .session import Session
-from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy, parse_limits
+from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy, not_yet, parse_limits
 from .standing import children, standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Finding, Store
+
+F = TypeVar("F", bound=Callable[[Alert], object])
 
 
 class Budget(Handle):
@@ -33,7 +36,7 @@ class Budget(Handle):
         limits: limit texts, `Limit` objects, or plain numbers of dollars. A limit without
             a window holds for each session, one over ``total`` for all of them together.
         max_spend: another way to write the first limit.
-        name: the account's name in the store.
+        name: the account's name in the store; ``"default"`` by default.
         store: where balances live; None keeps them in memory.
         tz: the time zone of calendar limits.
         soft_limit: the fractions of a limit that are announced when they are reached; None: none.
@@ -54,9 +57,15 @@ class Budget(Handle):
         unknown_model: what a model without a price costs: ``"refuse"``, ``"free"``, or a price.
         unknown_outcome: what a call costs whose cost cannot be known: ``"worst"`` (the
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
+        estimate: how the worst case is found: ``"strict"``, a bound that holds.
         clamp: lower a call's output cap to what is left instead of refusing it; an int is
             the smallest useful cap (True: 16).
+        fallback: not available yet, as are the `webhook_` settings and ``estimate="expected"``.
         lease: how long a hold lives without a settle; then it is booked at its worst case.
+        on_soft_limit: called with the report when a fraction of `soft_limit` is reached, once a period.
+        on_hard_limit: called with the report when a limit refuses, once a period.
+        on_loop_detected: called with the report when a repeated call stops a session.
+        on_alert: called with every `Alert`; see `Budget.on_alert`.
         clock: tells the time to a store in memory; for tests.
 
     Raises:
@@ -68,7 +77,7 @@ class Budget(Handle):
         self,
         *limits: LimitLike,
         max_spend: LimitLike | None = None,
-        name: str = "default",
+        name: str | None = None,
         store: Store | None = None,
         tz: str = "UTC",
         soft_limit: SoftLimit = 0.9,
@@ -85,14 +94,28 @@ class Budget(Handle):
         tool_prices: Mapping[str, Money] | None = None,
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
+        estimate: str = "strict",
         clamp: bool | int = True,
         child_limits: Iterable[LimitLike] = (),
+        fallback: Mapping[str, Any] | None = None,
         lease: Duration = "15min",
+        on_soft_limit: ReportCallback | None = None,
+        on_hard_limit: ReportCallback | None = None,
+        on_loop_detected: ReportCallback | None = None,
+        on_alert: AlertCallback | None = None,
+        webhook_url: str | None = None,
+        webhook_secret: str | None = None,
+        webhook_allow_private: bool = False,
         clock: Clock | None = None,
     ) -> None:
+        not_yet(
+            estimate=estimate,
+            fallback=fallback,
+            webhooks=(webhook_url, webhook_secret, webhook_allow_private),
+        )
         settings = Settings(
             limits=parse_limits(limits if max_spend is None else (max_spend, *limits), tz),
-            name=name,
+            name="default" if name is None else name,
             store=store,
             tz=tz,
             soft_limit=soft_limit,
@@ -111,6 +134,10 @@ class Budget(Handle):
             clamp=clamp,
             child_limits=parse_limits(tuple(child_limits), tz),
             lease=lease,
+            on_soft_limit=on_soft_limit,
+            on_hard_limit=on_hard_limit,
+            on_loop_detected=on_loop_detected,
+            on_alert=on_alert,
             clock=clock,
         )
         super().__init__(settings.ledger(), (root_account(settings.name, settings.limits),))
@@ -187,6 +214,14 @@ class Budget(Handle):
 
     set_limit, aset_limit = blocking(_set_limit), awaitable(_set_limit)
     drop_limit, adrop_limit = blocking(_drop_limit), awaitable(_drop_limit)
+
+    def on_alert(self, listener: F) -> F:
+        """Call `listener` with every `Alert` of this budget, its children and its sessions; a decorator.
+
+        What it raises is logged, and reaches nobody.
+        """
+        self._ledger.alerts.listen(listener)
+        return listener
 
     # -- where it stands --------------------------------------------------------------------
 

@@ -91,9 +91,11 @@ class Tripped(BudgetExceeded):
 
     Attributes:
         reason: why, in the words of whoever stopped it.
+        cause: ``"loop"`` or ``"velocity"`` where the breaker did; None for the kill switch.
     """
 
     reason: str | None = None
+    cause: str | None = None
 
 
 class UnpriceableCall(BursarError):

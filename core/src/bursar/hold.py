@@ -140,7 +140,9 @@ class Hold:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
         booked = yield from self._book("settle", Amounts(nanos, tokens, 1), usage, estimated)
-        return self._close("settled", booked, nanos, usage, estimated)
+        charge = self._close("settled", booked, nanos, usage, estimated)
+        yield from self._ledger.announce(booked, self._path, self.call)
+        return charge
 
     def _paid_elsewhere(self) -> Steps[Charge]:
         """The answer was charged by somebody else: nothing is booked here."""
@@ -178,7 +180,9 @@ class Hold:
         booked = yield from self._book("doubt", amounts, usage, True)
         if booked.repeated and self.charge is not None:
             return self.charge
-        return self._close("in_doubt", booked, amounts.usd, usage, True)
+        charge = self._close("in_doubt", booked, amounts.usd, usage, True)
+        yield from self._ledger.announce(booked, self._path, self.call)
+        return charge
 
     def _release(self, *, saved: Usage | None = None) -> Steps[None]:
         """Give the hold back: the call was provably never sent, or a cache answered it.

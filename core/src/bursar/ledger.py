@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from .account import root_key
 from .amounts import Amounts
 from .ask import Ask
 from .call import Call, Subject
@@ -26,11 +27,23 @@ from .pricing import PriceBook
 from .quote import quote
 from .refusal import booked_refusal, refusal
 from .steps import Steps, arun, run
-from .store.base import Booked, Entry, Granted, Path, Refused, StalePeriod, Store
+from .store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
 from .usage import Usage
 from .window import Calendar, calendar
 
 T = TypeVar("T")
+
+
+class Announcer(Protocol):
+    """Hands what an answer of the store has to tell to those who listen."""
+
+    def send(self, answer: Granted | Refused | Booked, path: Path, call: Call, snapshot: Snapshot) -> None:
+        """The tree after the answer is `snapshot`."""
+        ...
+
+    def listen(self, listener: Callable[[Any], object]) -> None:
+        """One more who hears every alert."""
+        ...
 
 
 @contextmanager
@@ -50,10 +63,14 @@ class Ledger:
         prices: what models cost.
         policy: what the budget has decided.
         clock: tells how long a session took; balances go by the store's own time.
+        alerts: tells the listeners what an answer of the store has to tell.
     """
 
-    def __init__(self, store: Store, prices: PriceBook, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, prices: PriceBook, policy: Policy, clock: Clock, alerts: Announcer
+    ) -> None:
         self.store = store
+        self.alerts = alerts
         self.prices = prices
         self.policy = policy
         self.clock = clock
@@ -99,14 +116,21 @@ class Ledger:
         )
         answer: Granted | Refused = yield from self.ask_store("reserve", entry, asked.minimum, terms)
         if isinstance(answer, Refused):
-            error = refusal(answer, asked.call)
+            yield from self.announce(answer, path, asked.call)
+            error = refusal(answer, asked.call, self._loop_s)
             events.append(call_event("refusal", asked.call, message=str(error)))
             raise error
         cap = asked.cap(answer.amounts)
         call = (
             asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
         )
-        return Hold(self, path, call, asked, answer, events)
+        hold = Hold(self, path, call, asked, answer, events)
+        try:
+            yield from self.announce(answer, path, call)
+        except BaseException:  # an interrupt: the call will not be made
+            yield from hold._release()
+            raise
+        return hold
 
     def probe(self, path: Path, ask: Ask, terms: Terms) -> Steps[None]:
         """What a reserve would say; nothing is changed.
@@ -120,7 +144,7 @@ class Ledger:
         entry = self.entry(asked.call.id, path, asked.subject, asked.want)
         answer = yield from self.ask_store("probe", entry, asked.minimum, terms)
         if isinstance(answer, Refused) and terms.enforce:
-            raise refusal(answer, asked.call)
+            raise refusal(answer, asked.call, self._loop_s)
 
     def charge(
         self, path: Path, call: Call, nanos: int, usage: Usage | None, events: deque[dict[str, Any]]
@@ -140,9 +164,21 @@ class Ledger:
             call.id, call, to_usd(nanos), usage, False, to_usd(0), to_usd(0), booked.now_ms / 1000
         )
         events.append(charge_event(charge))
+        yield from self.announce(booked, path, call)
         if booked.over is not None and self.policy.terms.enforce:
             raise booked_refusal(booked.over, charge)
         return charge
+
+    def announce(self, answer: Granted | Refused | Booked, path: Path, call: Call) -> Steps[None]:
+        """Tell the listeners what is new, if anything is; what fails of it is logged only."""
+        if not answer.news:
+            return
+        try:
+            snapshot: Snapshot = yield "read", root_key(path[0].key), None
+        except StoreError as error:
+            logger.error("an alert could not be sent: %s", error)
+        else:
+            self.alerts.send(answer, path, call, snapshot)
 
     def correct(self, path: Path, nanos: int) -> Steps[Charge]:
         """Book a difference, up or down; in windows it counts as of now."""
@@ -170,6 +206,11 @@ class Ledger:
             self._calendars = {**self._calendars, **now}
             answer = yield verb, entry._replace(periods=self._calendars), *arguments
         raise StoreError("the clock of the store jumps: it accepts no calendar period")
+
+    @property
+    def _loop_s(self) -> float | None:
+        breaker = self.policy.terms.breaker
+        return breaker.loop_ms / 1000 if breaker is not None else None
 
     def _fingerprint(self, ask: Ask, call: Call) -> str | None:
         breaker = self.policy.terms.breaker

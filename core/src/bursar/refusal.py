@@ -10,7 +10,7 @@ from .call import Call
 from .charge import Charge
 from .errors import BudgetExceeded, LoopDetected, Tripped, VelocityExceeded
 from .limits import Limit
-from .money import to_usd
+from .money import show_usd, to_nanos, to_usd
 from .store.base import Refused
 
 _CHEAPER = {
@@ -44,6 +44,7 @@ def refusal(refused: Refused, call: Call, loop_s: float | None = None) -> Budget
         return Tripped(
             f"{what} was not made: {known['account']!r} is stopped ({refused.tripped}); {wait}",
             reason=refused.tripped,
+            cause=None if refused.cause == "tripped" else refused.cause,
             **known,
         )
     if refused.cause == "loop":
@@ -68,7 +69,7 @@ def refusal(refused: Refused, call: Call, loop_s: float | None = None) -> Budget
 def booked_refusal(refused: Refused, charge: Charge) -> BudgetExceeded:
     """The refusal after the fact: the charge is booked, and passes a limit."""
     limit = refused.limit
-    text = f"{_named(charge.call)} cost ${charge.cost} and is booked"
+    text = f"{_named(charge.call)} cost {show_usd(to_nanos(charge.cost))} and is booked"
     if limit is None:
         return BudgetExceeded(text, account=shown_key(refused.account))
     figures = _figures(limit, refused)

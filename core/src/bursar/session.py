@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from .account import name_of, session_account
 from .ask import Ask
@@ -16,7 +18,7 @@ from .hold import Hold
 from .ids import new_id
 from .ledger import Ledger
 from .limits import LimitLike
-from .money import Money
+from .money import Money, to_nanos
 from .policy import Terms
 from .report import build_report
 from .settings import parse_limits
@@ -25,13 +27,9 @@ from .steps import Steps, awaitable, blocking
 from .store.base import Path
 from .tracking import Tracking
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _EVENTS = 1_000
-_ENDS = {
-    LoopDetected: "loop_detected",
-    VelocityExceeded: "velocity_exceeded",
-    Tripped: "tripped",
-    BudgetExceeded: "budget_exhausted",
-}
 _finalizing: ContextVar[frozenset[str]] = ContextVar("bursar_finalizing", default=frozenset())
 
 
@@ -191,6 +189,40 @@ class Session(Tracking):
             return terms._replace(finalizing=True)
         return terms
 
+    def track_tool(self, cost: Money | None = None, tool_name: str | None = None) -> Callable[[F], F]:
+        """A decorator that reserves before each run of a function, sync or async, and charges it after.
+
+        Args:
+            cost: USD a run; by default the tool's price in `tool_prices`.
+            tool_name: the name of the function by default.
+
+        Raises:
+            BudgetExceeded: from the function: it was not run.
+        """
+        if cost is not None:
+            to_nanos(cost)
+
+        def decorate(function: F) -> F:
+            name = tool_name or function.__name__
+
+            @functools.wraps(function)
+            def run(*args: Any, **kwargs: Any) -> Any:
+                with self.reserve(tool=name, cost=cost) as hold:
+                    result = function(*args, **kwargs)
+                    hold.settle(cost=hold.amount)
+                    return result
+
+            @functools.wraps(function)
+            async def arun(*args: Any, **kwargs: Any) -> Any:
+                async with self.areserve(tool=name, cost=cost) as hold:
+                    result = await function(*args, **kwargs)
+                    await hold.asettle(cost=hold.amount)
+                    return result
+
+            return cast("F", arun if inspect.iscoroutinefunction(function) else run)
+
+        return decorate
+
     # -- refusals that somebody swallows -----------------------------------------------------
 
     def surface(self, refusal: BudgetExceeded) -> None:
@@ -216,9 +248,14 @@ class Session(Tracking):
 
         ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
         """
-        if self._refusal is None:
-            return None
-        return next(word for kind, word in _ENDS.items() if isinstance(self._refusal, kind))
+        refusal = self._refusal
+        if isinstance(refusal, LoopDetected) or (isinstance(refusal, Tripped) and refusal.cause == "loop"):
+            return "loop_detected"
+        if isinstance(refusal, VelocityExceeded) or (isinstance(refusal, Tripped) and refusal.cause):
+            return "velocity_exceeded"
+        if isinstance(refusal, Tripped):
+            return "tripped"
+        return None if refusal is None else "budget_exhausted"
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""

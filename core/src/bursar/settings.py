@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias, get_args
 
+from .alerts import AlertCallback, AlertKind, Alerts, ReportCallback
 from .clock import Clock, SystemClock
 from .duration import Duration, to_seconds
 from .errors import InvalidAmount
@@ -68,6 +70,10 @@ class Settings:
     clamp: bool | int = True
     child_limits: tuple[Limit, ...] = ()
     lease: Duration = "15min"
+    on_soft_limit: ReportCallback | None = None
+    on_hard_limit: ReportCallback | None = None
+    on_loop_detected: ReportCallback | None = None
+    on_alert: AlertCallback | None = None
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
@@ -86,6 +92,10 @@ class Settings:
             raise ValueError(f"max_repeated_calls={shown(repeated)} is not a number of calls, nor None")
         if type(self.hard_stop) is not bool:
             raise ValueError(f"hard_stop={shown(self.hard_stop)} is not True or False")
+        for setting in ("on_soft_limit", "on_hard_limit", "on_loop_detected", "on_alert"):
+            listener = getattr(self, setting)
+            if listener is not None and not callable(listener):
+                raise ValueError(f"{setting}={shown(listener)} cannot be called")
         if self.unknown_outcome not in get_args(UnknownOutcome):
             words = ", ".join(map(repr, get_args(UnknownOutcome)))
             raise ValueError(f"unknown_outcome={self.unknown_outcome!r:.60} is not one of {words}")
@@ -94,6 +104,9 @@ class Settings:
             raise ValueError(
                 f"clamp={shown(clamp)} is not True, False or the smallest useful number of tokens"
             )
+        if isinstance(self.store, str):
+            scheme = self.store.partition("://")[0]
+            raise ValueError(f"store={scheme[:40]!r} by URL is not available yet; give a Store, or None")
         if self.store is not None and (isinstance(self.store, type) or not isinstance(self.store, Store)):
             raise ValueError(
                 "store= takes None, for a store in memory, or an object with the verbs of a Store"
@@ -106,16 +119,15 @@ class Settings:
             raise ValueError("tool_prices= takes a mapping, like {'web_search': '$0.01'}")
         for tool, price in (self.tool_prices or {}).items():
             check_name("tool", tool)
-            try:
+            with naming(f"tool_prices[{tool!r}]"):
                 to_nanos(price)
-            except InvalidAmount as error:
-                raise InvalidAmount(f"tool_prices[{tool!r}]: {error}") from None
 
     def ledger(self) -> Ledger:
         """The mechanism that these settings describe."""
         smallest = _SMALLEST_CAP if self.clamp is True else int(self.clamp) or None
+        store = self.store if self.store is not None else MemoryStore(self.clock)
         return Ledger(
-            self.store if self.store is not None else MemoryStore(self.clock),
+            store,
             PriceBook(self.prices, self.aliases, self.unknown_model),
             Policy(
                 terms=self._terms(),
@@ -126,6 +138,19 @@ class Settings:
                 tz=self.tz,
             ),
             self.clock or SystemClock(),
+            self._alerts(store.durability),
+        )
+
+    def _alerts(self, durability: str) -> Alerts:
+        by_kind = {
+            AlertKind.SOFT_LIMIT: self.on_soft_limit,
+            AlertKind.HARD_LIMIT: self.on_hard_limit,
+            AlertKind.LOOP_DETECTED: self.on_loop_detected,
+        }
+        return Alerts(
+            {kind: listener for kind, listener in by_kind.items() if listener is not None},
+            () if self.on_alert is None else (self.on_alert,),
+            durability,
         )
 
     def _terms(self) -> Terms:
@@ -149,6 +174,24 @@ class Settings:
         )
 
 
+def not_yet(*, estimate: object, fallback: object, webhooks: tuple[object, ...]) -> None:
+    """Refuse what is part of the contract and not built: it must not be accepted and ignored.
+
+    Raises:
+        ValueError: it is asked for, or is no such word.
+    """
+    if estimate not in ("strict", "expected"):
+        raise ValueError(f"estimate={shown(estimate)} is not 'strict'")
+    missing = {
+        "estimate='expected'": estimate == "expected",
+        "fallback=": fallback is not None,
+        "webhook_url=, webhook_secret= and webhook_allow_private=": webhooks != (None, None, False),
+    }
+    for what, asked in missing.items():
+        if asked:
+            raise ValueError(f"{what} is not available yet")
+
+
 def parse_limits(limits: tuple[LimitLike, ...], tz: str = "UTC") -> tuple[Limit, ...]:
     """Limits from what users write; of two over the same thing the smaller one counts."""
     smallest: dict[tuple[str, ...], Limit] = {}
@@ -157,6 +200,15 @@ def parse_limits(limits: tuple[LimitLike, ...], tz: str = "UTC") -> tuple[Limit,
         if known is None or limit.amount < known.amount:
             smallest[limit.key] = limit.in_zone(tz)
     return tuple(smallest.values())
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Let an error about an amount name the setting that it is about."""
+    try:
+        yield
+    except InvalidAmount as error:
+        raise InvalidAmount(f"{setting}: {error}") from None
 
 
 def soft_ppm(fractions: SoftLimit) -> tuple[int, ...]:
@@ -186,7 +238,8 @@ def kept(reserve: Money) -> tuple[int, int]:
         ValueError: a number that is no fraction, or a text that is no amount.
     """
     if isinstance(reserve, str):
-        return 0, to_nanos(reserve)
+        with naming("finalization_reserve"):
+            return 0, to_nanos(reserve)
     ppm = _ppm(reserve)
     if ppm is None or not 0 <= ppm < WHOLE_PPM:
         raise ValueError(
@@ -207,7 +260,8 @@ def velocity(rate: str | Limit | None) -> Limit | None:
         return None
     if isinstance(given, str):
         amount, _, span = given.partition("/")
-        given = Limit(f"{amount}/{_SPANS.get(span.strip(' '), span)}")
+        with naming("max_velocity"):
+            given = Limit(f"{amount}/{_SPANS.get(span.strip(' '), span)}")
     if not isinstance(given, Limit) or not given.span_ms:
         raise ValueError(f"max_velocity={shown(rate)} is not an amount over a span of time, like '$1/min'")
     return given

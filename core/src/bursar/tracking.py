@@ -5,12 +5,10 @@ The money is spent already: it is always booked, and the refusal comes after.
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from .answer import read_answer
 from .ask import Ask
@@ -19,7 +17,6 @@ from .charge import Charge
 from .charged import remember, was_charged
 from .errors import BudgetExceeded, UsageMissing
 from .handle import Handle
-from .hold import Hold
 from .ids import new_id
 from .ledger import Ledger
 from .money import Money, shown, to_nanos, to_usd
@@ -31,7 +28,6 @@ from .store.base import Path
 from .usage import MAX_TOKENS, Usage
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Tracking(Handle):
@@ -155,40 +151,6 @@ class Tracking(Handle):
 
     track, atrack = blocking(_track), awaitable(_track)
 
-    def track_tool(self, cost: Money | None = None, tool_name: str | None = None) -> Callable[[F], F]:
-        """A decorator that reserves before each run of a function, sync or async, and charges it after.
-
-        Args:
-            cost: USD a run; by default the tool's price in `tool_prices`.
-            tool_name: the name of the function by default.
-
-        Raises:
-            BudgetExceeded: from the function: it was not run.
-        """
-        if cost is not None:
-            to_nanos(cost)
-
-        def decorate(function: F) -> F:
-            name = tool_name or function.__name__
-
-            @functools.wraps(function)
-            def run(*args: Any, **kwargs: Any) -> Any:
-                with self.reserve(tool=name, cost=cost) as hold:
-                    result = function(*args, **kwargs)
-                    hold.settle(cost=hold.amount)
-                    return result
-
-            @functools.wraps(function)
-            async def arun(*args: Any, **kwargs: Any) -> Any:
-                async with self.areserve(tool=name, cost=cost) as hold:
-                    result = await function(*args, **kwargs)
-                    await hold.asettle(cost=hold.amount)
-                    return result
-
-            return cast("F", arun if inspect.iscoroutinefunction(function) else run)
-
-        return decorate
-
     def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
         charge: Charge = yield from self._ledger.charge(self._path, call, nanos, usage, self._events)
         return charge
@@ -259,9 +221,6 @@ class Tracking(Handle):
             self._ledger.prices.canonical(model), provider, self._ledger.policy.tier
         )
         return to_usd(cost_nanos(rates, usage))
-
-    reserve: Callable[..., Hold]
-    areserve: Callable[..., Any]
 
 
 def _count(setting: str, count: object) -> int:

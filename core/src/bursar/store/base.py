@@ -99,6 +99,11 @@ class Granted(NamedTuple):
     marks: tuple[Mark, ...] = ()
     ignored: Refused | None = None
 
+    @property
+    def news(self) -> bool:
+        """True when somebody should be told."""
+        return bool(self.marks) or (self.ignored is not None and self.ignored.first)
+
 
 class Refused(NamedTuple):
     """A limit has no room, or an account is stopped. No balance was changed.
@@ -139,6 +144,11 @@ class Refused(NamedTuple):
         """What the limit has left, in its unit; negative after an overrun."""
         return self.limit.amount - self.spent - self.reserved if self.limit else 0
 
+    @property
+    def news(self) -> bool:
+        """True when somebody should be told."""
+        return self.first or bool(self.marks)
+
 
 class Booked(NamedTuple):
     """A charge is in the books.
@@ -158,6 +168,12 @@ class Booked(NamedTuple):
     over: Refused | None
     now_ms: int
     marks: tuple[Mark, ...] = ()
+
+    @property
+    def news(self) -> bool:
+        """True when somebody should be told."""
+        passed = self.over is not None and self.over.first
+        return bool(self.marks) or passed or (self.overrun_usd > 0 and not self.repeated)
 
 
 @dataclass(frozen=True, slots=True)
