@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ nox.options.download_python = "never"
 
 WORKSHOP = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
+PRICES = json.loads(Path("core/src/bursar/prices.json").read_text("utf-8"))
 MINIMUM_TESTS: dict[str, int] = WORKSHOP["tool"]["bursar"]["minimum-tests"]
 FRAMEWORKS = sorted(path.parent.name for path in Path("integrations").glob("*/pyproject.toml"))
 RESOLUTIONS = {"lowest": "lowest-direct", "latest": "highest"}
@@ -157,6 +159,17 @@ def integration(session: Session, framework: str, resolution: str) -> None:
         BURSAR_TEST_RESOLUTION=resolution,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
     )
+
+
+@nox.session
+def calculator(session: Session) -> None:
+    """Random usages of every model cost what genai-prices says, or more by a rule that has a name."""
+    if sys.version_info < (3, 11):
+        session.skip("genai-prices, as the price table was made from it, needs Python 3.11 or newer")
+    wheels(session, CORE)
+    session.install(f"genai-prices=={PRICES['head']['genai-prices']}")
+    tools(session, "test")
+    pytest(session, "tests/calculator", minimum="calculator")
 
 
 @nox.session

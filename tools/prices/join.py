@@ -10,7 +10,7 @@ from typing import Any
 from .from_genai import GENAI_PROVIDERS, genai_names, genai_row
 from .from_litellm import litellm_rows
 from .names import family, spelled, undated
-from .rows import CLASSES, Row, dearer, usd
+from .rows import CLASSES, Row, dearer, like_cached, only_classes, usd
 
 CAREFUL = ("openai", "anthropic", "google", "vertex", "azure", "bedrock", "mistral", "cohere")
 
@@ -24,16 +24,22 @@ def join(
     for provider, name, row in litellm_rows(litellm):
         ours.setdefault(provider, {}).setdefault(name, []).append(row)
     theirs: dict[str, list[Any]] = {}
+    vendors: dict[str, list[Any]] = {}  # whose prices a host takes over for what it does not list itself
+    models_of = {source.id: source.models for source in providers}
     for source in providers:
         if source.id in GENAI_PROVIDERS:
             theirs[GENAI_PROVIDERS[source.id]] = list(source.models)
-    theirs["vertex"] = theirs["google"]
+            vendors[GENAI_PROVIDERS[source.id]] = [
+                model for vendor in source.fallback_model_providers or () for model in models_of[vendor]
+            ]
+    theirs["vertex"], vendors["vertex"] = theirs["google"], vendors["google"]
     theirs["google"] = [model for model in theirs["google"] if "claude" not in model.id]
 
     unlike: list[str] = []
     table: dict[str, dict[str, Row]] = {}
     for provider in sorted({*ours, *theirs}):
         models = [(model, genai_row(model, today)) for model in theirs.get(provider, [])]
+        of_vendors = [(model, genai_row(model, today)) for model in vendors.get(provider, [])]
         listed = [name for model, _ in models for name in [model.id, *genai_names(model.match)]]
         listed += [*ours.get(provider, {}), *corrections["also_try"].get(provider, [])]
         names: dict[str, set[str]] = {}  # a matcher wants the name as its source spells it
@@ -41,10 +47,14 @@ def join(
             names.setdefault(spelled(name), set()).update((name, spelled(name)))
         for name in sorted(names):
             rows = list(ours.get(provider, {}).get(name, []))
-            found = next((row for model, row in models if any(map(model.is_match, names[name]))), None)
+            listed_here, found = first(models, names[name])
+            if rows and not listed_here:
+                _, vendor = first(of_vendors, names[name])
+                found = vendor and only_classes(vendor, dearer(rows))
             if found is None and provider == "bedrock" and not rows:
                 continue
             if found is not None and rows:
+                found = like_cached(found, rows)
                 unlike += disagreements(f"{provider}/{name}", found, dearer(rows))
             if found is not None:
                 rows.append(found)
@@ -53,9 +63,15 @@ def join(
     for named in table.values():
         for name in [name for name in named if name.endswith("-latest")]:
             bare = undated(name)
-            named[bare] = dearer([named[name], named.get(bare, named[name])])
+            latest, plain = named[name], named.get(bare, named[name])
+            named[bare] = dearer([like_cached(latest, [plain]), like_cached(plain, [latest])])
     fill_sizes(table)
     return table, unlike
+
+
+def first(models: list[tuple[Any, Row | None]], names: set[str]) -> tuple[bool, Row | None]:
+    """Whether one of the models answers to one of the names, and the row of the first that does."""
+    return next(((True, row) for model, row in models if any(map(model.is_match, names))), (False, None))
 
 
 def fill_sizes(table: dict[str, dict[str, Row]]) -> None:

@@ -60,6 +60,30 @@ def step(row: Row, above: int) -> dict[str, int]:
     return classes
 
 
+def like_cached(row: Row, others: Iterable[Row]) -> Row:
+    """Says that cached input costs plain input, where others have a price for it and this row has none."""
+    if "c" in row or not any("c" in other for other in others):
+        return row
+    full = {**row, "c": row["i"]}
+    if "t" in row:
+        full["t"] = [[above, {"c": classes.get("i", row["i"]), **classes}] for above, classes in row["t"]]
+    for service in SERVICE_TIERS:
+        if service in row:
+            full[service] = like_cached({"i": row["i"], **row[service]}, others)
+    return full
+
+
+def only_classes(row: Row, other: Row) -> Row:
+    """The classes that another row has too, at any size of the request: no fees, service tiers or sizes."""
+    shared = {letter: row[letter] for letter in CLASSES if letter in row and letter in other}
+    if "t" in row:
+        shared["t"] = [
+            [above, {letter: pico for letter, pico in classes.items() if letter in shared}]
+            for above, classes in row["t"]
+        ]
+    return shared
+
+
 def dearer(rows: Iterable[Row]) -> Row:
     """The upper envelope of rows for one model."""
     rows = list(rows)
@@ -93,7 +117,7 @@ def service_row(listed: Row, standard: Row, dear: bool) -> Row:
     steps: list[tuple[int, dict[str, Any]]] = []
     for above in [0, *thresholds]:
         usual = step(standard, above)
-        here: dict[str, Any] = dict(steps[0][1]) if above else step({**listed, "t": []}, 0)
+        here: dict[str, Any] = step({**listed, "t": []}, 0)
         if above and above not in published:
             here = envelope([{k: v for k, v in here.items() if v is not None}, usual])
         here.update(published.get(above, {}))
