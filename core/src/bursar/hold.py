@@ -15,14 +15,14 @@ from .charged import remember, was_charged
 from .cover import Cover
 from .duration import Duration, to_seconds
 from .errors import UnknownModel
-from .events import call_event, charge_event
+from .events import Event
 from .log import logger
-from .money import MAX_NANOS, Money, to_nanos, to_usd
+from .money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from .outcome import outcome_of
 from .price import cost_nanos
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
-from .store.base import Booked, Granted, Path, State
+from .store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Hold:
         call: Call,
         asked: Quote,
         granted: Granted,
-        events: deque[dict[str, Any]],
+        events: deque[Event],
     ) -> None:
         self._ledger = ledger
         self._path = path
@@ -121,7 +121,6 @@ class Hold:
         if response is not _ABSENT:
             if was_charged(response) and self.state == "reserved":
                 return (yield from self._paid_elsewhere())
-            remember(response)
             answer = read_answer(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
@@ -139,17 +138,23 @@ class Hold:
         if nanos is None:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
-        booked = yield from self._book("settle", Amounts(nanos, tokens, 1), usage, estimated)
+        ledger = self._ledger
+        entry = self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        booked = yield "settle", entry, ledger.policy.terms
+        if isinstance(booked, StalePeriod):
+            booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
         charge = self._close("settled", booked, nanos, usage, estimated)
-        yield from self._ledger.announce(booked, self._path, self.call)
+        if response is not _ABSENT:
+            remember(response)
+        if booked.news:
+            yield from ledger.announce(booked, self._path, self.call)
         return charge
 
     def _paid_elsewhere(self) -> Steps[Charge]:
         """The answer was charged by somebody else: nothing is booked here."""
         yield from self._release()
         now_s = self._ledger.clock.now()
-        nothing = to_usd(0)
-        return Charge(self.id, self.call, nothing, None, False, nothing, nothing, now_s)
+        return Charge(self.id, self.call, NO_USD, None, False, NO_USD, NO_USD, now_s)
 
     def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
         """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
@@ -177,11 +182,12 @@ class Hold:
         else:
             least = NOTHING
         amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
-        booked = yield from self._book("doubt", amounts, usage, True)
+        booked = yield from self._ledger.book("doubt", self._entry(amounts, usage, True))
         if booked.repeated and self.charge is not None:
             return self.charge
         charge = self._close("in_doubt", booked, amounts.usd, usage, True)
-        yield from self._ledger.announce(booked, self._path, self.call)
+        if booked.news:
+            yield from self._ledger.announce(booked, self._path, self.call)
         return charge
 
     def _release(self, *, saved: Usage | None = None) -> Steps[None]:
@@ -196,7 +202,7 @@ class Hold:
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
         self.state = "released"
-        self._events.append(call_event("release", self.call, saved=to_usd(nanos)))
+        self._events.append(Event("release", self.call, to_usd(nanos)))
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -287,14 +293,11 @@ class Hold:
             return None
         return nanos if nanos <= MAX_NANOS else None
 
-    def _book(self, verb: str, amounts: Amounts, usage: Usage | None, estimated: bool) -> Steps[Booked]:
-        tally: dict[str, int] = {"estimated": 1} if estimated else {}
-        if usage is not None:
-            tally |= usage.tally()
-        ledger = self._ledger
-        entry = ledger.entry(self.id, self._path, self._asked.subject, amounts, tally=tally)
-        booked: Booked = yield from ledger.ask_store(verb, entry, ledger.policy.terms)
-        return booked
+    def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
+        tally = {} if usage is None else usage.tally()
+        if estimated:
+            tally["estimated"] = 1
+        return Entry(self.call.id, self._path, self._asked.subject, amounts, tally, self._ledger.calendars)
 
     def _close(
         self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
@@ -306,14 +309,14 @@ class Hold:
             to_usd(nanos),
             usage,
             estimated,
-            overrun=to_usd(booked.overrun_usd),
-            saved=to_usd(0),
+            overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
+            saved=NO_USD,
             at=booked.now_ms / 1000,
         )
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
-            self._events.append(charge_event(charge, state))
+            self._events.append(Event("charge", self.call, charge, state))
         return charge
 
     def __repr__(self) -> str:

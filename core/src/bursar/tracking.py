@@ -16,6 +16,7 @@ from .call import Call
 from .charge import Charge
 from .charged import remember, was_charged
 from .errors import BudgetExceeded, UsageMissing
+from .events import Event
 from .handle import Handle
 from .ids import new_id
 from .ledger import Ledger
@@ -33,7 +34,7 @@ T = TypeVar("T")
 class Tracking(Handle):
     """The part of a session that is told what was spent, and asked what could be."""
 
-    def __init__(self, ledger: Ledger, path: Path, events: deque[dict[str, Any]]) -> None:
+    def __init__(self, ledger: Ledger, path: Path, events: deque[Event]) -> None:
         super().__init__(ledger, path)
         self._events = events
 
@@ -113,12 +114,13 @@ class Tracking(Handle):
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
-        remember(response)
         try:
             yield from self._record(model, usage=answer.usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
             refusal.result = response
+            remember(response)
             raise
+        remember(response)
         return response
 
     wrap = blocking(_wrap)
