@@ -14,12 +14,13 @@ from .charge import Charge
 from .charged import remember, was_charged
 from .cover import Cover
 from .duration import Duration, to_seconds
-from .errors import UnknownModel
+from .errors import HoldClosed, UnknownModel
 from .events import Event
 from .log import logger
 from .money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from .outcome import outcome_of
 from .price import cost_nanos
+from .process import OneProcess, forks
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
 from .store.base import Booked, Entry, Granted, Path, StalePeriod, State
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _ABSENT = object()
 
 
-class Hold:
+class Hold(OneProcess):
     """The result of a reserve: settle it with what the call really cost.
 
     A context manager, sync and async. Inside it the hold is in the context, so that a
@@ -66,6 +67,7 @@ class Hold:
         self._asked = asked
         self._held = granted.amounts
         self._events = events
+        self._forks = forks()
         self.call = call
         self.charge: Charge | None = None
         self.state: State = granted.state
@@ -118,6 +120,7 @@ class Hold:
             InvalidAmount: `cost` is not an amount.
             TypeError: nothing was given to settle with.
         """
+        self._check_process()
         if response is not _ABSENT:
             if was_charged(response) and self.state == "reserved":
                 return (yield from self._paid_elsewhere())
@@ -167,6 +170,7 @@ class Hold:
         Raises:
             HoldClosed: it was released before.
         """
+        self._check_process()
         seen = NOTHING
         usage = observed if isinstance(observed, Usage) and not observed.flaw else None
         if usage is not None:
@@ -199,6 +203,7 @@ class Hold:
         Raises:
             HoldClosed: it was settled before.
         """
+        self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
         self.state = "released"
@@ -213,6 +218,7 @@ class Hold:
         Raises:
             HoldClosed: the hold is not open.
         """
+        self._check_process()
         lease_ms = self._ledger.policy.terms.lease_ms
         if seconds is not None:
             lease_ms = int(to_seconds(seconds, "seconds") * 1000)
@@ -225,7 +231,7 @@ class Hold:
             error: released if it proves that the call cost nothing, else booked as unknown.
             observed: what was seen of the answer before it broke.
         """
-        if self.state != "reserved":
+        if not self._open:
             return
         if observed is None and outcome_of(error) == "released":
             yield from self._release()
@@ -243,7 +249,7 @@ class Hold:
 
         Touches no store: the outcome is booked before the ledger's next step.
         """
-        if self.state == "reserved":
+        if self._open:
             self._ledger.later(self._settle_unknown(observed))
 
     # -- the context ----------------------------------------------------------------------
@@ -277,7 +283,18 @@ class Hold:
         if isinstance(error, GeneratorExit):
             self.abandon()
             return False
-        return self.state == "reserved"
+        return self._open
+
+    @property
+    def _open(self) -> bool:
+        """True while it pays for a call of this process; what a forked child inherits is its parent's."""
+        return self.state == "reserved" and self._forks == forks()
+
+    def _check_process(self) -> None:
+        if self._forks != forks():
+            raise HoldClosed(
+                f"the hold {self.id!r:.80} was reserved before this process was forked; its parent settles it"
+            )
 
     # -- booking --------------------------------------------------------------------------
 

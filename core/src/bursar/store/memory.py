@@ -13,6 +13,7 @@ from ..clock import Clock, SystemClock
 from ..errors import HoldClosed, StoreUnavailable
 from ..limits import Limit
 from ..policy import Terms
+from ..process import OneProcess, forks
 from .accounts import Accounts
 from .base import (
     PLAIN,
@@ -34,6 +35,11 @@ from .plan import Plan
 from .records import Records
 from .rules import Rule, exceeded, grant, marks, refresh
 
+_INHERITED = (
+    "this budget is in the memory of the process that was forked, and what it has left is not there twice:"
+    " open a Budget in the child, or use a store that processes share"
+)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -44,6 +50,8 @@ def _verb(
     """One atomic step: alone, after what an earlier step left undone, at one moment."""
 
     def step(self: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._forks != forks():  # before the lock: a thread of the parent may have held it
+            raise StoreUnavailable(_INHERITED)
         # A flag of our own could be left standing by an interrupt; the lock knows its owner.
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise StoreUnavailable("the memory store was called from within one of its own steps")
@@ -60,7 +68,7 @@ def _verb(
     return step
 
 
-class MemoryStore(Store):
+class MemoryStore(OneProcess, Store):
     """Balances that live and die with this process; safe for threads and tasks.
 
     Args:
@@ -73,6 +81,7 @@ class MemoryStore(Store):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
+        self._forks = forks()
         self._plan: Plan | None = None
         self._now_ms = 0
         self._accounts = Accounts(self._commit)
