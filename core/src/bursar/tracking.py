@@ -48,9 +48,9 @@ class Tracking(Handle):
         model: str,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        provider: str | None = None,
         *,
         tokens: int | None = None,
-        provider: str | None = None,
         usage: Usage | None = None,
         tier: str | None = None,
     ) -> Steps[Charge]:
