@@ -121,7 +121,6 @@ class Hold:
         if response is not _ABSENT:
             if was_charged(response) and self.state == "reserved":
                 return (yield from self._paid_elsewhere())
-            remember(response)
             answer = read_answer(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
@@ -140,6 +139,8 @@ class Hold:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
         booked = yield from self._book("settle", Amounts(nanos, tokens, 1), usage, estimated)
+        if response is not _ABSENT:
+            remember(response)
         charge = self._close("settled", booked, nanos, usage, estimated)
         yield from self._ledger.announce(booked, self._path, self.call)
         return charge

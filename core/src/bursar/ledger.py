@@ -143,7 +143,7 @@ class Ledger:
         asked = quote(ask, new_id(), self.prices, self.policy)
         entry = self.entry(asked.call.id, path, asked.subject, asked.want)
         answer = yield from self.ask_store("probe", entry, asked.minimum, terms)
-        if isinstance(answer, Refused) and terms.enforce:
+        if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
             raise refusal(answer, asked.call, self._loop_s)
 
     def charge(
@@ -185,6 +185,7 @@ class Ledger:
         call = Call(new_id(), "correction")
         entry = self.entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0))
         booked: Booked = yield from self.ask_store("book", entry, self.policy.terms)
+        yield from self.announce(booked, path, call)
         nothing = to_usd(0)
         return Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
 
