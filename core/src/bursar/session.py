@@ -255,12 +255,12 @@ class Session(Tracking):
         Args:
             refusal: the refusal, a copy of it, or an error that it caused.
         """
-        swallowed = self._swallowed
+        swallowed, seen = self._swallowed, set()
         error: BaseException | None = refusal
-        while swallowed is not None and error is not None:  # frameworks raise errors of theirs from ours
-            if swallowed is error or swallowed.args == error.args:
+        while error is not None and id(error) not in seen:  # frameworks raise errors of theirs from ours
+            if swallowed is error or (swallowed is not None and swallowed.args == error.args):
                 self._swallowed = None
-                return
+            seen.add(id(error))
             error = error.__cause__ or error.__context__
 
     # -- where it stands --------------------------------------------------------------------
