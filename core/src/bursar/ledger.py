@@ -149,7 +149,7 @@ class Ledger:
         answer = yield "probe", entry, asked.minimum, terms
         if isinstance(answer, StalePeriod):
             answer = yield from self.again(answer, "probe", entry, asked.minimum, terms)
-        if isinstance(answer, Refused) and terms.enforce:
+        if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
             raise refusal(answer, asked.call, self._loop_s)
 
     def charge(
@@ -190,6 +190,8 @@ class Ledger:
         call = Call(new_id(), "correction")
         entry = Entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0), {}, self.calendars)
         booked = yield from self.book("book", entry)
+        if booked.news:
+            yield from self.announce(booked, path, call)
         nothing = to_usd(0)
         return Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
 

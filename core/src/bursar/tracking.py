@@ -14,7 +14,7 @@ from .answer import read_answer
 from .ask import Ask
 from .call import Call
 from .charge import Charge
-from .charged import remember, was_charged
+from .charged import forget, was_charged
 from .errors import BudgetExceeded, UsageMissing
 from .events import Event
 from .handle import Handle
@@ -67,9 +67,13 @@ class Tracking(Handle):
 
         Raises:
             BudgetExceeded: it is booked, and a limit is exceeded now.
+            TypeError: there is nothing to book, or more than one thing; nothing was booked.
             UnknownModel: the model has no price; nothing was booked.
             ValueError: a count is not one; nothing was booked.
         """
+        parts = input_tokens is not None or output_tokens is not None
+        if parts + (tokens is not None) + (usage is not None) != 1:
+            raise TypeError("record() needs input_tokens= and output_tokens=, or tokens=, or usage=")
         prices, policy = self._ledger.prices, self._ledger.policy
         name = prices.canonical(check_name("model", model))
         rates = prices.rates(name, provider, policy.tier or tier)
@@ -118,9 +122,10 @@ class Tracking(Handle):
             yield from self._record(model, usage=answer.usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
             refusal.result = response
-            remember(response)
             raise
-        remember(response)
+        except Exception:  # no price, no store: it is still to be booked
+            forget(response)
+            raise
         return response
 
     wrap = blocking(_wrap)
