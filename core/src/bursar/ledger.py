@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .account import root_key
 from .amounts import Amounts
@@ -14,10 +14,11 @@ from .ask import Ask
 from .call import Call, Subject
 from .charge import Charge
 from .clock import Clock
-from .errors import BursarError, StoreError
+from .errors import BudgetExceeded, BursarError, CallVetoed, StoreError
 from .events import call_event, charge_event
 from .fingerprint import fingerprint
 from .hold import Hold
+from .hooks import Hooks
 from .ids import new_id
 from .log import logger
 from .money import to_usd
@@ -25,11 +26,14 @@ from .policy import Policy, Terms
 from .price import Rates
 from .pricing import PriceBook
 from .quote import quote
-from .refusal import booked_refusal, refusal
+from .refusal import Refusal, booked_refusal, refusal
 from .steps import Steps, arun, run
 from .store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
 from .usage import Usage
 from .window import Calendar, calendar
+
+if TYPE_CHECKING:
+    from .session import Session
 
 T = TypeVar("T")
 
@@ -64,16 +68,24 @@ class Ledger:
         policy: what the budget has decided.
         clock: tells how long a session took; balances go by the store's own time.
         alerts: tells the listeners what an answer of the store has to tell.
+        hooks: asks the plugins and tells them.
     """
 
     def __init__(
-        self, store: Store, prices: PriceBook, policy: Policy, clock: Clock, alerts: Announcer
+        self,
+        store: Store,
+        prices: PriceBook,
+        policy: Policy,
+        clock: Clock,
+        alerts: Announcer,
+        hooks: Hooks,
     ) -> None:
         self.store = store
         self.alerts = alerts
         self.prices = prices
         self.policy = policy
         self.clock = clock
+        self.hooks = hooks
         self._late: deque[Steps[Any]] = deque()
         self._calendars: Mapping[str, Calendar] = {}
 
@@ -95,7 +107,9 @@ class Ledger:
         """Leave steps to be carried out before the next ones; touches no store and no lock."""
         self._late.append(steps)
 
-    def reserve(self, path: Path, ask: Ask, events: deque[dict[str, Any]], terms: Terms) -> Steps[Hold]:
+    def reserve(
+        self, path: Path, ask: Ask, events: deque[dict[str, Any]], terms: Terms, session: Session
+    ) -> Steps[Hold]:
         """Set the worst case of a call aside.
 
         Args:
@@ -103,29 +117,38 @@ class Ledger:
             ask: what the call is.
             events: where the outcomes of the hold are noted.
             terms: of the budget, perhaps with its finalization reserve.
+            session: whose call it is, for the plugins.
 
         Raises:
-            BudgetExceeded: it does not fit; nothing was changed.
+            BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed.
             UnknownModel: the model has no price.
             UnpriceableCall: the worst case has no bound.
         """
         id = new_id() if ask.key is None else f"{path[-1].key}:{ask.key}"
         asked = quote(ask, id, self.prices, self.policy)
+        try:
+            self.hooks.before_reserve(asked, session, path)
+        except CallVetoed as error:
+            self._refuse(asked.call, error, events)
+            raise
+        asked = self.hooks.estimated(asked)
         entry = self.entry(
             id, path, asked.subject, asked.want, fingerprint=self._fingerprint(ask, asked.call)
         )
         answer: Granted | Refused = yield from self.ask_store("reserve", entry, asked.minimum, terms)
         if isinstance(answer, Refused):
             yield from self.announce(answer, path, asked.call)
-            error = refusal(answer, asked.call, self._loop_s)
-            events.append(call_event("refusal", asked.call, message=str(error)))
-            raise error
+            refused = refusal(answer, asked.call, self._loop_s)
+            self._refuse(asked.call, refused, events)
+            raise refused
         cap = asked.cap(answer.amounts)
         call = (
             asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
         )
         hold = Hold(self, path, call, asked, answer, events)
         try:
+            if not answer.repeated:
+                self.hooks.reserved(hold)
             yield from self.announce(answer, path, call)
         except BaseException:  # an interrupt: the call will not be made
             yield from hold._release()
@@ -140,7 +163,7 @@ class Ledger:
             UnknownModel: the model has no price.
             UnpriceableCall: the worst case has no bound.
         """
-        asked = quote(ask, new_id(), self.prices, self.policy)
+        asked = self.hooks.estimated(quote(ask, new_id(), self.prices, self.policy))
         entry = self.entry(asked.call.id, path, asked.subject, asked.want)
         answer = yield from self.ask_store("probe", entry, asked.minimum, terms)
         if isinstance(answer, Refused) and terms.enforce:
@@ -164,10 +187,15 @@ class Ledger:
             call.id, call, to_usd(nanos), usage, False, to_usd(0), to_usd(0), booked.now_ms / 1000
         )
         events.append(charge_event(charge))
+        self.hooks.settled(charge)
         yield from self.announce(booked, path, call)
         if booked.over is not None and self.policy.terms.enforce:
             raise booked_refusal(booked.over, charge)
         return charge
+
+    def _refuse(self, call: Call, error: BudgetExceeded, events: deque[dict[str, Any]]) -> None:
+        events.append(call_event("refusal", call, message=str(error)))
+        self.hooks.refused(Refusal(call, error, self.clock.now()))
 
     def announce(self, answer: Granted | Refused | Booked, path: Path, call: Call) -> Steps[None]:
         """Tell the listeners what is new, if anything is; what fails of it is logged only."""
@@ -186,7 +214,9 @@ class Ledger:
         entry = self.entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0))
         booked: Booked = yield from self.ask_store("book", entry, self.policy.terms)
         nothing = to_usd(0)
-        return Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
+        charge = Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
+        self.hooks.settled(charge)
+        return charge
 
     def entry(self, id: str, path: Path, subject: Subject, amounts: Amounts, **more: Any) -> Entry:
         """A line for the store, with the calendar as it was last known."""
