@@ -125,6 +125,7 @@ class Hold(OneProcess):
             if was_charged(response) and self.state == "reserved":
                 return (yield from self._paid_elsewhere())
             answer = read_answer(response)
+            usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
             usage = Usage(input_tokens or 0, output_tokens or 0)
@@ -206,8 +207,10 @@ class Hold(OneProcess):
         self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
-        self.state = "released"
+        again, self.state = self.state == "released", "released"
         self._events.append(Event("release", self.call, to_usd(nanos)))
+        if not again:
+            self._ledger.hooks.released(self)
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -334,6 +337,7 @@ class Hold(OneProcess):
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
             self._events.append(Event("charge", self.call, charge, state))
+            self._ledger.hooks.settled(charge)
         return charge
 
     def __repr__(self) -> str:

@@ -112,14 +112,15 @@ class Tracking(Handle):
             return response
         answer = read_answer(response)
         model = model or answer.model
-        if answer.usage is None or answer.usage.flaw or model is None:
+        usage = self._ledger.hooks.read_usage(response) or answer.usage
+        if usage is None or usage.flaw or model is None:
             missing = "model" if model is None else "usable usage"
             raise UsageMissing(
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
         try:
-            yield from self._record(model, usage=answer.usage, provider=provider, tier=answer.tier)
+            yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
             refusal.result = response
             raise
