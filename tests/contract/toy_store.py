@@ -59,11 +59,10 @@ class ToyStore(Lines):
             zones = self.turn(books, entry)
             if zones:
                 return StalePeriod(now, zones)
-            marks = self.marks(books, entry, terms)
             verdict = self.verdict(books, entry, minimum, terms)
             ignored = None
             if isinstance(verdict, Refused):
-                refused = self.note(verdict)._replace(marks=marks)
+                refused = self.note(verdict)
                 enforced = terms.enforce or refused.cause == "tripped"
                 tally = {"refusals" if enforced else "would_refuse": 1}
                 self.lines.append(Line(entry, now, self.epochs(books), state="refused", tally=tally))
@@ -76,7 +75,7 @@ class ToyStore(Lines):
                 session.circuit, session.trying = "half_open", entry.id
                 session.forgiven = len(self.lines)
             self.add(Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms))
-            return Granted(held, "reserved", False, now, marks, ignored)
+            return Granted(held, "reserved", False, now, ignored)
 
     def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
         with self.lock:
