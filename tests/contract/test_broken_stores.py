@@ -9,8 +9,9 @@ import pytest
 from bursar import HoldClosed, MemoryStore
 from bursar.amounts import NOTHING
 from bursar.store.base import Booked, Entry, Granted, Path, Refused, StalePeriod
-from bursar.store.books import Outcome, Record
+from bursar.store.books import Line, Outcome, Record
 from bursar.store.plan import Plan
+from bursar.store.spans import Rolling
 from bursar.testing import ManualClock, StoreContract
 
 
@@ -62,15 +63,13 @@ class Doubling(MemoryStore):
 class Restarting(MemoryStore):
     """Its rolling windows begin anew as a whole, as fixed ones do."""
 
-    def _rules(self, accounts: Any, entry: Entry, now_ms: int) -> Any:
-        for balance in accounts:
-            for span in balance.spans.values():
-                if (
-                    span.part() is span
-                    and now_ms // span.span_ms != span.first * span.width_ms // span.span_ms + 1
-                ):
-                    span.buckets = {}
-        return super()._rules(accounts, entry, now_ms)
+    _began_ms = 0
+
+    def _rules(self, line: Line, entry: Entry, now_ms: int) -> Any:
+        for rule in self._accounts.rules(line):
+            if isinstance(rule.span, Rolling) and now_ms - self._began_ms >= rule.span.span_ms // 2:
+                self._began_ms, rule.span.buckets, rule.span.first = now_ms, {}, 0
+        return super()._rules(line, entry, now_ms)
 
 
 class Talkative(MemoryStore):

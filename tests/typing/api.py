@@ -290,10 +290,10 @@ def is_a() -> None:
     lookups: list[type[LookupError]] = [UnknownModel]
     stores: list[type[StoreError]] = [StoreUnavailable, LedgerRolledBack, LimitConflict]
     refusals: list[type[BudgetExceeded]] = [Tripped, CallVetoed]
-    transparent: type[Exception] = LangChainRefusal
+    let_through: list[type[Exception]] = [LangChainRefusal]
     assert_type((roots, values), tuple[list[type[BursarError]], list[type[ValueError]]])
     assert_type((lookups, stores), tuple[list[type[LookupError]], list[type[StoreError]]])
-    assert_type((refusals, transparent), tuple[list[type[BudgetExceeded]], type[Exception]])
+    assert_type((refusals, let_through), tuple[list[type[BudgetExceeded]], list[type[Exception]]])
 
 
 # -- testing ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from .handle import Handle
 from .ids import new_id
 from .limits import Limit, LimitLike
 from .log import logger
-from .money import Money, to_signed_nanos, to_usd
+from .money import Money, shown, to_signed_nanos, to_usd
 from .policy import UnknownOutcome
 from .report import build_report, summary, tree
 from .session import Session
@@ -222,7 +222,12 @@ class Budget(Handle):
         """Call `listener` with every `Alert` of this budget, its children and its sessions; a decorator.
 
         What it raises is logged, and reaches nobody.
+
+        Raises:
+            ValueError: it cannot be called.
         """
+        if not callable(listener):
+            raise ValueError(f"on_alert={shown(listener)} cannot be called")
         self._ledger.alerts.listen(listener)
         return listener
 

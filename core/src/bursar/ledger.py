@@ -15,7 +15,7 @@ from .call import Call, Subject
 from .charge import Charge
 from .clock import Clock
 from .errors import BudgetExceeded, BursarError, CallVetoed, StoreError
-from .events import call_event, charge_event
+from .events import Event
 from .fingerprint import fingerprint
 from .hold import Hold
 from .hooks import Hooks
@@ -69,6 +69,7 @@ class Ledger:
         policy: what the budget has decided.
         clock: tells how long a session took; balances go by the store's own time.
         alerts: tells the listeners what an answer of the store has to tell.
+        calendars: the periods of now by time zone, as the store last asked for them.
         hooks: asks the plugins and tells them.
     """
 
@@ -88,7 +89,7 @@ class Ledger:
         self.clock = clock
         self.hooks = hooks
         self._late: deque[Steps[Any]] = deque()
-        self._calendars: Mapping[str, Calendar] = {}
+        self.calendars: Mapping[str, Calendar] = {}
 
     def run(self, steps: Steps[T]) -> T:
         """Carry out steps, after those that finalisers left behind. Within a plugin these wait."""
@@ -109,7 +110,7 @@ class Ledger:
         self._late.append(steps)
 
     def reserve(
-        self, path: Path, ask: Ask, events: deque[dict[str, Any]], terms: Terms, session: Session
+        self, path: Path, ask: Ask, events: deque[Event], terms: Terms, session: Session
     ) -> Steps[Hold]:
         """Set the worst case of a call aside.
 
@@ -133,12 +134,14 @@ class Ledger:
             self._refuse(asked.call, error, events)
             raise
         asked = self.hooks.estimated(asked)
-        entry = self.entry(
-            id, path, asked.subject, asked.want, fingerprint=self._fingerprint(ask, asked.call)
-        )
-        answer: Granted | Refused = yield from self.ask_store("reserve", entry, asked.minimum, terms)
+        mark = None if ask.messages is None else self._fingerprint(ask, asked.call)
+        entry = Entry(id, path, asked.subject, asked.want, {}, self.calendars, mark)
+        answer = yield "reserve", entry, asked.minimum, terms
+        if isinstance(answer, StalePeriod):
+            answer = yield from self.again(answer, "reserve", entry, asked.minimum, terms)
         if isinstance(answer, Refused):
-            yield from self.announce(answer, path, asked.call)
+            if answer.first:
+                yield from self.announce(answer, path, asked.call)
             refused = refusal(answer, asked.call, self._loop_s)
             self._refuse(asked.call, refused, events)
             raise refused
@@ -150,7 +153,8 @@ class Ledger:
         try:
             if not answer.repeated:
                 self.hooks.reserved(hold)
-            yield from self.announce(answer, path, call)
+            if answer.news:
+                yield from self.announce(answer, path, call)
         except BaseException:  # an interrupt: the call will not be made
             yield from hold._release()
             raise
@@ -165,13 +169,15 @@ class Ledger:
             UnpriceableCall: the worst case has no bound.
         """
         asked = self.hooks.estimated(quote(ask, new_id(), self.prices, self.policy))
-        entry = self.entry(asked.call.id, path, asked.subject, asked.want)
-        answer = yield from self.ask_store("probe", entry, asked.minimum, terms)
-        if isinstance(answer, Refused) and terms.enforce:
+        entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, self.calendars)
+        answer = yield "probe", entry, asked.minimum, terms
+        if isinstance(answer, StalePeriod):
+            answer = yield from self.again(answer, "probe", entry, asked.minimum, terms)
+        if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
             raise refusal(answer, asked.call, self._loop_s)
 
     def charge(
-        self, path: Path, call: Call, nanos: int, usage: Usage | None, events: deque[dict[str, Any]]
+        self, path: Path, call: Call, nanos: int, usage: Usage | None, events: deque[Event]
     ) -> Steps[Charge]:
         """Book what nobody held.
 
@@ -182,26 +188,25 @@ class Ledger:
         subject = Subject(call.kind, names, call.provider, call.tool)
         tokens = usage.tokens if usage is not None else 0
         tally = usage.tally() if usage is not None else {}
-        entry = self.entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally=tally)
-        booked: Booked = yield from self.ask_store("book", entry, self.policy.terms)
+        entry = Entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally, self.calendars)
+        booked = yield from self.book("book", entry)
         charge = Charge(
             call.id, call, to_usd(nanos), usage, False, to_usd(0), to_usd(0), booked.now_ms / 1000
         )
-        events.append(charge_event(charge))
+        events.append(Event("charge", call, charge, "settled"))
         self.hooks.settled(charge)
-        yield from self.announce(booked, path, call)
+        if booked.news:
+            yield from self.announce(booked, path, call)
         if booked.over is not None and self.policy.terms.enforce:
             raise booked_refusal(booked.over, charge)
         return charge
 
-    def _refuse(self, call: Call, error: BudgetExceeded, events: deque[dict[str, Any]]) -> None:
-        events.append(call_event("refusal", call, message=str(error)))
+    def _refuse(self, call: Call, error: BudgetExceeded, events: deque[Event]) -> None:
+        events.append(Event("refusal", call, str(error)))
         self.hooks.refused(Refusal(call, error, self.clock.now()))
 
     def announce(self, answer: Granted | Refused | Booked, path: Path, call: Call) -> Steps[None]:
-        """Tell the listeners what is new, if anything is; what fails of it is logged only."""
-        if not answer.news:
-            return
+        """Tell the listeners what is new; what fails of it is logged only."""
         try:
             snapshot: Snapshot = yield "read", root_key(path[0].key), None
         except StoreError as error:
@@ -212,30 +217,37 @@ class Ledger:
     def correct(self, path: Path, nanos: int) -> Steps[Charge]:
         """Book a difference, up or down; in windows it counts as of now."""
         call = Call(new_id(), "correction")
-        entry = self.entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0))
-        booked: Booked = yield from self.ask_store("book", entry, self.policy.terms)
+        entry = Entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0), {}, self.calendars)
+        booked = yield from self.book("book", entry)
+        if booked.news:
+            yield from self.announce(booked, path, call)
         nothing = to_usd(0)
         charge = Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
         self.hooks.settled(charge)
         return charge
 
-    def entry(self, id: str, path: Path, subject: Subject, amounts: Amounts, **more: Any) -> Entry:
-        """A line for the store, with the calendar as it was last known."""
-        return Entry(id, path, subject, amounts, periods=self._calendars, **more)
+    def book(self, verb: str, entry: Entry) -> Steps[Booked]:
+        """Write a charge: ``"settle"``, ``"doubt"`` or ``"book"``."""
+        terms = self.policy.terms
+        answer = yield verb, entry, terms
+        if isinstance(answer, StalePeriod):
+            answer = yield from self.again(answer, verb, entry, terms)
+        booked: Booked = answer
+        return booked
 
-    def ask_store(self, verb: str, entry: Entry, *arguments: Any) -> Steps[Any]:
-        """A verb of the store; repeated with the calendar of the store's own time where it asks for one.
+    def again(self, stale: StalePeriod, verb: str, entry: Entry, *arguments: Any) -> Steps[Any]:
+        """Ask the store once more, with the calendar of its own time.
 
         Raises:
             StoreError: its clock jumps, so that no calendar is ever the right one.
         """
-        answer = yield verb, entry, *arguments
+        answer: Any = stale
         for _ in range(3):
+            now = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
+            self.calendars = {**self.calendars, **now}
+            answer = yield verb, entry._replace(periods=self.calendars), *arguments
             if not isinstance(answer, StalePeriod):
                 return answer
-            now = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
-            self._calendars = {**self._calendars, **now}
-            answer = yield verb, entry._replace(periods=self._calendars), *arguments
         raise StoreError("the clock of the store jumps: it accepts no calendar period")
 
     @property
@@ -245,7 +257,7 @@ class Ledger:
 
     def _fingerprint(self, ask: Ask, call: Call) -> str | None:
         breaker = self.policy.terms.breaker
-        if ask.messages is None or breaker is None or breaker.max_repeated is None:
+        if breaker is None or breaker.max_repeated is None:
             return None
         return fingerprint(call.kind, call.model or call.tool, ask.messages)
 

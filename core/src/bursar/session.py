@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from .account import name_of, session_account
 from .ask import Ask
+from .call import Call
+from .charge import Charge
 from .errors import (
     BudgetExceeded,
     BursarError,
@@ -36,11 +38,13 @@ from .standing import standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path
 from .tracking import Tracking
+from .usage import Usage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = 1_000
-_finalizing: ContextVar[frozenset[str]] = ContextVar("bursar_finalizing", default=frozenset())
+_Place: TypeAlias = "tuple[int, str]"  # of an account: its store, its key
+_finalizing: ContextVar[frozenset[_Place]] = ContextVar("bursar_finalizing", default=frozenset())
 
 
 class Reserving:
@@ -118,7 +122,8 @@ class Session(Tracking):
             model: the model to be called.
             provider: who bills it, where the name of the model does not say.
             input_tokens: the most input that it can be billed for.
-            messages: what will be sent, instead of a number; bounded by its bytes.
+            messages: what will be sent, instead of a number; bounded by its bytes. For a tool its
+                input, so that the same run over and over is noticed.
             tools: the tool schemas that go with the messages.
             max_output_tokens: the output cap of one choice; the model's own by default.
             n: how many choices are asked for.
@@ -167,6 +172,13 @@ class Session(Tracking):
         """`reserve` without blocking the event loop: ``await`` it, or ``async with`` it."""
         return Reserving(self._ledger, self._reserve(*args, **kwargs))
 
+    def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
+        try:
+            return (yield from super()._book(call, nanos, usage))
+        except BudgetExceeded as refusal:
+            self._refusal = refusal
+            raise
+
     def child_session(
         self, *limits: LimitLike, name: str | None = None, max_spend: LimitLike | None = None
     ) -> Session:
@@ -189,7 +201,7 @@ class Session(Tracking):
 
         It holds for this thread or task, and for those that copy its context.
         """
-        token = _finalizing.set(_finalizing.get() | {self._path[-1].key})
+        token = _finalizing.set(_finalizing.get() | {(id(self._ledger.store), self._path[-1].key)})
         self._swallowed = None
         try:
             yield self
@@ -198,12 +210,15 @@ class Session(Tracking):
 
     def _terms(self) -> Terms:
         terms, finalizing = self._ledger.policy.terms, _finalizing.get()
-        if finalizing and any(account.key in finalizing for account in self._path):
+        store = id(self._ledger.store)
+        if finalizing and any((store, account.key) in finalizing for account in self._path):
             return terms._replace(finalizing=True)
         return terms
 
     def track_tool(self, cost: Money | None = None, tool_name: str | None = None) -> Callable[[F], F]:
         """A decorator that reserves before each run of a function, sync or async, and charges it after.
+
+        Runs with the same arguments count as the same call, where these can be told apart.
 
         Args:
             cost: USD a run; by default the tool's price in `tool_prices`.
@@ -220,14 +235,14 @@ class Session(Tracking):
 
             @functools.wraps(function)
             def run(*args: Any, **kwargs: Any) -> Any:
-                with self.reserve(tool=name, cost=cost) as hold:
+                with self.reserve(tool=name, cost=cost, messages=[args, kwargs]) as hold:
                     result = function(*args, **kwargs)
                     hold.settle(cost=hold.amount)
                     return result
 
             @functools.wraps(function)
             async def arun(*args: Any, **kwargs: Any) -> Any:
-                async with self.areserve(tool=name, cost=cost) as hold:
+                async with self.areserve(tool=name, cost=cost, messages=[args, kwargs]) as hold:
                     result = await function(*args, **kwargs)
                     await hold.asettle(cost=hold.amount)
                     return result
@@ -248,16 +263,26 @@ class Session(Tracking):
             self._swallowed = refusal
 
     def handled(self, refusal: BaseException) -> None:
-        """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``."""
-        swallowed = self._swallowed
-        if swallowed is not None and (swallowed is refusal or swallowed.args == refusal.args):
-            self._swallowed = None
+        """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``.
+
+        Args:
+            refusal: the refusal, a copy of it, or an error that it caused.
+        """
+        swallowed, seen = self._swallowed, set()
+        error: BaseException | None = refusal
+        while error is not None and id(error) not in seen:  # frameworks raise errors of theirs from ours
+            if swallowed is error or (swallowed is not None and swallowed.args == error.args):
+                self._swallowed = None
+            seen.add(id(error))
+            error = error.__cause__ or error.__context__
 
     # -- where it stands --------------------------------------------------------------------
 
     @property
     def terminated_by(self) -> str | None:
-        """Why the last call was refused; None when it was admitted, or refused by a plugin.
+        """Why the last call was refused, or passed a limit after the fact.
+
+        None once one was admitted, and where a plugin refused.
 
         ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
         """
@@ -311,9 +336,10 @@ class Session(Tracking):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._entered -= 1
-        if not self._entered and error is None and self._swallowed is not None:
+        if not self._entered:
             refusal, self._swallowed = self._swallowed, None
-            raise refusal
+            if refusal is not None and error is None:
+                raise refusal
 
     async def __aenter__(self) -> Session:
         return self.__enter__()

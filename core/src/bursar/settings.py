@@ -281,9 +281,11 @@ def velocity(rate: str | Limit | None) -> Limit | None:
 def _ppm(fraction: object) -> int | None:
     if isinstance(fraction, bool) or not isinstance(fraction, int | float | Decimal):
         return None
-    if not -1 <= fraction <= 1:  # nor NaN
+    try:
+        number = float(fraction)  # the caller's own decimal context must not round it
+    except (ValueError, OverflowError):
         return None
-    return round(fraction * WHOLE_PPM)
+    return round(number * WHOLE_PPM) if -1 <= number <= 1 else None  # nor NaN
 
 
 def _ms(span: Duration, setting: str) -> int:

@@ -14,8 +14,9 @@ from .answer import read_answer
 from .ask import Ask
 from .call import Call
 from .charge import Charge
-from .charged import remember, was_charged
+from .charged import forget, was_charged
 from .errors import BudgetExceeded, UsageMissing
+from .events import Event
 from .handle import Handle
 from .ids import new_id
 from .ledger import Ledger
@@ -33,7 +34,7 @@ T = TypeVar("T")
 class Tracking(Handle):
     """The part of a session that is told what was spent, and asked what could be."""
 
-    def __init__(self, ledger: Ledger, path: Path, events: deque[dict[str, Any]]) -> None:
+    def __init__(self, ledger: Ledger, path: Path, events: deque[Event]) -> None:
         super().__init__(ledger, path)
         self._events = events
 
@@ -47,9 +48,9 @@ class Tracking(Handle):
         model: str,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        provider: str | None = None,
         *,
         tokens: int | None = None,
-        provider: str | None = None,
         usage: Usage | None = None,
         tier: str | None = None,
     ) -> Steps[Charge]:
@@ -66,9 +67,13 @@ class Tracking(Handle):
 
         Raises:
             BudgetExceeded: it is booked, and a limit is exceeded now.
+            TypeError: there is nothing to book, or more than one thing; nothing was booked.
             UnknownModel: the model has no price; nothing was booked.
             ValueError: a count is not one; nothing was booked.
         """
+        parts = input_tokens is not None or output_tokens is not None
+        if parts + (tokens is not None) + (usage is not None) != 1:
+            raise TypeError("record() needs input_tokens= and output_tokens=, or tokens=, or usage=")
         prices, policy = self._ledger.prices, self._ledger.policy
         name = prices.canonical(check_name("model", model))
         rates = prices.rates(name, provider, policy.tier or tier)
@@ -114,11 +119,13 @@ class Tracking(Handle):
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
-        remember(response)
         try:
             yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
             refusal.result = response
+            raise
+        except Exception:  # no price, no store: it is still to be booked
+            forget(response)
             raise
         return response
 

@@ -181,7 +181,7 @@ class Windows(Words):
         assert self.told("f", path, 1) == [("default", 500_000)]
 
     def test_fractions_of_a_rolling_limit_are_told_once_in_its_length(self) -> None:
-        """However often the spending crosses it to and fro."""
+        """However often the spending goes below it and comes back."""
         path = root(limit(100, "1h"))
         assert self.told("a", path, 95) == [("default", 500_000), ("default", 900_000)]
         self.clock.advance(3590)
