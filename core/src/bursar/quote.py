@@ -11,7 +11,7 @@ from .errors import UnpriceableCall
 from .estimate import input_bound
 from .money import MAX_NANOS, show_usd
 from .policy import Policy
-from .price import Rates, WorstCase
+from .price import Rates, Worst
 from .pricing import PriceBook
 
 
@@ -30,7 +30,7 @@ class Quote(NamedTuple):
     call: Call
     subject: Subject
     rates: Rates | None
-    worst: WorstCase | None
+    worst: Worst | None
     want: Amounts
     minimum: Amounts
 
@@ -85,11 +85,11 @@ def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
     return Quote(call, Subject("tool", (), ask.provider, ask.tool), None, None, amounts, amounts)
 
 
-def _most(worst: WorstCase, input_tokens: int, output_tokens: int) -> Amounts:
+def _most(worst: Worst, input_tokens: int, output_tokens: int) -> Amounts:
     return Amounts(worst.nanos(input_tokens, output_tokens), input_tokens + output_tokens, 1)
 
 
-def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, WorstCase]:
+def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst]:
     """The most input tokens, and what they can be billed as."""
     if ask.input_tokens is not None:
         if ask.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere
