@@ -7,50 +7,79 @@ from typing import Any
 import pytest
 
 from bursar import HoldClosed, MemoryStore
-from bursar.amounts import NOTHING, Amounts
-from bursar.store.base import Booked, Entry, Granted, Path, Refused
+from bursar.amounts import NOTHING
+from bursar.store.base import Booked, Entry, Granted, Path, Refused, StalePeriod
+from bursar.store.books import Line, Outcome, Record
+from bursar.store.plan import Plan
+from bursar.store.spans import Rolling
 from bursar.testing import ManualClock, StoreContract
 
 
 class Generous(MemoryStore):
     """Looks at no limit."""
 
-    def _grant(self, accounts: Any, entry: Entry, minimum: Amounts) -> Amounts | Refused:
-        return entry.amounts
+    def _rules(self, *path: Any) -> list[Any]:
+        return []
 
 
 class Forgetful(MemoryStore):
     """A second settle of the same hold is a new one."""
 
-    def settle(self, entry: Entry) -> Booked:
-        self._records.pop(entry.id, None)
-        return super().settle(entry)
+    def settle(self, entry: Entry, *terms: Any) -> Booked | StalePeriod:
+        self._records._by_id.pop(entry.id, None)
+        return super().settle(entry, *terms)
 
 
 class Hasty(MemoryStore):
     """Gives back what a lease leaves behind."""
 
-    def _expire(self, now_ms: int) -> None:
-        for record in self._records.values():
-            if record.outcome.state == "reserved" and record.lease_ms <= now_ms:
-                record.held = NOTHING
-        super()._expire(now_ms)
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        book = self._records.close
+
+        def close(plan: Plan, record: Record, outcome: Outcome, now_ms: int) -> None:
+            late = outcome.state == "in_doubt" and outcome.at_ms == record.lease_ms
+            book(plan, record, outcome._replace(booked=NOTHING) if late else outcome, now_ms)
+
+        self._records.close = close  # type: ignore[method-assign]
 
 
 class Deaf(MemoryStore):
     """Lets a late reserve through although its release came first."""
 
     def release(self, id: str, path: Path, tally: Any) -> None:
-        if id in self._records:
+        if self._records.get(id) is not None:
             super().release(id, path, tally)
 
 
 class Doubling(MemoryStore):
     """A repeated reserve holds again."""
 
-    def reserve(self, entry: Entry, *more: Any) -> Granted | Refused:
-        self._records.pop(entry.id, None)
+    def reserve(self, entry: Entry, *more: Any) -> Granted | Refused | StalePeriod:
+        self._records._by_id.pop(entry.id, None)
         return super().reserve(entry, *more)
+
+
+class Restarting(MemoryStore):
+    """Its rolling windows begin anew as a whole, as fixed ones do."""
+
+    _began_ms = 0
+
+    def _rules(self, line: Line, entry: Entry, now_ms: int) -> Any:
+        for rule in self._accounts.rules(line):
+            if isinstance(rule.span, Rolling) and now_ms - self._began_ms >= rule.span.span_ms // 2:
+                self._began_ms, rule.span.buckets, rule.span.first = now_ms, {}, 0
+        return super()._rules(line, entry, now_ms)
+
+
+class Talkative(MemoryStore):
+    """Tells a fraction whenever it is reached."""
+
+    def book(self, entry: Entry, *terms: Any) -> Booked | StalePeriod:
+        for account in entry.path:
+            if account.key in self._accounts:
+                self._accounts[account.key].marks = {}
+        return super().book(entry, *terms)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +91,9 @@ class Doubling(MemoryStore):
         (Hasty, "test_a_hold_whose_lease_ends_is_booked_at_its_worst"),
         (Deaf, "test_a_release_that_comes_first_refuses_its_reserve"),
         (Doubling, "test_a_repeated_reserve_is_applied_once"),
+        (Generous, "test_a_rolling_window_forgets_by_its_age"),
+        (Restarting, "test_a_rolling_window_forgets_by_its_age"),
+        (Talkative, "test_fractions_of_a_limit_are_told_once_a_period"),
     ],
 )
 def test_a_store_that_breaks_a_promise_fails_its_test(broken: type[MemoryStore], promise: str) -> None:

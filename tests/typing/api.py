@@ -87,7 +87,7 @@ budget.untrip("why")
 
 limit = Limit("20 calls", tool="search", provider="openai")
 assert_type(limit.unit, Literal["usd", "tokens", "calls"])
-assert_type(limit.window, Literal["session", "total"])
+assert_type(limit.window, str)
 assert_type(limit.amount, int)
 assert_type(limit.model, str | None)
 limit.amount = 5  # type: ignore[misc]
@@ -165,7 +165,7 @@ def books(charge: Charge) -> None:
     assert_type(charge.usage, Usage | None)
     assert_type(charge.estimated, bool)
     assert_type(charge.at, float)
-    assert_type(charge.call.kind, Literal["model", "tool"])
+    assert_type(charge.call.kind, Literal["model", "tool", "correction"])
     assert_type(charge.call.model, str | None)
     assert_type(charge.call.max_output_tokens, int)
     charge.cost = Decimal(0)  # type: ignore[misc]
@@ -233,10 +233,10 @@ def is_a() -> None:
     lookups: list[type[LookupError]] = [UnknownModel]
     stores: list[type[StoreError]] = [StoreUnavailable, LedgerRolledBack, LimitConflict]
     refusals: list[type[BudgetExceeded]] = [Tripped]
-    transparent: type[Exception] = LangChainRefusal
+    let_through: list[type[Exception]] = [LangChainRefusal]
     assert_type((roots, values), tuple[list[type[BursarError]], list[type[ValueError]]])
     assert_type((lookups, stores), tuple[list[type[LookupError]], list[type[StoreError]]])
-    assert_type((refusals, transparent), tuple[list[type[BudgetExceeded]], type[Exception]])
+    assert_type((refusals, let_through), tuple[list[type[BudgetExceeded]], list[type[Exception]]])
 
 
 # -- testing ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from bursar.amounts import Amounts
 from bursar.ask import Ask
 from bursar.call import Call, Subject
 from bursar.errors import InvalidAmount, UnknownModel, UnpriceableCall
-from bursar.policy import Policy
+from bursar.policy import Policy, Terms
 from bursar.price import Price, Rates
 from bursar.pricing import PriceBook
 from bursar.quote import Quote, quote
@@ -32,7 +32,7 @@ BOOK = PriceBook(
     {"my-deployment": "chat"},
 )
 POLICY = Policy(
-    lease_ms=900_000, unknown_outcome="worst", smallest_cap=16, tier=None, tool_prices={"search": 10_000_000}
+    terms=Terms(), unknown_outcome="worst", smallest_cap=16, tier=None, tool_prices={"search": 10_000_000}
 )
 SPEECH = [
     {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}

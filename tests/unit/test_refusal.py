@@ -30,7 +30,7 @@ def test_refusal_by_a_dollar_limit() -> None:
     assert str(error) == (
         "a call to 'gpt-4o' was not made: it may take $0.60, and of $5/session in 'default/alice/run-7'"
         " $0.10 is left ($4.50 spent, $0.40 reserved);"
-        " raise the limit, ask for fewer output tokens, or use a cheaper model"
+        " wait 30 s, or raise the limit, ask for fewer output tokens, or use a cheaper model"
     )
     assert vars(error) == {
         "limit": "$5/session",

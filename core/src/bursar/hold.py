@@ -11,17 +11,19 @@ from .amounts import NOTHING, Amounts
 from .answer import read_answer
 from .call import Call
 from .charge import Charge
+from .charged import remember, was_charged
 from .cover import Cover
 from .duration import Duration, to_seconds
 from .errors import HoldClosed, UnknownModel
+from .events import Event
 from .log import logger
-from .money import MAX_NANOS, Money, to_nanos, to_usd
+from .money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from .outcome import outcome_of
 from .price import cost_nanos
 from .process import OneProcess, forks
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
-from .store.base import Booked, Entry, Granted, Path, State
+from .store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class Hold(OneProcess):
         call: Call,
         asked: Quote,
         granted: Granted,
-        events: deque[dict[str, Any]],
+        events: deque[Event],
     ) -> None:
         self._ledger = ledger
         self._path = path
@@ -120,7 +122,10 @@ class Hold(OneProcess):
         """
         self._check_process()
         if response is not _ABSENT:
+            if was_charged(response) and self.state == "reserved":
+                return (yield from self._paid_elsewhere())
             answer = read_answer(response)
+            usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
             usage = Usage(input_tokens or 0, output_tokens or 0)
@@ -137,8 +142,23 @@ class Hold(OneProcess):
         if nanos is None:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
-        booked = yield "settle", self._entry(Amounts(nanos, tokens, 1), usage, estimated)
-        return self._close("settled", booked, nanos, usage, estimated)
+        ledger = self._ledger
+        entry = self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        booked = yield "settle", entry, ledger.policy.terms
+        if isinstance(booked, StalePeriod):
+            booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
+        charge = self._close("settled", booked, nanos, usage, estimated)
+        if response is not _ABSENT:
+            remember(response)
+        if booked.news:
+            yield from ledger.announce(booked, self._path, self.call)
+        return charge
+
+    def _paid_elsewhere(self) -> Steps[Charge]:
+        """The answer was charged by somebody else: nothing is booked here."""
+        yield from self._release()
+        now_s = self._ledger.clock.now()
+        return Charge(self.id, self.call, NO_USD, None, False, NO_USD, NO_USD, now_s)
 
     def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
         """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
@@ -167,10 +187,13 @@ class Hold(OneProcess):
         else:
             least = NOTHING
         amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
-        booked = yield "doubt", self._entry(amounts, usage, True)
+        booked = yield from self._ledger.book("doubt", self._entry(amounts, usage, True))
         if booked.repeated and self.charge is not None:
             return self.charge
-        return self._close("in_doubt", booked, amounts.usd, usage, True)
+        charge = self._close("in_doubt", booked, amounts.usd, usage, True)
+        if booked.news:
+            yield from self._ledger.announce(booked, self._path, self.call)
+        return charge
 
     def _release(self, *, saved: Usage | None = None) -> Steps[None]:
         """Give the hold back: the call was provably never sent, or a cache answered it.
@@ -184,8 +207,10 @@ class Hold(OneProcess):
         self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
-        self.state = "released"
-        self._note("release", {"saved": to_usd(nanos)})
+        again, self.state = self.state == "released", "released"
+        self._events.append(Event("release", self.call, to_usd(nanos)))
+        if not again:
+            self._ledger.hooks.released(self)
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -197,7 +222,7 @@ class Hold(OneProcess):
             HoldClosed: the hold is not open.
         """
         self._check_process()
-        lease_ms = self._ledger.policy.lease_ms
+        lease_ms = self._ledger.policy.terms.lease_ms
         if seconds is not None:
             lease_ms = int(to_seconds(seconds, "seconds") * 1000)
         yield "extend", self.id, self._path, lease_ms
@@ -289,10 +314,10 @@ class Hold(OneProcess):
         return nanos if nanos <= MAX_NANOS else None
 
     def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
-        tally = {} if usage is None else token_tally(usage)
+        tally = {} if usage is None else usage.tally()
         if estimated:
             tally["estimated"] = 1
-        return Entry(self.call.id, self._path, self._asked.subject, amounts, tally)
+        return Entry(self.call.id, self._path, self._asked.subject, amounts, tally, self._ledger.calendars)
 
     def _close(
         self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
@@ -304,35 +329,16 @@ class Hold(OneProcess):
             to_usd(nanos),
             usage,
             estimated,
-            overrun=to_usd(booked.overrun_usd),
-            saved=to_usd(0),
+            overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
+            saved=NO_USD,
             at=booked.now_ms / 1000,
         )
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
-            facts = {"cost": charge.cost, "estimated": estimated, "state": state, "at": charge.at}
-            if usage is not None:
-                facts["input_tokens"], facts["output_tokens"] = usage.input_tokens, usage.output_tokens
-            self._note("charge", facts)
+            self._events.append(Event("charge", self.call, charge, state))
+            self._ledger.hooks.settled(charge)
         return charge
-
-    def _note(self, what: str, facts: dict[str, Any]) -> None:
-        call = self.call
-        self._events.append({"event": what, "id": call.id, "model": call.model, "tool": call.tool, **facts})
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"
-
-
-def token_tally(usage: Usage) -> dict[str, int]:
-    """The token classes of a usage, by the names that a report shows."""
-    return {
-        "input": usage.input_tokens,
-        "output": usage.output_tokens,
-        "cached_input": usage.cached_input_tokens,
-        "cache_write": usage.cache_write_tokens + usage.cache_write_1h_tokens,
-        "reasoning": usage.reasoning_tokens,
-        "audio_input": usage.audio_input_tokens,
-        "audio_output": usage.audio_output_tokens,
-    }

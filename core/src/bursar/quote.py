@@ -7,9 +7,9 @@ from typing import NamedTuple
 from .amounts import Amounts
 from .ask import Ask
 from .call import Call, Subject
-from .errors import UnpriceableCall
-from .estimate import input_bound
-from .money import MAX_NANOS, show_usd
+from .errors import InvalidAmount, UnpriceableCall
+from .estimate import Estimate, input_bound
+from .money import MAX_NANOS, show_usd, to_nanos
 from .policy import Policy
 from .price import Rates, Worst
 from .pricing import PriceBook
@@ -23,7 +23,7 @@ class Quote(NamedTuple):
         subject: what the selectors of limits look at.
         rates: what it is priced by; None where the cost is given.
         worst: the most that it can cost at these rates, likewise.
-        want: its worst case.
+        want: its worst case, or a plugin's estimate.
         minimum: its worst case at the smallest useful output cap.
     """
 
@@ -42,6 +42,20 @@ class Quote(NamedTuple):
         by_usd = self.worst.output_cap(call.input_tokens, call.n, granted.usd)
         by_tokens = (granted.tokens - call.input_tokens) // call.n
         return min(by_usd, by_tokens, call.max_output_tokens)
+
+    def at(self, estimate: Estimate) -> Quote:
+        """The same call, held at an estimate instead of its worst case.
+
+        It can be clamped where its worst case at the smallest cap is within the estimate.
+
+        Raises:
+            InvalidAmount: an estimate of nothing for a call that costs something.
+        """
+        want = Amounts(to_nanos(estimate.usd), estimate.tokens, self.want.calls)
+        if (self.want.usd and not want.usd) or (self.want.tokens and not want.tokens):
+            raise InvalidAmount("an estimate of nothing for a call that costs something")
+        within = all(least <= held for least, held in zip(self.minimum, want, strict=True))
+        return self._replace(want=want, minimum=self.minimum if within else want)
 
 
 def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:

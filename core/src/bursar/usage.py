@@ -43,6 +43,34 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     @property
+    def _plain(self) -> bool:
+        """True for input and output alone, as most usages are."""
+        return not (
+            self.cached_input_tokens
+            or self.requests
+            or self.reasoning_tokens
+            or self.cache_write_tokens
+            or self.cache_write_1h_tokens
+            or self.audio_input_tokens
+            or self.audio_output_tokens
+        )
+
+    def tally(self) -> dict[str, int]:
+        """The token classes that are not zero, by the names that a report shows."""
+        if self._plain:
+            return {"input": self.input_tokens, "output": self.output_tokens}
+        tally = {
+            "input": self.input_tokens,
+            "output": self.output_tokens,
+            "cached_input": self.cached_input_tokens,
+            "cache_write": self.cache_write_tokens + self.cache_write_1h_tokens,
+            "reasoning": self.reasoning_tokens,
+            "audio_input": self.audio_input_tokens,
+            "audio_output": self.audio_output_tokens,
+        }
+        return {name: count for name, count in tally.items() if count}
+
+    @property
     def flaw(self) -> str | None:
         """What makes these numbers unusable, or None: not counts, or parts above their whole."""
         if not isinstance(self.requests, Mapping):

@@ -21,6 +21,7 @@ from langchain_core.outputs import LLMResult
 
 from bursar import (
     Budget,
+    BudgetExceeded,
     BursarError,
     Cover,
     Hold,
@@ -242,7 +243,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = (serialized or {}).get("name") or kwargs.get("name") or "tool"
-        self._start(_Run(run_id, serialized, parent_run_id), tool=str(name))
+        self._start(_Run(run_id, serialized, parent_run_id), tool=str(name), messages=[input_str])
 
     @_never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -306,7 +307,10 @@ class BudgetCallback(BaseCallbackHandler):
                 callbacks = list(_callbacks)
             for callback in callbacks:
                 callback._withdraw(run)
-            raise as_refusal(error) from None
+            refusal = as_refusal(error)
+            if isinstance(refusal, BudgetExceeded):
+                self._session.surface(refusal)
+            raise refusal from None
         with self._lock:
             self._runs.setdefault(run.id, []).append(run)
         self._watch(run)
