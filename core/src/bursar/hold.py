@@ -75,14 +75,17 @@ class Hold(OneProcess):
 
     @property
     def id(self) -> str:
+        """Made before the call is sent; the `Charge` carries it too."""
         return self.call.id
 
     @property
     def amount(self) -> Decimal:
+        """What is held, in USD."""
         return to_usd(self._held.usd)
 
     @property
     def max_output_tokens(self) -> int | None:
+        """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
 
     # -- outcomes -------------------------------------------------------------------------
