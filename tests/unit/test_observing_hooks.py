@@ -143,7 +143,7 @@ def test_bursar_settled_hears_what_a_finaliser_left(recorder: Recorder) -> None:
 
 
 def test_bursar_released_hears_what_a_cache_answered(recorder: Recorder) -> None:
-    """A release with savings, and the release of a hold whose answer was paid by another."""
+    """A release with savings, and the release of a hold whose answer was paid for already."""
     session = Budget("$1", plugins=[recorder]).session()
     session.reserve("gpt-4o", **CALL).release(saved=Usage(800, 200))
 
@@ -152,6 +152,7 @@ def test_bursar_released_hears_what_a_cache_answered(recorder: Recorder) -> None
 
     answer = Answer()
     session.wrap(answer)
+    session.wrap(answer)  # it is paid for
     session.reserve("gpt-4o", **CALL).settle(answer)
     assert recorder.names[1:] == ["reserved", "released", "settled", "reserved", "released"]
 

@@ -150,9 +150,9 @@ class Hold(OneProcess):
         booked = yield "settle", entry, ledger.policy.terms
         if isinstance(booked, StalePeriod):
             booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
-        charge = self._close("settled", booked, nanos, usage, estimated)
         if response is not _ABSENT:
             remember(response)
+        charge = self._close("settled", booked, nanos, usage, estimated)
         if booked.news:
             yield from ledger.announce(booked, self._path, self.call)
         return charge

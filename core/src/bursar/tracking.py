@@ -119,7 +119,7 @@ class Tracking(Handle):
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
-        remember(response)
+        remember(response)  # before it is booked: nobody else is to book it meanwhile
         try:
             yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
