@@ -34,9 +34,9 @@ def test_children_are_budgets_that_go_on() -> None:
     assert [child.name for child in alice.children()] == ["laptop"]
     alice.session(id="a1").track("done", "$0.50")
     assert (alice.spent, budget.spent) == (Decimal("1.504"), Decimal("3.504"))
-    alice.session().reserve(cost="$2").release()
+    alice.session().track("done", "$2")
     with pytest.raises(BudgetExceeded, match="4/total"):
-        alice.session().track("done", "$2", "search"), alice.session().reserve(cost="$0.50")
+        alice.session().reserve(cost="$0.50")
     assert asyncio.run(budget.achildren())[1].reserved == Decimal("0.5")
     assert Budget().children() == []
 
