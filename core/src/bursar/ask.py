@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .money import Money, shown, to_nanos
@@ -33,13 +33,15 @@ class Ask:
     tier: str | None = None
     key: str | None = None
     clamp: bool = True
+    windows: int = 1
+    requests: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind in ("model", "provider", "tool", "key"):
             name = getattr(self, kind)
             if name is not None:
                 check_name(kind, name)
-        for setting, least in (("input_tokens", 0), ("max_output_tokens", 0), ("n", 1)):
+        for setting, least in (("input_tokens", 0), ("max_output_tokens", 0), ("n", 1), ("windows", 1)):
             count = getattr(self, setting)
             if count is not None and (type(count) is not int or not least <= count <= MAX_TOKENS):
                 raise ValueError(
@@ -51,8 +53,12 @@ class Ask:
                 raise TypeError(
                     f"{setting}= takes a list: an iterator would be used up before the call is sent"
                 )
-        if self.n is None:
-            raise ValueError("n=None is not a number of choices")
+        if self.n is None or self.windows is None:
+            raise ValueError("n= and windows= are numbers, not None")
+        for tool, runs in self.requests.items():
+            check_name("tool", tool)
+            if type(runs) is not int or not 0 <= runs <= MAX_TOKENS:
+                raise ValueError(f"requests[{tool!r}]={shown(runs)} is not a number of runs")
         if self.model is None and self.tool is None and self.cost is None:
             raise TypeError("reserve() needs a model, a tool= or a cost=")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .account import child_account, root_account, session_account
@@ -38,6 +38,9 @@ class Budget(Handle):
             `Price`; or the path of a JSON file with them.
         aliases: other names for models, such as those of Azure deployments.
         tool_prices: USD for a run, by tool.
+        allow: endpoints that covered clients may use although nothing bounds what they cost:
+            ``"agents"``, ``"audio"``, ``"batches"``, ``"containers"``, ``"evals"``, ``"fine_tuning"``,
+            ``"images"``, ``"realtime"``, ``"stores"``, ``"videos"``, ``"other"``.
         unknown_model: what a model without a price costs: ``"refuse"``, ``"free"``, or a price.
         unknown_outcome: what a call costs whose cost cannot be known: ``"worst"`` (the
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
@@ -61,6 +64,7 @@ class Budget(Handle):
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
         tool_prices: Mapping[str, Money] | None = None,
+        allow: Collection[str] = (),
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
         clamp: bool | int = True,
@@ -75,6 +79,7 @@ class Budget(Handle):
             prices=prices,
             aliases=aliases,
             tool_prices=tool_prices,
+            allow=allow,
             unknown_model=unknown_model,
             unknown_outcome=unknown_outcome,
             clamp=clamp,

@@ -82,6 +82,12 @@ class Hold:
     def max_output_tokens(self) -> int | None:
         return self.call.max_output_tokens or None
 
+    @property
+    def binding_cap(self) -> int | None:
+        """The output cap that the request has to carry; None where the model's own is no higher."""
+        cap, own = self.max_output_tokens, self._asked.own_cap
+        return None if cap is None or (own is not None and cap >= own) else cap
+
     # -- outcomes -------------------------------------------------------------------------
 
     def _settle(
@@ -100,7 +106,8 @@ class Hold:
 
         An answer without usage, or with nonsense for usage, is booked at the hold and
         marked `estimated`; it is never free. Where the cost was known from the start (a
-        tool, an explicit `cost=`), nothing needs to be given.
+        tool, an explicit `cost=`), nothing needs to be given. An answer that was charged
+        already, to another hold of the budget, books nothing and gives this one back.
 
         Args:
             response: the provider's answer, an object or a dict with ``usage``.
@@ -117,8 +124,14 @@ class Hold:
             InvalidAmount: `cost` is not an amount.
             TypeError: nothing was given to settle with.
         """
+        answer = None
         if response is not _ABSENT:
             answer = read_answer(response)
+            known = self._ledger.paid.get(answer)
+            if known is not None and known.id != self.id:  # a covered client reserved for it by itself
+                if self.state == "reserved":
+                    yield from self._release()
+                return known
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
             usage = Usage(input_tokens or 0, output_tokens or 0)
@@ -136,7 +149,10 @@ class Hold:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
         booked = yield "settle", self._entry(Amounts(nanos, tokens, 1), usage, estimated)
-        return self._close("settled", booked, nanos, usage, estimated)
+        charge = self._close("settled", booked, nanos, usage, estimated)
+        if answer is not None:
+            self._ledger.paid.add(answer, charge)
+        return charge
 
     def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
         """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
@@ -262,9 +278,9 @@ class Hold:
 
     def _priced(self, usage: Usage | None, model: str | None, tier: str | None) -> int | None:
         """Nano-dollars by the model that answered; None where that cannot be known."""
-        if usage is None or self._asked.rates is None:
-            return None
         rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier)
+        if usage is None or rates is None:
+            return None
         try:
             nanos = cost_nanos(rates, usage)
         except UnknownModel as error:

@@ -15,6 +15,7 @@ from .errors import BursarError
 from .hold import Hold
 from .ids import new_id
 from .log import logger
+from .paid import Paid
 from .policy import Policy
 from .price import Rates
 from .pricing import PriceBook
@@ -43,6 +44,7 @@ class Ledger:
         prices: what models cost.
         policy: what the budget has decided.
         clock: tells how long a session took; balances go by the store's own time.
+        paid: the answers that were charged lately.
     """
 
     def __init__(self, store: Store, prices: PriceBook, policy: Policy, clock: Clock) -> None:
@@ -50,6 +52,7 @@ class Ledger:
         self.prices = prices
         self.policy = policy
         self.clock = clock
+        self.paid = Paid()
         self._late: deque[Steps[Any]] = deque()
 
     def run(self, steps: Steps[T]) -> T:
@@ -99,7 +102,9 @@ class Ledger:
         )
         return Hold(self, path, call, asked, answer, events)
 
-    def answer_rates(self, call: Call, asked: Rates, model: str | None, tier: str | None) -> Rates:
+    def answer_rates(
+        self, call: Call, asked: Rates | None, model: str | None, tier: str | None
+    ) -> Rates | None:
         """The rates of the model and tier that answered; those asked for where they are not known."""
         tier = self.policy.tier or tier or call.tier
         for name in (model, call.model):

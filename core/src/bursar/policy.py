@@ -19,6 +19,7 @@ class Policy:
         smallest_cap: the smallest useful output cap to clamp to; None never clamps.
         tier: the service tier that every call is priced at; None asks the call.
         tool_prices: nano-dollars a run, by tool.
+        allow: the endpoints that pass although nothing bounds what they cost.
     """
 
     lease_ms: int
@@ -26,3 +27,4 @@ class Policy:
     smallest_cap: int | None
     tier: str | None
     tool_prices: Mapping[str, int]
+    allow: frozenset[str] = frozenset()

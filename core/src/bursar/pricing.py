@@ -134,6 +134,14 @@ class PriceBook:
         except ValueError:
             return None
 
+    def given(self, model: str | None, provider: str | None = None) -> bool:
+        """True when the user gave the model a price, here, in the process or by file."""
+        if model is None:
+            return False
+        host, names = _names(self.canonical(model), provider)
+        sources = (self._prices, registered(), self._file)
+        return any(f"{host}/{name}" in source or name in source for source in sources for name in names)
+
     def canonical(self, model: str) -> str:
         """The name behind an alias; the name itself if it is none.
 

@@ -24,16 +24,20 @@ class Quote:
         subject: what the selectors of limits look at.
         rates: what it is priced by; None where the cost is given.
         bound: the most input that it can be billed for.
+        own_cap: the most output of one choice that the model itself gives, where known.
         want: its worst case.
         minimum: its worst case at the smallest useful output cap.
+        fees: the part of both that runs of the provider's own tools may cost, in nano-dollars.
     """
 
     call: Call
     subject: Subject
     rates: Rates | None
     bound: InputBound
+    own_cap: int | None
     want: Amounts
     minimum: Amounts
+    fees: int = 0
 
     def cap(self, granted: Amounts) -> int:
         """The largest output cap whose worst case fits what was granted."""
@@ -44,7 +48,7 @@ class Quote:
             self.rates,
             call.input_tokens,
             call.n,
-            granted.usd,
+            granted.usd - self.fees,
             cache_writes=self.bound.cache_writes,
             audio=self.bound.audio,
         )
@@ -69,15 +73,17 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
         sent, cap = ask.input_tokens or 0, ask.max_output_tokens or 0
         amounts = Amounts(nanos, sent + ask.n * cap, 1)
         call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-        return Quote(call, subject, None, InputBound(sent), amounts, amounts)
+        return Quote(call, subject, None, InputBound(sent), None, amounts, amounts)
 
     rates = prices.rates(model, ask.provider, tier)
     bound, sent = _input(ask, model, subject.models, rates)
-    cap = _output(ask, model, rates)
+    own_cap = _own_cap(rates)
+    cap = _output(ask, model, rates, own_cap)
+    fees = _fees(ask, model, rates)
 
     def worst(output_tokens: int) -> Amounts:
         usd = worst_nanos(rates, sent, output_tokens, cache_writes=bound.cache_writes, audio=bound.audio)
-        return Amounts(usd, sent + output_tokens, 1)
+        return Amounts(usd + fees, sent + output_tokens, 1)
 
     want = minimum = worst(ask.n * cap)
     if want.usd > MAX_NANOS:
@@ -89,13 +95,14 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
     if ask.clamp and policy.smallest_cap is not None:
         minimum = worst(ask.n * min(cap, policy.smallest_cap))
     call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-    return Quote(call, subject, rates, bound, want, minimum)
+    return Quote(call, subject, rates, bound, own_cap, want, minimum, fees)
 
 
 def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
     amounts = Amounts(nanos, 0, 1)
     call = Call(id, "tool", provider=ask.provider, tool=ask.tool)
-    return Quote(call, Subject("tool", (), ask.provider, ask.tool), None, InputBound(0), amounts, amounts)
+    subject = Subject("tool", (), ask.provider, ask.tool)
+    return Quote(call, subject, None, InputBound(0), None, amounts, amounts)
 
 
 def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[InputBound, int]:
@@ -106,7 +113,8 @@ def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[
     bound = input_bound(names, ask.messages, ask.tools)
     if rates.audio_output is not None or (ask.messages is None and rates.audio_input is not None):
         bound = replace(bound, audio=True)  # whether it is asked for is not seen here
-    sent = _least(bound.tokens, rates.context_window)
+    window = rates.context_window
+    sent = _least(bound.tokens, None if window is None else window * ask.windows)
     if sent is None:
         raise UnpriceableCall(
             f"the input of this call to {model!r} has no known bound, nor has the model's context window;"
@@ -116,9 +124,12 @@ def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[
     return bound, sent
 
 
-def _output(ask: Ask, model: str, rates: Rates) -> int:
+def _own_cap(rates: Rates) -> int | None:
+    return rates.max_output_tokens or (rates.context_window if rates.output else None)
+
+
+def _output(ask: Ask, model: str, rates: Rates, own: int | None) -> int:
     """The most output tokens of one choice; a cap above the model's own cannot be reached."""
-    own = rates.max_output_tokens or (rates.context_window if rates.output else None)
     cap = _least(ask.max_output_tokens, own)
     if cap is None and not rates.output:
         return 0  # an embedding, or free without a known bound
@@ -129,6 +140,18 @@ def _output(ask: Ask, model: str, rates: Rates) -> int:
             endpoint=model,
         )
     return cap
+
+
+def _fees(ask: Ask, model: str, rates: Rates) -> int:
+    """What the provider's own tools may cost by the run, in nano-dollars."""
+    try:
+        return sum(runs * rates.requests[tool] for tool, runs in ask.requests.items())
+    except KeyError as tool:
+        raise UnpriceableCall(
+            f"a run of the provider's tool {tool} has no price with {model!r}; reserve with an explicit cost="
+            " that covers it",
+            endpoint=str(tool.args[0]),
+        ) from None
 
 
 def _least(*bounds: int | None) -> int | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
 from .account import name_of, session_account
+from . import current
 from .ask import Ask
 from .errors import BudgetExceeded, BursarError, Tripped
 from .handle import Handle
@@ -50,8 +51,10 @@ class Reserving:
 class Session(Handle):
     """A run that spends from its own limits and from those of every budget above it.
 
-    Made by `Budget.session`. A context manager, sync and async; it may be entered again,
-    and works outside ``with`` until it is closed. Safe for threads and tasks.
+    Made by `Budget.session`. A context manager, sync and async: inside it the session is the
+    current one of the thread or task, which pays for what clients covered by `bursar.init` send.
+    It may be entered again, and works outside ``with`` until it is closed. Safe for threads
+    and tasks.
 
     Attributes:
         id: its name in the budget; the same id in the same store is the same session.
@@ -87,6 +90,8 @@ class Session(Handle):
         tier: str | None = None,
         key: str | None = None,
         clamp: bool = True,
+        windows: int = 1,
+        requests: Mapping[str, int] | None = None,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
 
@@ -104,6 +109,9 @@ class Session(Handle):
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left.
+            windows: how many context windows the input may fill: one for each prompt of several,
+                and one more for each run of a tool of the provider's.
+            requests: how often such tools may run, by name (``{"web_search": 3}``).
 
         Raises:
             BudgetExceeded: it does not fit; nothing was changed, and the call must not be made.
@@ -127,6 +135,8 @@ class Session(Handle):
             tier=tier,
             key=key,
             clamp=clamp,
+            windows=windows,
+            requests=requests or {},
         )
         try:
             hold = yield from self._ledger.reserve(self._path, ask, self._events)
@@ -192,20 +202,21 @@ class Session(Handle):
         self.close()
 
     def __enter__(self) -> Session:
+        current.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        current.leave(self)
 
     async def __aenter__(self) -> Session:
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        self.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r}>"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
 from .clock import Clock, SystemClock
 from .duration import Duration, to_seconds
+from .endpoints import check_allow
 from .errors import InvalidAmount
 from .ledger import Ledger
 from .limits import Limit, LimitLike, as_limit
@@ -41,6 +42,7 @@ class Settings:
     prices: Prices | None = None
     aliases: Mapping[str, str] | None = None
     tool_prices: Mapping[str, Money] | None = None
+    allow: Collection[str] = ()
     unknown_model: UnknownModelPolicy = "refuse"
     unknown_outcome: UnknownOutcome = "worst"
     clamp: bool | int = True
@@ -50,6 +52,7 @@ class Settings:
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_tier(self.tier)
+        check_allow(self.allow)
         to_seconds(self.lease, "lease")
         if self.unknown_outcome not in get_args(UnknownOutcome):
             words = ", ".join(map(repr, get_args(UnknownOutcome)))
@@ -88,6 +91,7 @@ class Settings:
                 smallest_cap=smallest,
                 tier=self.tier,
                 tool_prices={tool: to_nanos(price) for tool, price in (self.tool_prices or {}).items()},
+                allow=check_allow(self.allow),
             ),
             self.clock or SystemClock(),
         )
