@@ -51,13 +51,12 @@ def test_the_tier_that_answered_sets_the_price(
     sync_bench.provider.rates["gpt-5"] = rates[served]
     sync_bench.provider.script(Reply(service_tier=served))
     client, session = sync_bench.paid("$1")
-    changed = {"model": "gpt-5", "service_tier": asked}
+    tier = {"service_tier": asked}  # early versions take it of chats only
     if surface == "responses":
-        client.responses.create(**RESPONSE | changed)
+        client.responses.create(**RESPONSE | {"model": "gpt-5"}, extra_body=tier)
     else:
-        body = {**CHAT, **changed, "max_completion_tokens": 50, "max_tokens": openai.NOT_GIVEN}
-        answer = client.chat.completions.create(**body, stream=surface == "chat-stream")
-        assert list(answer)
+        body = {"model": "gpt-5", "messages": ASKED, "max_completion_tokens": 50}
+        assert list(client.chat.completions.create(**body, extra_body=tier, stream=surface == "chat-stream"))
     sync_bench.assert_exact(session)
 
 
