@@ -30,7 +30,7 @@ _SURFACES: dict[str, Surface] = {
     "messages": Messages(),
 }
 # Of OpenAI and Anthropic, and of Azure, old and new.
-_BILLED = re.compile(r"/(?:v1|openai|openai/v1|openai/deployments/(?P<deployment>[^/]+))/(?P<surface>[a-z/]+)")
+_BILLED = re.compile(r"/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|v1)/(?P<surface>[a-z/]+)")
 _MADE = re.compile(r"/(?:v1|openai|openai/v1)/responses/(?P<id>resp_[0-9]+)(?P<cancel>/cancel)?")
 _MOST_BYTES = 64 * 2**20  # of a request
 _GLANCE_S = 0.05  # how often an answer that is held back looks whether its client is still there
