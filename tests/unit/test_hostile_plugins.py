@@ -47,7 +47,7 @@ def raising(error: type[BaseException]) -> Callable[[Any], Any]:
 
 
 def endless(what: Any) -> Any:
-    return endless(what)
+    return [endless(what)]
 
 
 def spoiling(what: Any) -> None:
