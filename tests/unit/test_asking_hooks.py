@@ -411,6 +411,16 @@ def test_bursar_before_reserve_is_not_read(answer: Any) -> None:
     assert session.reserve("gpt-4o", **CALL).state == "reserved"
 
 
+@pytest.mark.parametrize("hard_stop", [True, False])
+def test_a_veto_holds_in_shadow_mode(hard_stop: bool) -> None:
+    """It is no limit that could be switched off; and a question does not ask for it."""
+    session = Budget("$1", plugins=[Vetoing(raising(CallVetoed))], hard_stop=hard_stop).session()
+    session.check("gpt-4o", 800, 200)
+    with pytest.raises(CallVetoed):
+        session.reserve("gpt-4o", **CALL)
+    assert session.reserved == 0
+
+
 def test_every_bursar_before_reserve_has_to_agree() -> None:
     """The one that is asked last can still refuse, with a kind of its own, and says what it knows."""
 
