@@ -75,14 +75,17 @@ class Hold(OneProcess):
 
     @property
     def id(self) -> str:
+        """Made before the call is sent; the `Charge` carries it too."""
         return self.call.id
 
     @property
     def amount(self) -> Decimal:
+        """What is held, in USD."""
         return to_usd(self._held.usd)
 
     @property
     def max_output_tokens(self) -> int | None:
+        """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
 
     # -- outcomes -------------------------------------------------------------------------
@@ -147,9 +150,9 @@ class Hold(OneProcess):
         booked = yield "settle", entry, ledger.policy.terms
         if isinstance(booked, StalePeriod):
             booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
-        charge = self._close("settled", booked, nanos, usage, estimated)
         if response is not _ABSENT:
             remember(response)
+        charge = self._close("settled", booked, nanos, usage, estimated)
         if booked.news:
             yield from ledger.announce(booked, self._path, self.call)
         return charge

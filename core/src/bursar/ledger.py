@@ -20,6 +20,7 @@ from .fingerprint import fingerprint
 from .hold import Hold
 from .hooks import Hooks
 from .ids import new_id
+from .implementation import at_work
 from .log import logger
 from .money import NO_USD, to_usd
 from .policy import Policy, Terms
@@ -91,15 +92,15 @@ class Ledger:
         self.calendars: Mapping[str, Calendar] = {}
 
     def run(self, steps: Steps[T]) -> T:
-        """Carry out steps, after those that finalisers left behind."""
-        while self._late:
+        """Carry out steps, after those that finalisers left behind. Within a plugin these wait."""
+        while self._late and not at_work():
             with _logged():
                 run(self._late.popleft(), self.store)
         return run(steps, self.store)
 
     async def arun(self, steps: Steps[T]) -> T:
         """The same without blocking the event loop."""
-        while self._late:
+        while self._late and not at_work():
             with _logged():
                 await arun(self._late.popleft(), self.store)
         return await arun(steps, self.store)

@@ -140,8 +140,10 @@ def _plugin(thing: object, name: str, version: str | None = None) -> Plugin:
     Raises:
         NotAPlugin: nothing that can be used.
     """
-    if inspect.isclass(thing):
-        raise NotAPlugin(f"the plugin {thing.__name__!r} is a class; give an object of it")
+    if inspect.isclass(thing) or inspect.isroutine(thing):
+        raise NotAPlugin(
+            f"{thing.__name__!r} is a function or a class; a plugin is a module or an object with hooks in it"
+        )
     manager = PluginManager(_NAME)
     manager.register(thing, name)
     for attribute in dir(thing):

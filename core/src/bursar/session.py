@@ -96,6 +96,7 @@ class Session(Tracking):
 
     @property
     def id(self) -> str:
+        """Its name in the budget."""
         return name_of(self._path[-1].key)
 
     # -- paid calls -------------------------------------------------------------------------

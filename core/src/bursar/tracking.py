@@ -14,7 +14,7 @@ from .answer import read_answer
 from .ask import Ask
 from .call import Call
 from .charge import Charge
-from .charged import forget, was_charged
+from .charged import forget, remember, was_charged
 from .errors import BudgetExceeded, UsageMissing
 from .events import Event
 from .handle import Handle
@@ -119,6 +119,7 @@ class Tracking(Handle):
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
+        remember(response)  # before it is booked: nobody else is to book it meanwhile
         try:
             yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
