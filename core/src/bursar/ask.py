@@ -50,7 +50,8 @@ class Ask:
         if self.max_output_tokens is not None:
             _check_count("max_output_tokens", self.max_output_tokens, 0)
         _check_count("n", self.n, 1)
-        check_tier(self.tier)
+        if self.tier is not None:
+            check_tier(self.tier)
         if self.messages is not None:
             _check_items("messages", self.messages)
         if self.tools is not None:

@@ -221,9 +221,10 @@ class Session(Tracking):
 
     def _terms(self) -> Terms:
         terms, finalizing = self._ledger.policy.terms, _finalizing.get()
-        store = id(self._ledger.store)
-        if finalizing and any((store, account.key) in finalizing for account in self._path):
-            return terms._replace(finalizing=True)
+        if finalizing:
+            store = id(self._ledger.store)
+            if any((store, account.key) in finalizing for account in self._path):
+                return terms._replace(finalizing=True)
         return terms
 
     def track_tool(self, cost: Money | None = None, tool_name: str | None = None) -> Callable[[F], F]:
