@@ -13,6 +13,8 @@ from bursar.store.books import Outcome, Record
 from bursar.store.plan import Plan
 from bursar.testing import ManualClock, StoreContract
 
+from .restarting import Restarting
+
 
 class Generous(MemoryStore):
     """Looks at no limit."""
@@ -57,20 +59,6 @@ class Doubling(MemoryStore):
     def reserve(self, entry: Entry, *more: Any) -> Granted | Refused | StalePeriod:
         self._records._by_id.pop(entry.id, None)
         return super().reserve(entry, *more)
-
-
-class Restarting(MemoryStore):
-    """Its rolling windows begin anew as a whole, as fixed ones do."""
-
-    def _rules(self, accounts: Any, entry: Entry, now_ms: int) -> Any:
-        for balance in accounts:
-            for span in balance.spans.values():
-                if (
-                    span.part() is span
-                    and now_ms // span.span_ms != span.first * span.width_ms // span.span_ms + 1
-                ):
-                    span.buckets = {}
-        return super()._rules(accounts, entry, now_ms)
 
 
 class Talkative(MemoryStore):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, Session
+from bursar import Budget, BudgetExceeded, MemoryStore, Session, StoreError
+from bursar.store.base import Entry, StalePeriod
 from bursar.testing import ManualClock
 
 NEW_YEARS_EVE = datetime(2025, 12, 31, 22, 59, 30, tzinfo=timezone.utc)  # a Wednesday; 23:59:30 in Oslo
@@ -121,6 +122,28 @@ def test_what_is_held_does_not_end_with_a_rolling_window() -> None:
     clock.advance(3_630)
     daily.reserve(cost=1)
     refused(rolling, cost=1)
+
+
+def test_a_question_may_come_first() -> None:
+    """Before the store has ever been told what day it is."""
+    clock = ManualClock(NEW_YEARS_EVE)
+    session = Budget("$1/day", "$1/week", tz="Asia/Tokyo", clock=clock).session()
+    assert session.can_spend(1) and not session.can_spend(2)
+
+
+class Jumping(MemoryStore):
+    """Its clock is never where the calendar is that it gets."""
+
+    def reserve(self, entry: Entry, *more: Any) -> Any:
+        return StalePeriod(int(self._clock.now() * 1000), ("UTC",))
+
+
+def test_a_store_whose_clock_jumps_is_refused() -> None:
+    """With our own error, not an endless loop; the call is not made."""
+    session = Budget("$1/day", store=Jumping()).session()
+    with pytest.raises(StoreError, match="clock of the store jumps"):
+        session.reserve(cost=1)
+    session.track("done", 1)
 
 
 def test_resets_at_is_none_where_nothing_resets() -> None:
