@@ -13,12 +13,15 @@ from bursar import (
     Alert,
     Budget,
     BudgetExceeded,
+    Call,
+    CallVetoed,
     LoopDetected,
     MemoryStore,
     Session,
     Tripped,
     UnknownModel,
     VelocityExceeded,
+    hookimpl,
 )
 from bursar.limits import Limit
 from bursar.settings import Settings
@@ -270,6 +273,20 @@ def _(on_alert: Any) -> object:
     told: list[Alert] = []
     heard("on_alert", told.append if on_alert else None)
     return [alert.kind.value for alert in told]
+
+
+@scene("plugins", ((), 1), ("a veto", 0))
+def _(plugins: Any) -> object:
+    """How many calls a rule of the budget's own admits."""
+
+    class NoSearches:
+        @hookimpl
+        def bursar_before_reserve(self, call: Call) -> None:
+            if call.tool == "search":
+                raise ValueError("not today")
+
+    session = Budget(plugins=(NoSearches(),) if plugins else ()).session()
+    return int(not refused(session, CallVetoed, tool="search"))
 
 
 @scene("clock", (None, True), (ManualClock(START_S), False))

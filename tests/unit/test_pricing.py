@@ -682,7 +682,7 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         tier = (None, "batch", "auto")[second % 3]
         assert book.rates(f"gpt-4o-2025-01-{second % 28 + 1:02d}", tier=tier).input
         assert book.subject(f"model-{second}").models == (f"model-{second}",)
-        assert len(vars(book)["_hits"][1]) <= 10 and len(vars(book)["_subjects"]) <= 10
+        assert len(vars(book)["_hits"][-1]) <= 10 and len(vars(book)["_subjects"]) <= 10
 
 
 def test_a_hit_asks_no_source(book: PriceBook, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget
+from bursar import Budget, Charge, Usage
 from bursar.amounts import Amounts
-from bursar.call import Subject
+from bursar.call import Call, Subject
+from bursar.events import Event
 from bursar.limits import Limit
 from bursar.report import build_report
 from bursar.store.base import EMPTY_VIEW, AccountView, LimitView, Snapshot
@@ -171,7 +172,10 @@ def test_sessions_within_are_children() -> None:
     )
     tenant = replace(USED, key="default/@run-7/tenant")
     found = report(
-        USED, others=(inner, innermost, tenant), events=[{"event": "charge"}], terminated_by="tripped"
+        USED,
+        others=(inner, innermost, tenant),
+        events=[Event("refusal", Call("c", "model"), "no")],
+        terminated_by="tripped",
     )
     assert [child["session_id"] for child in found["children"]] == ["inner"]
     child = found["children"][0]
@@ -196,12 +200,23 @@ def test_clock_that_ran_backwards() -> None:
 
 def test_events_are_plain() -> None:
     """Events keep their facts, with amounts as numbers that JSON takes."""
-    events = [
-        {"event": "charge", "cost": Decimal("0.0035"), "model": "gpt-4o", "estimated": False, "tool": None}
-    ]
+    call = Call("c1", "model", "gpt-4o")
+    charge = Charge("c1", call, Decimal("0.0035"), Usage(800, 150), False, Decimal(0), Decimal(0), 12.5)
+    given = replace(charge, usage=None)
+    events = (
+        Event("charge", call, charge, "settled"),
+        Event("charge", call, given, "in_doubt"),
+        Event("release", call, Decimal("0.25")),
+        Event("refusal", call, "no more"),
+    )
     found = report(USED, events=iter(events))
+    about = {"id": "c1", "model": "gpt-4o", "tool": None}
+    booked = {"event": "charge", **about, "cost": 0.0035, "estimated": False, "at": 12.5}
     assert found["events"] == [
-        {"event": "charge", "cost": 0.0035, "model": "gpt-4o", "estimated": False, "tool": None}
+        {**booked, "state": "settled", "input_tokens": 800, "output_tokens": 150},
+        {**booked, "state": "in_doubt"},
+        {"event": "release", **about, "saved": 0.25},
+        {"event": "refusal", **about, "message": "no more"},
     ]
     assert json.loads(json.dumps(found)) == found
 

@@ -7,10 +7,12 @@ from .answer import Answer, read_answer
 from .budget import Budget, as_session
 from .call import Call
 from .charge import Charge
+from .clients import unwrap_client, wrap_client
 from .cover import Cover, cover, covered_hold
 from .errors import (
     BudgetExceeded,
     BursarError,
+    CallVetoed,
     HoldClosed,
     InvalidAmount,
     LedgerRolledBack,
@@ -24,11 +26,15 @@ from .errors import (
     UsageMissing,
     VelocityExceeded,
 )
+from .estimate import Estimate
 from .hold import Hold
+from .hookspecs import hookimpl
 from .limits import Limit
 from .outcome import outcome_of
+from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
+from .refusal import Refusal
 from .report_text import report_text
 from .session import Session
 from .store.base import Store
@@ -60,6 +66,15 @@ __all__ = [
     # Where balances live
     "MemoryStore",
     "Store",
+    # Plugins
+    "Estimate",
+    "PluginInfo",
+    "Refusal",
+    "hookimpl",
+    "list_plugins",
+    # Clients of SDKs
+    "unwrap_client",
+    "wrap_client",
     # For integrations
     "Answer",
     "Cover",
@@ -71,6 +86,7 @@ __all__ = [
     # Errors
     "BudgetExceeded",
     "BursarError",
+    "CallVetoed",
     "HoldClosed",
     "InvalidAmount",
     "LedgerRolledBack",

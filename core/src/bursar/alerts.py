@@ -141,7 +141,9 @@ _News: TypeAlias = "tuple[AlertKind, AlertLevel, str, Limit | None, int, str]"
 
 
 def _news(answer: Granted | Refused | Booked, path: Path, call: Call) -> list[_News]:
-    found: list[_News] = [_reached(mark) for mark in answer.marks]
+    found: list[_News] = []
+    if isinstance(answer, Booked):
+        found += map(_reached, answer.marks)
     if isinstance(answer, Booked) and answer.overrun_usd and not answer.repeated:
         excess, what = answer.overrun_usd, call.model or call.tool or "unnamed"
         message = f"a call to {what!r} cost {show_usd(excess)} more than its hold"

@@ -67,6 +67,7 @@ class Budget(Handle):
         on_loop_detected: called with the report when a repeated call stops a session.
         on_alert: called with every `Alert`; see `Budget.on_alert`.
         clock: tells the time to a store in memory; for tests.
+        plugins: plugins of this budget only, asked before the installed ones: see docs/hooks.md.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
@@ -78,7 +79,7 @@ class Budget(Handle):
         *limits: LimitLike,
         max_spend: LimitLike | None = None,
         name: str | None = None,
-        store: Store | None = None,
+        store: Store | str | None = None,
         tz: str = "UTC",
         soft_limit: SoftLimit = 0.9,
         finalization_reserve: Money = 0,
@@ -107,6 +108,7 @@ class Budget(Handle):
         webhook_secret: str | None = None,
         webhook_allow_private: bool = False,
         clock: Clock | None = None,
+        plugins: Iterable[object] = (),
     ) -> None:
         not_yet(
             estimate=estimate,
@@ -139,6 +141,7 @@ class Budget(Handle):
             on_loop_detected=on_loop_detected,
             on_alert=on_alert,
             clock=clock,
+            plugins=plugins,
         )
         super().__init__(settings.ledger(), (root_account(settings.name, settings.limits),))
         self.name = settings.name

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from .call import Call
 from .charge import Charge
-from .store.base import State
 
 
-def call_event(what: str, call: Call, **facts: Any) -> dict[str, Any]:
-    """A line about a call: ``"release"``, ``"refusal"``."""
-    return {"event": what, "id": call.id, "model": call.model, "tool": call.tool, **facts}
+class Event(NamedTuple):
+    """One line; it becomes a dict only when somebody reads it.
 
+    Attributes:
+        what: ``"charge"``, ``"release"`` or ``"refusal"``.
+        call: what it is about.
+        outcome: the charge; what a cache saved, in USD; or the message of the refusal.
+        state: of the hold, after a charge.
+    """
 
-def charge_event(charge: Charge, state: State = "settled") -> dict[str, Any]:
-    """A line about what was booked; money in USD, `at` in seconds since the epoch."""
-    usage = charge.usage
-    tokens = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else {}
-    return call_event(
-        "charge",
-        charge.call,
-        cost=charge.cost,
-        **tokens,
-        estimated=charge.estimated,
-        state=state,
-        at=charge.at,
-    )
+    what: str
+    call: Call
+    outcome: Charge | Decimal | str
+    state: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        """The line as a report has it: money in USD as float, `at` in seconds since the epoch."""
+        call, outcome = self.call, self.outcome
+        line: dict[str, Any] = {"event": self.what, "id": call.id, "model": call.model, "tool": call.tool}
+        if isinstance(outcome, Charge):
+            line |= {"cost": float(outcome.cost), "estimated": outcome.estimated, "state": self.state}
+            line |= {"at": outcome.at}
+            if outcome.usage is not None:
+                usage = outcome.usage
+                line |= {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        elif isinstance(outcome, str):
+            line["message"] = outcome
+        else:
+            line["saved"] = float(outcome)
+        return line

@@ -6,12 +6,13 @@ from decimal import Decimal
 
 from .account import root_key
 from .ledger import Ledger
+from .process import OneProcess
 from .standing import Balance, balance, standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path, Snapshot
 
 
-class Handle:
+class Handle(OneProcess):
     """An account by its path; the store has the numbers."""
 
     def __init__(self, ledger: Ledger, path: Path) -> None:

@@ -14,15 +14,16 @@ from .charge import Charge
 from .charged import remember, was_charged
 from .cover import Cover
 from .duration import Duration, to_seconds
-from .errors import UnknownModel
-from .events import call_event, charge_event
+from .errors import HoldClosed, UnknownModel
+from .events import Event
 from .log import logger
-from .money import MAX_NANOS, Money, to_nanos, to_usd
+from .money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from .outcome import outcome_of
 from .price import cost_nanos
+from .process import OneProcess, forks
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
-from .store.base import Booked, Granted, Path, State
+from .store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _ABSENT = object()
 
 
-class Hold:
+class Hold(OneProcess):
     """The result of a reserve: settle it with what the call really cost.
 
     A context manager, sync and async. Inside it the hold is in the context, so that a
@@ -59,13 +60,14 @@ class Hold:
         call: Call,
         asked: Quote,
         granted: Granted,
-        events: deque[dict[str, Any]],
+        events: deque[Event],
     ) -> None:
         self._ledger = ledger
         self._path = path
         self._asked = asked
         self._held = granted.amounts
         self._events = events
+        self._forks = forks()
         self.call = call
         self.charge: Charge | None = None
         self.state: State = granted.state
@@ -73,14 +75,17 @@ class Hold:
 
     @property
     def id(self) -> str:
+        """Made before the call is sent; the `Charge` carries it too."""
         return self.call.id
 
     @property
     def amount(self) -> Decimal:
+        """What is held, in USD."""
         return to_usd(self._held.usd)
 
     @property
     def max_output_tokens(self) -> int | None:
+        """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
 
     # -- outcomes -------------------------------------------------------------------------
@@ -118,10 +123,12 @@ class Hold:
             InvalidAmount: `cost` is not an amount.
             TypeError: nothing was given to settle with.
         """
+        self._check_process()
         if response is not _ABSENT:
             if was_charged(response) and self.state == "reserved":
                 return (yield from self._paid_elsewhere())
             answer = read_answer(response)
+            usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
             usage = Usage(input_tokens or 0, output_tokens or 0)
@@ -138,19 +145,23 @@ class Hold:
         if nanos is None:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
-        booked = yield from self._book("settle", Amounts(nanos, tokens, 1), usage, estimated)
+        ledger = self._ledger
+        entry = self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        booked = yield "settle", entry, ledger.policy.terms
+        if isinstance(booked, StalePeriod):
+            booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
         if response is not _ABSENT:
             remember(response)
         charge = self._close("settled", booked, nanos, usage, estimated)
-        yield from self._ledger.announce(booked, self._path, self.call)
+        if booked.news:
+            yield from ledger.announce(booked, self._path, self.call)
         return charge
 
     def _paid_elsewhere(self) -> Steps[Charge]:
         """The answer was charged by somebody else: nothing is booked here."""
         yield from self._release()
         now_s = self._ledger.clock.now()
-        nothing = to_usd(0)
-        return Charge(self.id, self.call, nothing, None, False, nothing, nothing, now_s)
+        return Charge(self.id, self.call, NO_USD, None, False, NO_USD, NO_USD, now_s)
 
     def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
         """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
@@ -163,6 +174,7 @@ class Hold:
         Raises:
             HoldClosed: it was released before.
         """
+        self._check_process()
         seen = NOTHING
         usage = observed if isinstance(observed, Usage) and not observed.flaw else None
         if usage is not None:
@@ -178,11 +190,12 @@ class Hold:
         else:
             least = NOTHING
         amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
-        booked = yield from self._book("doubt", amounts, usage, True)
+        booked = yield from self._ledger.book("doubt", self._entry(amounts, usage, True))
         if booked.repeated and self.charge is not None:
             return self.charge
         charge = self._close("in_doubt", booked, amounts.usd, usage, True)
-        yield from self._ledger.announce(booked, self._path, self.call)
+        if booked.news:
+            yield from self._ledger.announce(booked, self._path, self.call)
         return charge
 
     def _release(self, *, saved: Usage | None = None) -> Steps[None]:
@@ -194,10 +207,13 @@ class Hold:
         Raises:
             HoldClosed: it was settled before.
         """
+        self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
-        self.state = "released"
-        self._events.append(call_event("release", self.call, saved=to_usd(nanos)))
+        again, self.state = self.state == "released", "released"
+        self._events.append(Event("release", self.call, to_usd(nanos)))
+        if not again:
+            self._ledger.hooks.released(self)
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -208,6 +224,7 @@ class Hold:
         Raises:
             HoldClosed: the hold is not open.
         """
+        self._check_process()
         lease_ms = self._ledger.policy.terms.lease_ms
         if seconds is not None:
             lease_ms = int(to_seconds(seconds, "seconds") * 1000)
@@ -220,7 +237,7 @@ class Hold:
             error: released if it proves that the call cost nothing, else booked as unknown.
             observed: what was seen of the answer before it broke.
         """
-        if self.state != "reserved":
+        if not self._open:
             return
         if observed is None and outcome_of(error) == "released":
             yield from self._release()
@@ -238,7 +255,7 @@ class Hold:
 
         Touches no store: the outcome is booked before the ledger's next step.
         """
-        if self.state == "reserved":
+        if self._open:
             self._ledger.later(self._settle_unknown(observed))
 
     # -- the context ----------------------------------------------------------------------
@@ -272,7 +289,18 @@ class Hold:
         if isinstance(error, GeneratorExit):
             self.abandon()
             return False
-        return self.state == "reserved"
+        return self._open
+
+    @property
+    def _open(self) -> bool:
+        """True while it pays for a call of this process; what a forked child inherits is its parent's."""
+        return self.state == "reserved" and self._forks == forks()
+
+    def _check_process(self) -> None:
+        if self._forks != forks():
+            raise HoldClosed(
+                f"the hold {self.id!r:.80} was reserved before this process was forked; its parent settles it"
+            )
 
     # -- booking --------------------------------------------------------------------------
 
@@ -288,14 +316,11 @@ class Hold:
             return None
         return nanos if nanos <= MAX_NANOS else None
 
-    def _book(self, verb: str, amounts: Amounts, usage: Usage | None, estimated: bool) -> Steps[Booked]:
-        tally: dict[str, int] = {"estimated": 1} if estimated else {}
-        if usage is not None:
-            tally |= usage.tally()
-        ledger = self._ledger
-        entry = ledger.entry(self.id, self._path, self._asked.subject, amounts, tally=tally)
-        booked: Booked = yield from ledger.ask_store(verb, entry, ledger.policy.terms)
-        return booked
+    def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
+        tally = {} if usage is None else usage.tally()
+        if estimated:
+            tally["estimated"] = 1
+        return Entry(self.call.id, self._path, self._asked.subject, amounts, tally, self._ledger.calendars)
 
     def _close(
         self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
@@ -307,14 +332,15 @@ class Hold:
             to_usd(nanos),
             usage,
             estimated,
-            overrun=to_usd(booked.overrun_usd),
-            saved=to_usd(0),
+            overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
+            saved=NO_USD,
             at=booked.now_ms / 1000,
         )
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
-            self._events.append(charge_event(charge, state))
+            self._events.append(Event("charge", self.call, charge, state))
+            self._ledger.hooks.settled(charge)
         return charge
 
     def __repr__(self) -> str:

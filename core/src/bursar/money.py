@@ -114,6 +114,9 @@ def to_usd(nanos: int) -> Dollars:
     return Dollars(Decimal(nanos).scaleb(-9, _CONTEXT).normalize(_CONTEXT))
 
 
+NO_USD = to_usd(0)
+
+
 def show_usd(nanos: int) -> str:
     """Nano-dollars for people: ``$0.0035``, ``-$1.50``; at least two decimals, exact."""
     text = str(to_usd(abs(nanos)))

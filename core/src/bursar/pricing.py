@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -46,7 +46,10 @@ __all__ = [
 
 Prices: TypeAlias = "Mapping[str, PriceLike] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | PriceLike"
-_Key: TypeAlias = "tuple[str, str | None, str | None]"
+# What was found so far, and the registered and own prices that it was found in.
+_Hits: TypeAlias = (
+    "tuple[Mapping[str, Rates], Mapping[str, Rates], dict[tuple[str, str | None, str | None], Rates]]"
+)
 
 _TIERS = frozenset({"batch", "flex", "priority", "fast"})
 _STANDARD = frozenset({None, "default", "standard", "standard_only", "auto", "scale", "on_demand"})
@@ -82,6 +85,7 @@ class PriceBook:
             per million tokens, or the path of a JSON file. They hold for every provider and tier.
         aliases: ``{name: known name}``, for deployments and gateways.
         unknown_model: ``"refuse"``, ``"free"``, or a price for every model that has none.
+        ask: what a model without a price costs, by name, provider and tier; asked before `unknown_model`.
 
     Raises:
         InvalidAmount: not a price.
@@ -93,6 +97,7 @@ class PriceBook:
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
         unknown_model: UnknownModelPolicy = "refuse",
+        ask: Callable[[str, str | None, str | None], Rates | None] = lambda *_: None,
     ) -> None:
         if isinstance(prices, (str, os.PathLike)):
             self._prices = read_prices("prices=", prices)
@@ -102,8 +107,9 @@ class PriceBook:
         self._file = read_prices("BURSAR_PRICES", path) if path else {}
         self._aliases = _checked_aliases({} if aliases is None else aliases)
         self._unknown = _policy(unknown_model)
+        self._ask = ask
         self._lock = threading.Lock()
-        self._hits: tuple[Mapping[str, Rates], dict[_Key, Rates]] = (registered(), {})
+        self._hits: _Hits = (registered(), self._prices, {})
         self._subjects: dict[tuple[str, str | None, str | None], Subject] = {}
 
     def rates(self, model: str, provider: str | None = None, tier: str | None = None) -> Rates:
@@ -119,7 +125,7 @@ class PriceBook:
             UnknownModel: it has no price; `near` has the closest names that have one.
             ValueError: not a name, or not a tier.
         """
-        found = self._find(model, provider, tier)
+        found = self._find(model, provider, tier) or self._asked(model, provider, tier)
         if found is None:
             found = self._unknown
         if found is None:
@@ -132,9 +138,12 @@ class PriceBook:
         `unknown_model` has no say here.
         """
         try:
-            return self._find(model, provider, tier)
-        except ValueError:
+            return self._find(model, provider, tier) or self._asked(model, provider, tier)
+        except (ValueError, UnknownModel):
             return None
+
+    def _asked(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
+        return self._ask(self.canonical(model), provider, check_tier(tier))
 
     def canonical(self, model: str) -> str:
         """The name behind an alias; the name itself if it is none.
@@ -186,26 +195,27 @@ class PriceBook:
         rates = as_rates("register()", {name: price})
         with self._lock:
             self._prices = {**self._prices, **rates}
-            self._hits = (registered(), {})
 
     def _find(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
-        now, hits = self._hits
+        of_process, of_book, hits = self._hits
+        current, prices = registered(), self._prices
+        fresh = of_process is current and of_book is prices
         try:
-            found = hits.get((model, provider, tier))
+            found = hits.get((model, provider, tier)) if fresh else None
         except TypeError:  # not a name, as the checks below will say
             found = None
-        if found is not None and now is registered():
+        if found is not None:
             return found
         served = check_tier(tier)
         if provider is not None:
             check_name("provider", provider)
-        current, prices = registered(), self._prices
         found = self._look_up(self.canonical(model), provider, served)
-        with self._lock:
-            if prices is self._prices and found is not None:
-                if self._hits[0] is not current or len(self._hits[1]) >= _CACHE_SIZE:
-                    self._hits = (current, {})
-                self._hits[1][model, provider, tier] = found
+        if found is not None:
+            # Without a lock: what another thread registers meanwhile makes these hits stale as a whole.
+            if not fresh or len(hits) >= _CACHE_SIZE:
+                hits = {}
+                self._hits = (current, prices, hits)
+            hits[model, provider, tier] = found
         return found
 
     def _look_up(self, model: str, provider: str | None, tier: str | None) -> Rates | None:

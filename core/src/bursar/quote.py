@@ -7,11 +7,11 @@ from typing import NamedTuple
 from .amounts import Amounts
 from .ask import Ask
 from .call import Call, Subject
-from .errors import UnpriceableCall
-from .estimate import input_bound
-from .money import MAX_NANOS, show_usd
+from .errors import InvalidAmount, UnpriceableCall
+from .estimate import Estimate, input_bound
+from .money import MAX_NANOS, show_usd, to_nanos
 from .policy import Policy
-from .price import Rates, WorstCase
+from .price import Rates, Worst
 from .pricing import PriceBook
 
 
@@ -23,14 +23,14 @@ class Quote(NamedTuple):
         subject: what the selectors of limits look at.
         rates: what it is priced by; None where the cost is given.
         worst: the most that it can cost at these rates, likewise.
-        want: its worst case.
+        want: its worst case, or a plugin's estimate.
         minimum: its worst case at the smallest useful output cap.
     """
 
     call: Call
     subject: Subject
     rates: Rates | None
-    worst: WorstCase | None
+    worst: Worst | None
     want: Amounts
     minimum: Amounts
 
@@ -42,6 +42,20 @@ class Quote(NamedTuple):
         by_usd = self.worst.output_cap(call.input_tokens, call.n, granted.usd)
         by_tokens = (granted.tokens - call.input_tokens) // call.n
         return min(by_usd, by_tokens, call.max_output_tokens)
+
+    def at(self, estimate: Estimate) -> Quote:
+        """The same call, held at an estimate instead of its worst case.
+
+        It can be clamped where its worst case at the smallest cap is within the estimate.
+
+        Raises:
+            InvalidAmount: an estimate of nothing for a call that costs something.
+        """
+        want = Amounts(to_nanos(estimate.usd), estimate.tokens, self.want.calls)
+        if (self.want.usd and not want.usd) or (self.want.tokens and not want.tokens):
+            raise InvalidAmount("an estimate of nothing for a call that costs something")
+        within = all(least <= held for least, held in zip(self.minimum, want, strict=True))
+        return self._replace(want=want, minimum=self.minimum if within else want)
 
 
 def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
@@ -85,11 +99,11 @@ def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
     return Quote(call, Subject("tool", (), ask.provider, ask.tool), None, None, amounts, amounts)
 
 
-def _most(worst: WorstCase, input_tokens: int, output_tokens: int) -> Amounts:
+def _most(worst: Worst, input_tokens: int, output_tokens: int) -> Amounts:
     return Amounts(worst.nanos(input_tokens, output_tokens), input_tokens + output_tokens, 1)
 
 
-def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, WorstCase]:
+def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst]:
     """The most input tokens, and what they can be billed as."""
     if ask.input_tokens is not None:
         if ask.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from .account import is_session, name_of
+from .events import Event
 from .limits import Limit
 from .money import to_usd
 from .standing import balance, by_kind, children
@@ -21,7 +21,7 @@ def build_report(
     snapshot: Snapshot,
     views: tuple[AccountView, ...],
     *,
-    events: Iterable[dict[str, Any]],
+    events: Iterable[Event],
     terminated_by: str | None,
     durability: str,
 ) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def build_report(
             for key, view in children(snapshot, leaf.key).items()
             if is_session(key)
         ],
-        "events": [_plain(event) for event in events],
+        "events": [event.shown() for event in events],
     }
 
 
@@ -132,7 +132,3 @@ def _moment(moment_ms: int, tz: str) -> str:
 
 def _number(limit: Limit, amount: int) -> float | int:
     return float(to_usd(amount)) if limit.unit == "usd" else amount
-
-
-def _plain(event: dict[str, Any]) -> dict[str, Any]:
-    return {name: float(value) if isinstance(value, Decimal) else value for name, value in event.items()}

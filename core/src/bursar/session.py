@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -15,11 +16,20 @@ from .account import name_of, session_account
 from .ask import Ask
 from .call import Call
 from .charge import Charge
-from .errors import BudgetExceeded, BursarError, LoopDetected, Tripped, VelocityExceeded
+from .errors import (
+    BudgetExceeded,
+    BursarError,
+    CallVetoed,
+    LoopDetected,
+    StoreError,
+    Tripped,
+    VelocityExceeded,
+)
 from .hold import Hold
 from .ids import new_id
 from .ledger import Ledger
 from .limits import LimitLike
+from .log import logger
 from .money import Money, to_nanos
 from .policy import Terms
 from .report import build_report
@@ -80,10 +90,13 @@ class Session(Tracking):
         self._entered = 0
         self._opened_s = ledger.clock.now()
         self._closed_s: float | None = None
+        self._closings = count()
         self.metadata = metadata
+        ledger.hooks.session_opened(self)
 
     @property
     def id(self) -> str:
+        """Its name in the budget."""
         return name_of(self._path[-1].key)
 
     # -- paid calls -------------------------------------------------------------------------
@@ -123,7 +136,8 @@ class Session(Tracking):
                 cap cannot be lowered to what is left.
 
         Raises:
-            BudgetExceeded: it does not fit; nothing was changed, and the call must not be made.
+            BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed, and the
+                call must not be made.
             UnknownModel: the model has no price.
             UnpriceableCall: its worst case has no bound.
             ValueError: a name or a count is not one.
@@ -146,7 +160,7 @@ class Session(Tracking):
             clamp=clamp,
         )
         try:
-            hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms())
+            hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms(), self)
         except BudgetExceeded as refusal:
             self._refusal = refusal
             raise
@@ -267,7 +281,9 @@ class Session(Tracking):
 
     @property
     def terminated_by(self) -> str | None:
-        """Why the last call was refused, or passed a limit after the fact; None once one was admitted.
+        """Why the last call was refused, or passed a limit after the fact.
+
+        None once one was admitted, and where a plugin refused.
 
         ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
         """
@@ -278,7 +294,7 @@ class Session(Tracking):
             return "velocity_exceeded"
         if isinstance(refusal, Tripped):
             return "tripped"
-        return None if refusal is None else "budget_exhausted"
+        return None if refusal is None or isinstance(refusal, CallVetoed) else "budget_exhausted"
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
@@ -297,14 +313,21 @@ class Session(Tracking):
 
     # -- its life ---------------------------------------------------------------------------
 
-    def close(self) -> None:
+    def _close(self) -> Steps[None]:
         """End the session; holds that are open still settle."""
-        if self._closed_s is None:
-            self._closed_s = self._ledger.clock.now()
+        if next(self._closings):  # in one step, whoever else closes it now
+            return
+        self._closed_s = self._ledger.clock.now()
+        hooks = self._ledger.hooks
+        if hooks.heard("bursar_session_closed"):
+            try:
+                report = yield from self._report()
+            except StoreError as error:
+                logger.error("the report of the session %r could not be read: %s", self.id, error)
+            else:
+                hooks.session_closed(report)
 
-    async def aclose(self) -> None:
-        """`close` for async code."""
-        self.close()
+    close, aclose = blocking(_close), awaitable(_close)
 
     def __enter__(self) -> Session:
         self._entered += 1

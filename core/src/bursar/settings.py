@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,10 +13,12 @@ from .alerts import AlertCallback, AlertKind, Alerts, ReportCallback
 from .clock import Clock, SystemClock
 from .duration import Duration, to_seconds
 from .errors import InvalidAmount
+from .hooks import Hooks
 from .ledger import Ledger
 from .limits import Limit, LimitLike, as_limit
 from .money import Money, shown, to_nanos
 from .names import check_name
+from .plugins import Plugins
 from .policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .price import Price
 from .pricing import PriceBook, check_tier
@@ -52,7 +54,7 @@ class Settings:
 
     limits: tuple[Limit, ...] = ()
     name: str = "default"
-    store: Store | None = None
+    store: Store | str | None = None
     tz: str = "UTC"
     soft_limit: SoftLimit = 0.9
     finalization_reserve: Money = 0
@@ -75,6 +77,7 @@ class Settings:
     on_loop_detected: ReportCallback | None = None
     on_alert: AlertCallback | None = None
     clock: Clock | None = None
+    plugins: Iterable[object] = ()
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -104,12 +107,9 @@ class Settings:
             raise ValueError(
                 f"clamp={shown(clamp)} is not True, False or the smallest useful number of tokens"
             )
-        if isinstance(self.store, str):
-            scheme = self.store.partition("://")[0]
-            raise ValueError(f"store={scheme[:40]!r} by URL is not available yet; give a Store, or None")
-        if self.store is not None and (isinstance(self.store, type) or not isinstance(self.store, Store)):
+        if not isinstance(self.store, Store | str | None) or isinstance(self.store, type):
             raise ValueError(
-                "store= takes None, for a store in memory, or an object with the verbs of a Store"
+                "store= takes None, for a store in memory, a URL, or an object with the verbs of a Store"
             )
         if self.clock is not None and (isinstance(self.clock, type) or not isinstance(self.clock, Clock)):
             raise ValueError("clock= takes an object with a method now(), like bursar.testing.ManualClock")
@@ -125,10 +125,11 @@ class Settings:
     def ledger(self) -> Ledger:
         """The mechanism that these settings describe."""
         smallest = _SMALLEST_CAP if self.clamp is True else int(self.clamp) or None
-        store = self.store if self.store is not None else MemoryStore(self.clock)
+        hooks = Hooks(Plugins(self.plugins))
+        store = self._store(hooks)
         return Ledger(
             store,
-            PriceBook(self.prices, self.aliases, self.unknown_model),
+            PriceBook(self.prices, self.aliases, self.unknown_model, hooks.price),
             Policy(
                 terms=self._terms(),
                 unknown_outcome=self.unknown_outcome,
@@ -138,10 +139,20 @@ class Settings:
                 tz=self.tz,
             ),
             self.clock or SystemClock(),
-            self._alerts(store.durability),
+            self._alerts(store.durability, hooks),
+            hooks,
         )
 
-    def _alerts(self, durability: str) -> Alerts:
+    def _store(self, hooks: Hooks) -> Store:
+        if not isinstance(self.store, str):
+            return self.store if self.store is not None else MemoryStore(self.clock)
+        store = hooks.open_store(self.store)
+        if store is None:
+            scheme = self.store.partition("://")[0]  # the rest may hold a password
+            raise ValueError(f"store={scheme[:40]!r} is opened by no plugin; give a Store, or None")
+        return store
+
+    def _alerts(self, durability: str, hooks: Hooks) -> Alerts:
         by_kind = {
             AlertKind.SOFT_LIMIT: self.on_soft_limit,
             AlertKind.HARD_LIMIT: self.on_hard_limit,
@@ -149,7 +160,7 @@ class Settings:
         }
         return Alerts(
             {kind: listener for kind, listener in by_kind.items() if listener is not None},
-            () if self.on_alert is None else (self.on_alert,),
+            (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert),
             durability,
         )
 

@@ -16,6 +16,7 @@ from .call import Call
 from .charge import Charge
 from .charged import forget, remember, was_charged
 from .errors import BudgetExceeded, UsageMissing
+from .events import Event
 from .handle import Handle
 from .ids import new_id
 from .ledger import Ledger
@@ -33,7 +34,7 @@ T = TypeVar("T")
 class Tracking(Handle):
     """The part of a session that is told what was spent, and asked what could be."""
 
-    def __init__(self, ledger: Ledger, path: Path, events: deque[dict[str, Any]]) -> None:
+    def __init__(self, ledger: Ledger, path: Path, events: deque[Event]) -> None:
         super().__init__(ledger, path)
         self._events = events
 
@@ -48,9 +49,9 @@ class Tracking(Handle):
         model: str,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        provider: str | None = None,
         *,
         tokens: int | None = None,
-        provider: str | None = None,
         usage: Usage | None = None,
         tier: str | None = None,
     ) -> Steps[Charge]:
@@ -112,15 +113,16 @@ class Tracking(Handle):
             return response
         answer = read_answer(response)
         model = model or answer.model
-        if answer.usage is None or answer.usage.flaw or model is None:
+        usage = self._ledger.hooks.read_usage(response) or answer.usage
+        if usage is None or usage.flaw or model is None:
             missing = "model" if model is None else "usable usage"
             raise UsageMissing(
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
-        remember(response)
+        remember(response)  # before it is booked: nobody else is to book it meanwhile
         try:
-            yield from self._record(model, usage=answer.usage, provider=provider, tier=answer.tier)
+            yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
             refusal.result = response
             raise

@@ -42,9 +42,24 @@ class Usage:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def _plain(self) -> bool:
+        """True for input and output alone, as most usages are."""
+        return not (
+            self.cached_input_tokens
+            or self.requests
+            or self.reasoning_tokens
+            or self.cache_write_tokens
+            or self.cache_write_1h_tokens
+            or self.audio_input_tokens
+            or self.audio_output_tokens
+        )
+
     def tally(self) -> dict[str, int]:
-        """The token classes by the names that a report shows."""
-        return {
+        """The token classes that are not zero, by the names that a report shows."""
+        if self._plain:
+            return {"input": self.input_tokens, "output": self.output_tokens}
+        tally = {
             "input": self.input_tokens,
             "output": self.output_tokens,
             "cached_input": self.cached_input_tokens,
@@ -53,6 +68,7 @@ class Usage:
             "audio_input": self.audio_input_tokens,
             "audio_output": self.audio_output_tokens,
         }
+        return {name: count for name, count in tally.items() if count}
 
     @property
     def flaw(self) -> str | None:

@@ -8,9 +8,9 @@ from ..account import parent_key, root_key, shown_key
 from ..errors import LimitConflict
 from ..limits import Limit
 from .base import AccountView, LimitView, Path
-from .books import Balance
+from .books import Balance, Line
 from .plan import Plan
-from .rules import Rule, rules
+from .rules import Rule, in_force
 from .spans import Periodic, Rolling, span
 
 Slots = tuple["Limit | None", "Limit | None"]
@@ -38,12 +38,15 @@ class Accounts:
         """All of one tree."""
         return (balance for key, balance in self._balances.items() if root_key(key) == root)
 
-    def open(self, path: Path, now_ms: int) -> tuple[Balance, ...]:
+    def open(self, path: Path, now_ms: int) -> Line:
         """The accounts of a path, created where new, with what their owners declare.
 
         Raises:
             LimitConflict: one was declared with other limits.
         """
+        leaf = self._balances.get(path[-1].key)
+        if leaf is not None and leaf.line is not None and leaf.line.path is path:
+            return leaf.line
         plan = Plan()
         accounts = []
         for account in path:
@@ -56,13 +59,14 @@ class Accounts:
             accounts.append(balance)
             if account.limits is not balance.declared and account.limits:
                 self._declare(plan, balance, account.limits)
-        if plan.writes:
-            self._commit(plan)
-        return tuple(accounts)
+        line = Line(path, tuple(accounts))
+        plan.set(accounts[-1], "line", line)
+        self._commit(plan)
+        return line
 
-    def rules(self, accounts: tuple[Balance, ...]) -> list[Rule]:
+    def rules(self, line: Line) -> list[Rule]:
         """The limits in force along a path, the leaf's first."""
-        return rules(accounts, self._changed)
+        return in_force(line, self._changed)
 
     def set_limit(self, plan: Plan, balance: Balance, limit: Limit) -> None:
         """Put a limit in force, whatever was declared."""
@@ -76,10 +80,13 @@ class Accounts:
 
     def view(self, balance: Balance, now_ms: int) -> AccountView:
         """One account at one moment."""
-        line = [balance]
-        while (above := self._balances.get(parent_key(line[0].key))) is not None:
-            line.insert(0, above)
-        own = [rule for rule in reversed(self.rules(tuple(line))) if rule.balance is balance]
+        line = balance.line
+        if line is None:  # it was only ever on the way to others
+            accounts = [balance]
+            while (above := self._balances.get(parent_key(accounts[0].key))) is not None:
+                accounts.insert(0, above)
+            line = Line((), tuple(accounts))
+        own = [rule for rule in reversed(self.rules(line)) if rule.balance is balance]
         trip = balance.fuse.trip if balance.fuse is not None else None
         return AccountView(
             key=balance.key,

@@ -88,7 +88,6 @@ class Granted(NamedTuple):
         state: where the hold stands; a repeated reserve may find it closed already.
         repeated: True when this id had been granted before; nothing was changed.
         now_ms: the store's time, milliseconds since the epoch.
-        marks: fractions of limits that are reached, and were not told before.
         ignored: the refusal that was not enforced.
     """
 
@@ -96,13 +95,12 @@ class Granted(NamedTuple):
     state: State
     repeated: bool
     now_ms: int
-    marks: tuple[Mark, ...] = ()
     ignored: Refused | None = None
 
     @property
     def news(self) -> bool:
         """True when somebody should be told."""
-        return bool(self.marks) or (self.ignored is not None and self.ignored.first)
+        return self.ignored is not None and self.ignored.first
 
 
 class Refused(NamedTuple):
@@ -122,7 +120,6 @@ class Refused(NamedTuple):
         first: True when nobody was told of this before: of a limit in its period, of a trip.
         times: how often a repeated call was asked for, with this time.
         reason: what opened the breaker.
-        marks: fractions of limits that are reached, and were not told before.
     """
 
     account: str
@@ -137,7 +134,6 @@ class Refused(NamedTuple):
     first: bool = False
     times: int = 0
     reason: str | None = None
-    marks: tuple[Mark, ...] = ()
 
     @property
     def remaining(self) -> int:
@@ -147,7 +143,7 @@ class Refused(NamedTuple):
     @property
     def news(self) -> bool:
         """True when somebody should be told."""
-        return self.first or bool(self.marks)
+        return self.first
 
 
 class Booked(NamedTuple):

@@ -13,6 +13,7 @@ from ..clock import Clock, SystemClock
 from ..errors import HoldClosed, StoreUnavailable
 from ..limits import Limit
 from ..policy import Terms
+from ..process import OneProcess, forks
 from .accounts import Accounts
 from .base import (
     PLAIN,
@@ -28,11 +29,16 @@ from .base import (
     State,
     Store,
 )
-from .books import Balance, Outcome, Record, Touched, change, move
+from .books import Balance, Line, Outcome, Record, Sums, Touched, move
 from .circuit import Fuse
 from .plan import Plan
 from .records import Records
 from .rules import Rule, exceeded, grant, marks, refresh
+
+_INHERITED = (
+    "this budget is in the memory of the process that was forked, and what it has left is not there twice:"
+    " open a Budget in the child, or use a store that processes share"
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,6 +50,8 @@ def _verb(
     """One atomic step: alone, after what an earlier step left undone, at one moment."""
 
     def step(self: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self._forks != forks():  # before the lock: a thread of the parent may have held it
+            raise StoreUnavailable(_INHERITED)
         # A flag of our own could be left standing by an interrupt; the lock knows its owner.
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise StoreUnavailable("the memory store was called from within one of its own steps")
@@ -60,7 +68,7 @@ def _verb(
     return step
 
 
-class MemoryStore(Store):
+class MemoryStore(OneProcess, Store):
     """Balances that live and die with this process; safe for threads and tasks.
 
     Args:
@@ -73,6 +81,7 @@ class MemoryStore(Store):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
+        self._forks = forks()
         self._plan: Plan | None = None
         self._now_ms = 0
         self._accounts = Accounts(self._commit)
@@ -82,55 +91,53 @@ class MemoryStore(Store):
     def reserve(
         self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
     ) -> Granted | Refused | StalePeriod:
-        origin = (entry.subject, entry.amounts, minimum, entry.path)
         known = self._records.get(entry.id)
         if known is not None:
-            if known.origin != origin:
+            if not known.accounts or not known.is_of(entry, minimum):  # or its release came first
                 raise HoldClosed(f"the id {entry.id!r:.80} was used before, for another call")
             return Granted(known.held, known.outcome.state, True, now_ms)
-        accounts = self._accounts.open(entry.path, now_ms)
-        found = self._rules(accounts, entry, now_ms)
+        line = self._accounts.open(entry.path, now_ms)
+        found = self._rules(line, entry, now_ms)
         if isinstance(found, StalePeriod):
             return found
-        plan, fuse, ignored = Plan(), _fuse(accounts, terms), None
-        verdict = _verdict(plan, accounts, found, fuse, entry, minimum, terms, now_ms)
-        told = marks(plan, found, entry, terms, now_ms)
+        plan, breaker, ignored = Plan(), terms.breaker, None
+        fuse = _fuse(line) if breaker is not None else None
+        verdict = _verdict(plan, line, found, fuse, entry, minimum, terms, now_ms)
         if isinstance(verdict, Refused):
             enforced = terms.enforce or verdict.cause == "tripped"  # nobody ignores a kill switch
             counter = "refusals" if enforced else "would_refuse"
-            for balance in accounts:
+            for balance in line.accounts:
                 plan.put(balance.tally, counter, balance.tally.get(counter, 0) + 1)
             if enforced:
                 self._commit(plan)
-                return verdict._replace(marks=told)
+                return verdict
             ignored = verdict
         if isinstance(verdict, Refused) or not terms.enforce:
             verdict = entry.amounts
-        more = change(taken=verdict)
-        for balance in accounts:
-            move(plan, balance, entry.subject, more, {})
-        touched = _touched(found, fuse, entry, terms, now_ms)
+        for balance in line.accounts:
+            move(plan, balance, entry.subject, {}, NOTHING, verdict)
+        touched = _touched(line, fuse, entry, terms, now_ms)
         for part, unit, _ in touched:
             part.move(plan, reserved=verdict[unit])
-        if fuse is not None and terms.breaker is not None and ignored is None:
-            fuse.admit(plan, entry, terms.breaker, now_ms)
+        if fuse is not None and breaker is not None and ignored is None:
+            fuse.admit(plan, entry, breaker, now_ms)
         lease_ms = now_ms + terms.lease_ms
-        record = Record(entry, accounts, verdict, "reserved", touched, fuse, lease_ms, origin)
+        record = Record(entry, line, verdict, "reserved", touched, fuse, lease_ms, minimum)
         self._records.add(plan, record)
         self._commit(plan)
-        return Granted(verdict, "reserved", False, now_ms, told, ignored)
+        return Granted(verdict, "reserved", False, now_ms, ignored)
 
     @_verb
     def probe(
         self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
     ) -> Granted | Refused | StalePeriod:
-        accounts = self._accounts.open(entry.path, now_ms)
-        found = self._rules(accounts, entry, now_ms)
+        line = self._accounts.open(entry.path, now_ms)
+        found = self._rules(line, entry, now_ms)
         if isinstance(found, StalePeriod):
             return found
         never_made = Plan()
-        fuse = _fuse(accounts, terms)
-        verdict = _verdict(never_made, accounts, found, fuse, entry, minimum, terms, now_ms)
+        fuse = _fuse(line) if terms.breaker is not None else None
+        verdict = _verdict(never_made, line, found, fuse, entry, minimum, terms, now_ms)
         return verdict if isinstance(verdict, Refused) else Granted(verdict, "reserved", False, now_ms)
 
     @_verb
@@ -150,7 +157,7 @@ class MemoryStore(Store):
         plan = Plan()
         record = self._records.get(id)
         if record is None:
-            record = Record(Entry(id, path, Subject("model"), NOTHING, {}), (), NOTHING, "released")
+            record = Record(Entry(id, path, Subject("model"), NOTHING, {}), None, NOTHING, "released")
             self._records.add(plan, record, final=True)
         elif record.outcome.state == "released":
             return
@@ -200,10 +207,9 @@ class MemoryStore(Store):
     def reset(self, now_ms: int, path: Path, reason: str) -> None:
         plan, balance = self._administer(path, now_ms, "reset", reason)
         plan.set(balance, "epoch", balance.epoch + 1)
-        plan.set(balance, "sums", change(taken=balance.sums.reserved))
-        plan.set(
-            balance, "subjects", {s: change(taken=sums.reserved) for s, sums in balance.subjects.items()}
-        )
+        plan.set(balance, "sums", Sums(*NOTHING, *balance.sums.reserved))
+        held = {subject: Sums(*NOTHING, *sums.reserved) for subject, sums in balance.subjects.items()}
+        plan.set(balance, "subjects", held)
         plan.set(balance, "folded", NOTHING)
         plan.set(balance, "tally", {})
         plan.set(balance, "marks", {})
@@ -244,14 +250,16 @@ class MemoryStore(Store):
         plan.carry_out()
         self._plan = None
 
-    def _rules(self, accounts: tuple[Balance, ...], entry: Entry, now_ms: int) -> list[Rule] | StalePeriod:
+    def _rules(self, line: Line, entry: Entry, now_ms: int) -> list[Rule] | StalePeriod:
         """What holds on a path, with its windows brought to now."""
-        found = self._accounts.rules(accounts)
-        plan = Plan()
-        stale = refresh(plan, found, entry, now_ms)
-        if plan.writes:
+        found = self._accounts.rules(line)
+        if line.windows:
+            plan = Plan()
+            stale = refresh(plan, line.windows, entry, now_ms)
             self._commit(plan)
-        return found if stale is None else stale
+            if stale is not None:
+                return stale
+        return found
 
     def _conclude(
         self, entry: Entry, state: State, terms: Terms, now_ms: int, *, unheld: bool = False
@@ -265,19 +273,19 @@ class MemoryStore(Store):
             raise HoldClosed(f"the hold {entry.id!r:.80} is settled already, with other amounts")
         if record is not None and before == "released" and state == "in_doubt":
             raise HoldClosed(f"the hold {entry.id!r:.80} is released already")
-        accounts = record.accounts if record is not None else ()
+        line = record.line if record is not None else None
         plan = Plan()
-        if record is None or not accounts:  # never heard of, or only a release that came first
-            accounts = self._accounts.open(entry.path, now_ms)
-            found = self._rules(accounts, entry, now_ms)
+        if record is None or line is None:  # never heard of, or only a release that came first
+            line = self._accounts.open(entry.path, now_ms)
+            found = self._rules(line, entry, now_ms)
             if isinstance(found, StalePeriod):
                 return found
-            fuse = _fuse(accounts, terms)
-            touched = _touched(found, fuse, entry, terms, now_ms)
-            record = Record(entry, accounts, NOTHING, "released", touched, fuse)
+            fuse = _fuse(line) if terms.breaker is not None else None
+            touched = _touched(line, fuse, entry, terms, now_ms)
+            record = Record(entry, line, NOTHING, "released", touched, fuse)
             self._records.add(plan, record)
         else:
-            self._rules(accounts, entry, now_ms)
+            self._rules(line, entry, now_ms)
         held = NOTHING if before == "released" else record.held
         tally = entry.tally
         overrun_usd = 0
@@ -288,10 +296,9 @@ class MemoryStore(Store):
         self._records.close(plan, record, Outcome(state, entry.amounts, tally, now_ms), now_ms)
         self._commit(plan)
         plan, over = Plan(), None
-        rules = self._accounts.rules(accounts)
-        told = marks(plan, rules, entry, terms, now_ms)
+        told = marks(plan, line.rules, entry, terms, now_ms)
         if exceeds:
-            over = exceeded(plan, rules, entry, now_ms)
+            over = exceeded(plan, line.rules, entry, now_ms)
             if over is None and record.fuse is not None and terms.breaker is not None:
                 over = record.fuse.exceeded(plan, entry, terms.breaker, now_ms)
         if plan.writes:
@@ -299,27 +306,25 @@ class MemoryStore(Store):
         return Booked(held, overrun_usd, False, over, now_ms, told)
 
     def _administer(self, path: Path, now_ms: int, what: str, reason: str) -> tuple[Plan, Balance]:
-        balance = self._accounts.open(path, now_ms)[-1]
+        balance = self._accounts.open(path, now_ms).accounts[-1]
         plan = Plan()
         self._records.log(plan, now_ms, balance.key, what, reason)
         return plan, balance
 
 
-def _fuse(accounts: Sequence[Balance], terms: Terms) -> Fuse | None:
+def _fuse(line: Line) -> Fuse | None:
     """The breaker of the outermost session of a path; made with its first call."""
-    if terms.breaker is None:
+    if line.session is None:
         return None
-    for place, balance in enumerate(accounts):
-        if balance.session:
-            if balance.fuse is None:
-                balance.fuse = Fuse(balance.key, place)
-            return balance.fuse
-    return None
+    balance, place = line.session
+    if balance.fuse is None:
+        balance.fuse = Fuse(balance.key, place)
+    return balance.fuse
 
 
 def _verdict(
     plan: Plan,
-    accounts: Sequence[Balance],
+    line: Line,
     found: Sequence[Rule],
     fuse: Fuse | None,
     entry: Entry,
@@ -328,7 +333,7 @@ def _verdict(
     now_ms: int,
 ) -> Amounts | Refused:
     """What is granted, or the first of these that refuses: kill switch, open breaker, limit, breaker."""
-    for balance in accounts:
+    for balance in line.accounts:
         if balance.tripped is not None:
             return Refused(balance.key, tripped=balance.tripped, cause="tripped")
     breaker = terms.breaker
@@ -342,13 +347,11 @@ def _verdict(
     return fuse.judge(plan, entry, granted, minimum, breaker, now_ms)
 
 
-def _touched(
-    found: Sequence[Rule], fuse: Fuse | None, entry: Entry, terms: Terms, now_ms: int
-) -> tuple[Touched, ...]:
+def _touched(line: Line, fuse: Fuse | None, entry: Entry, terms: Terms, now_ms: int) -> tuple[Touched, ...]:
     """The windows that a call counts in; those of the accounts themselves are not among them."""
     touched = [
         Touched(rule.span.part(), rule.unit, rule.account)
-        for rule in found
+        for rule in line.windows
         if rule.span is not None and rule.covers(entry.subject)
     ]
     limit = terms.breaker.velocity if terms.breaker is not None else None

@@ -9,7 +9,7 @@ from itertools import islice
 
 from ..amounts import NOTHING, Amounts
 from .base import Finding
-from .books import Balance, Outcome, Record, change, move
+from .books import Balance, Outcome, Record, move
 from .plan import Plan
 
 _KEPT = 10_000  # final records stay for late and repeated verbs, then fold into their accounts
@@ -53,12 +53,11 @@ class Records:
             spent = spent.minus(before.booked)
         if before.tally:
             tally = {n: tally.get(n, 0) - before.tally.get(n, 0) for n in {**tally, **before.tally}}
-        more = change(spent, given=given)
-        for balance, current in record.current():
-            if current:
-                move(plan, balance, record.subject, more, tally)
+        for balance, epoch in zip(record.accounts, record.epochs, strict=True):
+            if balance.epoch == epoch:
+                move(plan, balance, record.entry.subject, tally, spent, given=given)
             else:
-                move(plan, balance, record.subject, change(given=given), {})
+                move(plan, balance, record.entry.subject, {}, NOTHING, given=given)
                 self.log(plan, now_ms, balance.key, outcome.state, f"{record.id}: {outcome.booked}")
         for part, unit, place in record.touched:
             current = record.accounts[place].epoch == record.epochs[place]

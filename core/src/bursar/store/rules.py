@@ -10,7 +10,7 @@ from ..call import Subject
 from ..limits import Limit
 from ..policy import WHOLE_PPM, Terms
 from .base import UNITS, Entry, Mark, Refused, StalePeriod
-from .books import Balance
+from .books import Balance, Line
 from .plan import Plan
 from .spans import Periodic, Rolling, Span
 
@@ -51,17 +51,16 @@ class Rule(NamedTuple):
         return self.plain or self.limit.covers(subject)
 
 
-def rules(accounts: Sequence[Balance], changed: int) -> list[Rule]:
+def in_force(line: Line, changed: int) -> list[Rule]:
     """The limits in force along a path, the leaf's first.
 
     A limit of a budget over the window ``session`` holds for each session right below it.
     """
-    known, found = accounts[-1].rules
-    if known == changed:
-        return found
-    found = []
+    if line.changed == changed:
+        return line.rules
+    found: list[Rule] = []
     for_sessions: list[Limit] = []
-    for place, balance in enumerate(accounts):
+    for place, balance in enumerate(line.accounts):
         for limit in balance.in_force():
             if limit.window == "session" and not balance.session:
                 for_sessions.append(limit)
@@ -71,7 +70,8 @@ def rules(accounts: Sequence[Balance], changed: int) -> list[Rule]:
             found += [_rule(balance, limit, place) for limit in for_sessions]
             for_sessions = []
     found.reverse()
-    accounts[-1].rules = (changed, found)
+    line.rules, line.changed = found, changed
+    line.windows = [rule for rule in found if rule.span is not None]
     return found
 
 
@@ -81,10 +81,10 @@ def _rule(balance: Balance, limit: Limit, place: int) -> Rule:
     return Rule(balance, limit, UNITS.index(limit.unit), plain, balance.spans.get(limit.key), own, place)
 
 
-def refresh(plan: Plan, found: Sequence[Rule], entry: Entry, now_ms: int) -> StalePeriod | None:
+def refresh(plan: Plan, windows: Sequence[Rule], entry: Entry, now_ms: int) -> StalePeriod | None:
     """Bring the windows of a path to now; a calendar period that is over needs the client's next one."""
     zones = []
-    for rule in found:
+    for rule in windows:
         span = rule.span
         if isinstance(span, Rolling):
             span.refresh(plan, now_ms)
@@ -103,13 +103,17 @@ def grant(
     plan: Plan, found: Sequence[Rule], entry: Entry, minimum: Amounts, terms: Terms, now_ms: int
 ) -> Amounts | Refused:
     """The worst case or what is left of it, or the first limit that has not even room for the minimum."""
-    granted = list(entry.amounts)
+    granted, subject = list(entry.amounts), entry.subject
     refused: Refused | None = None
     for rule in found:
-        _, limit, unit, _, _, own, _ = rule
-        if not rule.covers(entry.subject):
+        balance, limit, unit, plain, span, own, _ = rule
+        if not plain and not limit.covers(subject):
             continue
-        spent, reserved = rule.used()
+        if plain and span is None:
+            sums = balance.sums
+            spent, reserved = sums[unit], sums[unit + 3]
+        else:
+            spent, reserved = rule.used()
         kept = terms.kept(limit.amount) if own else 0
         left = limit.amount - spent - reserved - kept
         if left < minimum[unit]:
@@ -154,12 +158,13 @@ def marks(plan: Plan, found: Sequence[Rule], entry: Entry, terms: Terms, now_ms:
     """The fractions of the limits of this call that are reached, and were not told in this period."""
     if not terms.soft_ppm:
         return ()
-    reached = []
+    reached, lowest = [], terms.soft_ppm[0]
     for rule in found:
-        if rule.limit.amount and rule.covers(entry.subject):
+        _, limit, _, plain, _, _, _ = rule
+        if limit.amount and (plain or limit.covers(entry.subject)):
             spent, _ = rule.used()
-            whole, millionths = rule.limit.amount, spent * WHOLE_PPM
-            if millionths >= whole * terms.soft_ppm[0]:
+            whole, millionths = limit.amount, spent * WHOLE_PPM
+            if millionths >= whole * lowest:
                 reached += [
                     Mark(rule.balance.key, rule.limit, ppm, spent)
                     for ppm in terms.soft_ppm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import socketserver
 import sys
@@ -38,6 +39,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._connections: set[Any] = set()
+        self._process = os.getpid()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -56,7 +58,10 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def close(self) -> None:
-        """Listen no more, and lose every connection."""
+        """Listen no more, and lose every connection; a forked child only lets go of what is its parent's."""
+        if os.getpid() != self._process:
+            self.server_close()
+            return
         self.shutdown()
         self.server_close()
         with self._lock:

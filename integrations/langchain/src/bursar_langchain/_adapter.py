@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,18 @@ _logger = logging.getLogger("bursar")
 _LOST_KEPT = 256  # runs whose end may still come
 _callbacks: WeakSet[BudgetCallback] = WeakSet()
 _lock = threading.Lock()  # of the set above
+
+
+def _renew() -> None:
+    """In a forked child nobody is left to open a lock that another thread of the parent held."""
+    global _lock  # noqa: PLW0603 - of the process
+    _lock = threading.Lock()
+    for callback in _callbacks:
+        callback._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 @dataclass(slots=True, eq=False)
