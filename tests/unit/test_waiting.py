@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -129,6 +130,19 @@ def test_a_question_may_come_first() -> None:
     clock = ManualClock(NEW_YEARS_EVE)
     session = Budget("$1/day", "$1/week", tz="Asia/Tokyo", clock=clock).session()
     assert session.can_spend(1) and not session.can_spend(2)
+
+
+def test_a_settle_of_a_hold_that_the_store_forgot_is_booked_today() -> None:
+    """Days later, when its record is long gone: it needs the calendar of now, and is an overrun."""
+    clock = ManualClock(NEW_YEARS_EVE)
+    store = MemoryStore(clock)
+    budget = Budget("$1/day", store=store)
+    hold = budget.session().reserve(cost="$0.50")
+    hold.release()
+    store._records._by_id.clear()
+    clock.advance(3 * 86_400)
+    assert hold.settle(cost="$0.40").overrun == Decimal("0.4")
+    assert budget.remaining == Decimal("0.6")
 
 
 class Jumping(MemoryStore):

@@ -266,7 +266,7 @@ def _unused(entry: EntryPoint, why: str) -> Plugin:
 
 
 def _version(entry: EntryPoint) -> str | None:
+    version: str | None = None
     with suppress(Exception):  # metadata may be broken, too
-        version: str | None = entry.dist.version if entry.dist else None
-        return version
-    return None
+        version = entry.dist.version if entry.dist else None
+    return version
