@@ -9,7 +9,8 @@ import pytest
 from bursar import HoldClosed, MemoryStore
 from bursar.amounts import NOTHING
 from bursar.store.base import Booked, Entry, Granted, Path, Refused, StalePeriod
-from bursar.store.books import Line, Outcome, Record
+from bursar.store.books import Outcome, Record
+from bursar.store.lanes import Lane
 from bursar.store.plan import Plan
 from bursar.store.spans import Rolling
 from bursar.testing import ManualClock, StoreContract
@@ -18,8 +19,8 @@ from bursar.testing import ManualClock, StoreContract
 class Generous(MemoryStore):
     """Looks at no limit."""
 
-    def _rules(self, *path: Any) -> list[Any]:
-        return []
+    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> None:
+        lane.rules = []
 
 
 class Forgetful(MemoryStore):
@@ -65,11 +66,11 @@ class Restarting(MemoryStore):
 
     _began_ms = 0
 
-    def _rules(self, line: Line, entry: Entry, now_ms: int) -> Any:
-        for rule in self._accounts.rules(line):
+    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> StalePeriod | None:
+        for rule in lane.windows:
             if isinstance(rule.span, Rolling) and now_ms - self._began_ms >= rule.span.span_ms // 2:
                 self._began_ms, rule.span.buckets, rule.span.first = now_ms, {}, 0
-        return super()._rules(line, entry, now_ms)
+        return super()._refresh(lane, entry, now_ms)
 
 
 class Talkative(MemoryStore):
