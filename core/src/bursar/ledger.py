@@ -23,6 +23,7 @@ from .ids import new_id
 from .implementation import at_work
 from .log import logger
 from .money import NO_USD, to_usd
+from .paid import Paid
 from .policy import Policy, Terms
 from .price import Rates
 from .pricing import PriceBook
@@ -71,6 +72,7 @@ class Ledger:
         alerts: tells the listeners what an answer of the store has to tell.
         calendars: the periods of now by time zone, as the store last asked for them.
         hooks: asks the plugins and tells them.
+        paid: the answers that were charged lately.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Ledger:
         self.policy = policy
         self.clock = clock
         self.hooks = hooks
+        self.paid = Paid()
         self._late: deque[Steps[Any]] = deque()
         self.calendars: Mapping[str, Calendar] = {}
 
@@ -260,10 +263,12 @@ class Ledger:
             return None
         return fingerprint(call.kind, call.model or call.tool, ask.messages)
 
-    def answer_rates(self, call: Call, asked: Rates, model: str | None, tier: str | None) -> Rates:
+    def answer_rates(
+        self, call: Call, asked: Rates | None, model: str | None, tier: str | None
+    ) -> Rates | None:
         """The rates of the model and tier that answered; those asked for where they are not known."""
         tier = self.policy.tier or tier or call.tier
-        if tier == call.tier and (model is None or model == call.model):
+        if asked is not None and tier == call.tier and model in (None, call.model):
             return asked
         found = self.prices.find(model, call.provider, tier) if model is not None else None
         if found is None and call.model is not None:
