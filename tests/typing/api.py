@@ -6,7 +6,7 @@ unused comment is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from typing_extensions import assert_type
 
 from bursar import (
     Alert,
+    AlertKind,
+    AlertLevel,
     Answer,
     Budget,
     BudgetExceeded,
@@ -30,6 +32,7 @@ from bursar import (
     LedgerRolledBack,
     Limit,
     LimitConflict,
+    LoopDetected,
     MemoryStore,
     PluginInfo,
     Price,
@@ -43,6 +46,7 @@ from bursar import (
     UnpriceableCall,
     Usage,
     UsageMissing,
+    VelocityExceeded,
     as_session,
     cover,
     covered_hold,
@@ -52,6 +56,7 @@ from bursar import (
     read_answer,
     register_model,
     register_models,
+    report_text,
     unwrap_client,
     wrap_client,
 )
@@ -76,7 +81,19 @@ assert_type(Budget(5, 0.5, Decimal("0.25"), max_spend="$9"), Budget)
 assert_type(Budget(unknown_model=(1, "2.50"), unknown_outcome="observed", clamp=16), Budget)
 assert_type(Budget(lease=timedelta(minutes=5), clock=ManualClock(), store=MemoryStore()), Budget)
 assert_type(Budget(tool_prices={"search": "$0.01"}, aliases={"mine": "gpt-4o"}, tier="batch"), Budget)
+assert_type(Budget("$5/day", tz="Europe/Oslo", child_limits=("$1", Limit("5 calls/1h"), 2)), Budget)
+assert_type(
+    Budget(soft_limit=(0.8, Decimal("0.9"), 1), finalization_reserve="$0.05", hard_stop=False), Budget
+)
+assert_type(Budget(max_repeated_calls=None, loop_window=timedelta(minutes=1), cooldown=30), Budget)
+assert_type(Budget(loop_window_seconds=60, max_velocity="$1/min"), Budget)
+assert_type(Budget(max_velocity=Limit("20 calls/1min", tool="*"), soft_limit=None), Budget)
+assert_type(Budget(on_soft_limit=print, on_hard_limit=print, on_loop_detected=print, on_alert=print), Budget)
 Budget("$5", lease=None)  # type: ignore[arg-type]
+Budget("$5", soft_limit="0.9")  # type: ignore[arg-type]
+Budget("$5", max_velocity=1)  # type: ignore[arg-type]
+Budget("$5", on_alert="print")  # type: ignore[arg-type]
+Budget("$5", child_limits=5)  # type: ignore[arg-type]
 Budget("$5", unknown_outcome="best")  # type: ignore[arg-type]
 Budget("$5", maximum="$5")  # type: ignore[call-arg]
 
@@ -93,6 +110,39 @@ assert_type(budget.calls, int)
 assert_type(budget.report(), dict[str, Any])
 budget.trip("why")
 budget.untrip("why")
+budget.reset("why")
+budget.set_limit("$10/24h")
+budget.drop_limit(Limit("$10/24h"))
+budget.acknowledge_rollback("why")
+assert_type(budget.correct("-$0.20", "why"), Charge)
+assert_type(budget.children(), list[Budget])
+assert_type(budget.summary(), dict[str, dict[str, Any]])
+assert_type(budget.tree(), dict[str, dict[str, Any]])
+assert_type(report_text(budget.report()), str)
+assert_type([finding.account for finding in budget.audit()], list[str])
+budget.reset()  # type: ignore[call-arg]
+budget.correct(None, "why")  # type: ignore[arg-type]
+
+
+@budget.on_alert
+def pager(alert: Alert) -> None:
+    """A listener stays what it is."""
+    assert_type(alert.id, str)
+    assert_type(alert.kind, AlertKind)
+    assert_type(alert.level, AlertLevel)
+    assert_type(alert.message, str)
+    assert_type(alert.account, str)
+    assert_type(alert.limit, str | None)
+    assert_type(alert.fraction, float | None)
+    assert_type(alert.spent, Decimal | int | None)
+    assert_type(alert.at, float)
+    assert_type(alert.report, Mapping[str, Any])
+    assert_type(alert.kind.upper(), str)
+    alert.level = AlertLevel.CRITICAL  # type: ignore[misc]
+
+
+heard: list[Callable[[Alert], object]] = [pager]
+budget.on_alert(5)  # type: ignore[type-var]
 
 limit = Limit("20 calls", tool="search", provider="openai")
 assert_type(limit.unit, Literal["usd", "tokens", "calls"])
@@ -139,7 +189,54 @@ assert_type(session.terminated_by, str | None)
 assert_type(session.report(), dict[str, Any])
 assert_type(session.child_session("$1", name="inner", max_spend=2), Session)
 session.trip("why")
+session.untrip("why")
+session.reset("why")
 session.close()
+
+# -- after the fact, questions, the end ---------------------------------------------------------------
+
+assert_type(session.record("gpt-4o", 800, 200), Charge)
+assert_type(session.record("mine", tokens=1_000, provider="acme", tier="batch"), Charge)
+assert_type(session.record("gpt-4o", usage=Usage(800, 200)), Charge)
+session.record("gpt-4o", "800", 200)  # type: ignore[arg-type]
+session.record(input_tokens=800)  # type: ignore[call-arg]
+
+
+class Completion:
+    """What some SDK returns."""
+
+
+assert_type(session.wrap(Completion()), Completion)
+assert_type(session.wrap({"usage": 5}, model="gpt-4o", provider="openai"), dict[str, int])
+assert_type(session.track(["found"], "$0.01", tool_name="search"), list[str])
+session.track("found")  # type: ignore[call-arg]
+
+
+@session.track_tool(cost="$0.01", tool_name="search")
+def search(query: str, *, deep: bool = False) -> list[str]:
+    """A tool keeps its signature."""
+    return [query] * deep
+
+
+@session.track_tool()
+async def fetch(url: str) -> bytes:
+    """An async one, too."""
+    return url.encode()
+
+
+assert_type(search("cats", deep=True), list[str])
+search(5)  # type: ignore[arg-type]
+assert_type(session.can_spend("$0.10"), bool)
+assert_type(session.would_exceed(0.10), bool)
+session.check("gpt-4o", 800, 200, provider="openai")
+assert_type(session.estimate("gpt-4o", 800, 200, provider="openai"), Decimal)
+session.check("gpt-4o", 800)  # type: ignore[call-arg]
+session.would_exceed([])  # type: ignore[arg-type]
+with session.finalize() as finalizing:
+    assert_type(finalizing, Session)
+session.surface(BudgetExceeded("swallowed"))
+session.handled(ValueError())
+assert_type(budget.session(swallow=True, session_id="run-7"), Session)
 
 
 async def main() -> None:
@@ -158,12 +255,35 @@ async def main() -> None:
         await hold.aresolve(ValueError())
         assert_type(await session.areport(), dict[str, Any])
         assert_type((await session.abalance()).remaining, Decimal | None)
+        assert_type(await session.arecord("gpt-4o", 800, 200), Charge)
+        assert_type(await session.wrap_async(complete()), Completion)
+        assert_type(await session.atrack("found", "$0.01"), str)
+        assert_type(await session.acan_spend("$0.10"), bool)
+        assert_type(await session.awould_exceed("$0.10"), bool)
+        await session.acheck("gpt-4o", 800, 200)
+        assert_type(await fetch("https://example.com"), bytes)
         await session.atrip("why")
+        await session.auntrip("why")
+        await session.areset("why")
+        await session.arecord("gpt-4o", "800")  # type: ignore[arg-type]
     assert_type(await budget.areport(), dict[str, Any])
     assert_type((await budget.abalance()).spent, Decimal)
     await budget.atrip("why")
     await budget.auntrip("why")
+    await budget.aset_limit("$10/24h")
+    await budget.adrop_limit("$10/24h")
+    await budget.aacknowledge_rollback("why")
+    assert_type(await budget.acorrect("$0.20", "why"), Charge)
+    assert_type(await budget.achildren(), list[Budget])
+    assert_type(await budget.asummary(), dict[str, dict[str, Any]])
+    assert_type(await budget.atree(), dict[str, dict[str, Any]])
+    assert_type((await budget.aaudit())[0].account, str)
     await session.aclose()
+
+
+async def complete() -> Completion:
+    """An answer that takes its time."""
+    return Completion()
 
 
 def books(charge: Charge) -> None:
@@ -265,7 +385,9 @@ def brings(client: datetime) -> None:
 # -- errors -------------------------------------------------------------------------------------------
 
 
-def refuses(refusal: BudgetExceeded, tripped: Tripped, unknown: UnknownModel, odd: UnpriceableCall) -> None:
+def refuses(
+    refusal: BudgetExceeded, loop: LoopDetected, tripped: Tripped, unknown: UnknownModel, odd: UnpriceableCall
+) -> None:
     """What a refusal tells."""
     assert_type(refusal.limit, str | None)
     assert_type(refusal.account, str | None)
@@ -276,7 +398,12 @@ def refuses(refusal: BudgetExceeded, tripped: Tripped, unknown: UnknownModel, od
     assert_type(refusal.retry_after, float | None)
     assert_type(refusal.model, str | None)
     assert_type(refusal.tool, str | None)
+    assert_type(refusal.result, Any)
+    assert_type(loop.key, str | None)
+    assert_type(loop.count, int | None)
+    assert_type(loop.window, float | None)
     assert_type(tripped.reason, str | None)
+    assert_type(tripped.cause, str | None)
     assert_type(CallVetoed("no").reason, str | None)
     assert_type(unknown.near, tuple[str, ...])
     assert_type(odd.endpoint, str | None)
@@ -289,11 +416,11 @@ def is_a() -> None:
     values: list[type[ValueError]] = [InvalidAmount, UsageMissing]
     lookups: list[type[LookupError]] = [UnknownModel]
     stores: list[type[StoreError]] = [StoreUnavailable, LedgerRolledBack, LimitConflict]
-    refusals: list[type[BudgetExceeded]] = [Tripped, CallVetoed]
-    let_through: list[type[Exception]] = [LangChainRefusal]
+    refusals: list[type[BudgetExceeded]] = [LoopDetected, VelocityExceeded, Tripped, CallVetoed]
+    transparent: list[type[Exception]] = [LangChainRefusal]
     assert_type((roots, values), tuple[list[type[BursarError]], list[type[ValueError]]])
     assert_type((lookups, stores), tuple[list[type[LookupError]], list[type[StoreError]]])
-    assert_type((refusals, let_through), tuple[list[type[BudgetExceeded]], list[type[Exception]]])
+    assert_type((refusals, transparent), tuple[list[type[BudgetExceeded]], list[type[Exception]]])
 
 
 # -- testing ------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -55,6 +56,7 @@ def deep() -> list[Any]:
         ([b"picture"], [bytearray(b"picture")]),
         ([{"cats", "dogs", "birds"}], [frozenset({"birds", "dogs", "cats"})]),
         ([range(3)], [[0, 1, 2]]),
+        ([MappingProxyType({"a": 1})], [{"a": 1}]),
         ("text", "text"),
     ],
 )

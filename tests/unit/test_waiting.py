@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, Session
+from bursar import Budget, BudgetExceeded, MemoryStore, Session, StoreError
+from bursar.store.base import Entry, StalePeriod
 from bursar.testing import ManualClock
 
 NEW_YEARS_EVE = datetime(2025, 12, 31, 22, 59, 30, tzinfo=timezone.utc)  # a Wednesday; 23:59:30 in Oslo
@@ -121,6 +123,41 @@ def test_what_is_held_does_not_end_with_a_rolling_window() -> None:
     clock.advance(3_630)
     daily.reserve(cost=1)
     refused(rolling, cost=1)
+
+
+def test_a_question_may_come_first() -> None:
+    """Before the store has ever been told what day it is."""
+    clock = ManualClock(NEW_YEARS_EVE)
+    session = Budget("$1/day", "$1/week", tz="Asia/Tokyo", clock=clock).session()
+    assert session.can_spend(1) and not session.can_spend(2)
+
+
+def test_a_settle_of_a_hold_that_the_store_forgot_is_booked_today() -> None:
+    """Days later, when its record is long gone: it needs the calendar of now, and is an overrun."""
+    clock = ManualClock(NEW_YEARS_EVE)
+    store = MemoryStore(clock)
+    budget = Budget("$1/day", store=store)
+    hold = budget.session().reserve(cost="$0.50")
+    hold.release()
+    store._records._by_id.clear()
+    clock.advance(3 * 86_400)
+    assert hold.settle(cost="$0.40").overrun == Decimal("0.4")
+    assert budget.remaining == Decimal("0.6")
+
+
+class Jumping(MemoryStore):
+    """Its clock is never where the calendar is that it gets."""
+
+    def reserve(self, entry: Entry, *more: Any) -> Any:
+        return StalePeriod(int(self._clock.now() * 1000), ("UTC",))
+
+
+def test_a_store_whose_clock_jumps_is_refused() -> None:
+    """With our own error, not an endless loop; the call is not made."""
+    session = Budget("$1/day", store=Jumping()).session()
+    with pytest.raises(StoreError, match="clock of the store jumps"):
+        session.reserve(cost=1)
+    session.track("done", 1)
 
 
 def test_resets_at_is_none_where_nothing_resets() -> None:

@@ -268,7 +268,7 @@ class Ledger:
     ) -> Rates | None:
         """The rates of the model and tier that answered; those asked for where they are not known."""
         tier = self.policy.tier or tier or call.tier
-        if asked is not None and tier == call.tier and model in (None, call.model):
+        if asked is not None and tier == call.tier and (model is None or model == call.model):
             return asked
         found = self.prices.find(model, call.provider, tier) if model is not None else None
         if found is None and call.model is not None:

@@ -96,7 +96,7 @@ class Meter:
     @property
     def due(self) -> bool:
         """True once the provider said that the answer is over, until it is booked."""
-        return self.reading.ended and not self._done
+        return (self.reading.ended or self.reading.broken) and not self._done
 
     def book(self) -> None:
         """Book what was read."""
@@ -147,7 +147,7 @@ class Meter:
         hold, reading, answer = self.hold, self.reading, self.reading.answer
         known = answer is not None and answer.usage is not None and (reading.final or reading.ended)
         over = reading.stopped or reading.ended
-        pending = reading.pending or (None if known or over else self._polled)
+        pending = reading.pending or (None if known or over or reading.broken else self._polled)
         if pending is not None:
             self._background.put(pending, hold)
             return

@@ -21,6 +21,7 @@ class Reading:
         final: True once its usage is that of the whole answer.
         stopped: True once the output is complete; its usage may still come.
         ended: True once the provider said that it is over.
+        broken: True once the provider said that it will never be whole.
         pending: the id of an answer that the provider goes on making in the background.
         visible_bytes: text of the output that came so far.
         hidden: True when output may be billed that no answer shows.
@@ -31,6 +32,7 @@ class Reading:
         self.final = False
         self.stopped = False
         self.ended = False
+        self.broken = False
         self.pending: str | None = None
         self.visible_bytes = 0
         self.hidden = hidden

@@ -42,7 +42,7 @@ class Seam:
         self._read = read
         self._background = Background()
         self._lock = threading.RLock()
-        self._patched: list[tuple[type, str, Method, Method]] = []
+        self._patched: list[tuple[type, str, Method, Method | None]] = []
 
     def wrap(self, client: C, session: Session) -> C:
         """Let a session pay for what this client sends, and the clients that are copied from it.
@@ -64,16 +64,20 @@ class Seam:
                 originals: dict[str, Method] = {}
                 for name, method in self._methods(base, _payer, originals.__getitem__).items():
                     originals[name] = getattr(base, name)
+                    self._patched.append((base, name, method, vars(base).get(name)))
                     setattr(base, name, method)
-                    self._patched.append((base, name, method, originals[name]))
 
     def unpatch(self) -> None:
         """Undo `patch`. Where another library has patched over us, ours stays, and passes all on."""
         with self._lock:
             while self._patched:
-                base, name, method, original = self._patched.pop()
-                if getattr(base, name) is method:
-                    setattr(base, name, original)
+                base, name, method, own = self._patched.pop()
+                if vars(base).get(name) is not method:
+                    continue
+                if own is None:
+                    delattr(base, name)  # it was inherited
+                else:
+                    setattr(base, name, own)
 
     def prove(self, session: Session, options: Any) -> None:
         """See that a paid request is refused before it is sent, by both kinds of clients.

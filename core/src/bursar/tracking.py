@@ -39,7 +39,8 @@ class Tracking(Handle):
         self._events = events
 
     def _terms(self) -> Terms:
-        return self._ledger.policy.terms
+        """What the budget has decided, at this place."""
+        raise NotImplementedError
 
     # -- after the fact -----------------------------------------------------------------------
 

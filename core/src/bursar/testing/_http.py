@@ -32,7 +32,7 @@ _SURFACES: dict[str, Surface] = {
 }
 # Of OpenAI and Anthropic, and of Azure, old and new.
 _BILLED = re.compile(
-    r"/(?:v1|openai|openai/v1|openai/deployments/(?P<deployment>[^/]+))/(?P<surface>[a-z/]+)"
+    r"/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|v1)/(?P<surface>[a-z/]+)"
 )
 _MADE = re.compile(r"/(?:v1|openai|openai/v1)/responses/(?P<id>resp_[0-9]+)(?P<cancel>/cancel)?")
 _MOST_BYTES = 64 * 2**20  # of a request

@@ -49,6 +49,7 @@ def _guard(resource: type, seam: Seam) -> None:
 
 
 def _below(cls: type) -> Iterator[type]:
-    for below in cls.__subclasses__():
+    subclasses: list[type] = cls.__subclasses__()
+    for below in subclasses:
         yield below
         yield from _below(below)

@@ -48,6 +48,7 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("realtime/calls/*/reject", "free", None),
     ("vector_stores/*/file_batches/*/cancel", "free", None),
     ("assistants/**", "free", None),
+    ("threads/runs", "unbounded", "agents"),
     ("threads", "free", None),
     ("threads/*", "free", None),
     ("threads/*/messages/**", "free", None),

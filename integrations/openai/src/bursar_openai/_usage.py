@@ -69,8 +69,8 @@ class CompletionReading(Reading):
             self.final = bool(usage) and (self.stopped or not choices)
         if not self._unasked:
             return raw
-        if usage and not choices:
-            return b""
+        if not choices and (usage or self.stopped):
+            return b""  # Azure begins with one that has no choices either, and that nobody asked for
         return _NO_USAGE.sub(b"", raw) if b'"usage"' in raw else raw
 
 
@@ -82,8 +82,8 @@ class ResponseReading(Reading):
         self.answer = read_answer(document)
         self.visible_bytes = text_bytes(document.get("output"))
         self.pending = id if status in _IN_THE_MAKING and isinstance(id, str) else None
-        if status in ("failed", "cancelled") and self.answer.usage is None:
-            self.ended = False  # stopped in the middle, at nobody knows what cost
+        self.broken = status in ("failed", "cancelled") and self.answer.usage is None
+        self.ended = self.pending is None and not self.broken
 
     def event(self, raw: bytes) -> bytes:
         document = _parsed(raw)[1]
@@ -92,7 +92,6 @@ class ResponseReading(Reading):
             self.visible_bytes += text_bytes(document.get("delta"))
         if isinstance(response, dict):
             if kind in _LAST:
-                self.ended = True
                 self.whole(response)
             elif response.get("background"):
                 self.pending = response.get("id")
