@@ -204,7 +204,7 @@ def test_fractions_are_told_once_a_period_of_their_limit() -> None:
 
 
 def test_fractions_of_a_rolling_window_are_told_once_in_its_length() -> None:
-    """However often spending crosses them up and down within an hour; then again."""
+    """However often spending crosses them back and forth within an hour; then again."""
     clock, told = ManualClock(START_S), list[Alert]()
     budget = Budget("$1/1h", clock=clock, on_alert=told.append)
     for hour in range(1, 4):

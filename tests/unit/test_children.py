@@ -72,6 +72,19 @@ def test_the_tree_has_them_nested() -> None:
     assert flat == company().summary()["alice"]
 
 
+def test_what_remains_of_a_child_is_not_more_than_above_it() -> None:
+    """In the summary and in the tree, at every depth."""
+    top = Budget("$1/total", name="top")
+    middle = top.child("middle", "$5/total")
+    middle.child("low").session().track("done", "$0.25")
+    assert {name: figures["remaining"] for name, figures in top.summary().items()} == {
+        "top": 0.75,
+        "middle": 0.75,
+    }
+    low = top.tree()["top"]["children"]["middle"]["children"]["low"]
+    assert low["remaining"] == 0.75 == middle.children()[0].summary()["low"]["remaining"]
+
+
 def test_a_child_without_limits_of_its_own_gets_those_of_children() -> None:
     """First seen without any; one that declares some has those alone, and all have those above."""
     budget = Budget("$9/total", child_limits=("$1/total", "$0.40", "2 calls/total"))
