@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ nox.options.download_python = "never"
 
 WORKSHOP = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
+PRICES = json.loads(Path("core/src/bursar/prices.json").read_text("utf-8"))
 MINIMUM_TESTS: dict[str, int] = WORKSHOP["tool"]["bursar"]["minimum-tests"]
 FRAMEWORKS = sorted(path.parent.name for path in Path("integrations").glob("*/pyproject.toml"))
 RESOLUTIONS = {"lowest": "lowest-direct", "latest": "highest"}
@@ -160,6 +162,26 @@ def integration(session: Session, framework: str, resolution: str) -> None:
 
 
 @nox.session
+def calculator(session: Session) -> None:
+    """Random usages of every model cost what genai-prices says, or more by a rule that has a name."""
+    if sys.version_info < (3, 11):
+        session.skip("genai-prices, as the price table was made from it, needs Python 3.11 or newer")
+    wheels(session, CORE)
+    session.install(f"genai-prices=={PRICES['head']['genai-prices']}")
+    tools(session, "test")
+    pytest(session, "tests/calculator", minimum="calculator")
+
+
+@nox.session
+def notebook(session: Session) -> None:
+    """In a real Jupyter kernel: await at the top level, the stop button, cells that are run again."""
+    wheels(session, CORE)
+    session.install("ipykernel")
+    tools(session, "test")
+    pytest(session, "-Wdefault", "tests/notebook", minimum="notebook")
+
+
+@nox.session
 def docs(session: Session) -> None:
     """Every code block of the pages runs, and the rules of the house hold."""
     examples_need(session)
@@ -223,6 +245,14 @@ def demo(session: Session) -> None:
 def matrix(session: Session) -> None:
     """The tests of the core on every supported Python; none is downloaded, none may be missing."""
     core(session)
+
+
+@nox.session(default=False)
+def bench(session: Session) -> None:
+    """Time and memory of a paid call, beside two peers; `-- reserving`, `-- profile`, `-- --json`."""
+    wheels(session, CORE)
+    session.install("agentbudget", "shekel", "rich")
+    session.run("python", "tests/benchmarks/bench.py", *session.posargs)
 
 
 @nox.session(default=False)

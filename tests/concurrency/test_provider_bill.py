@@ -49,7 +49,7 @@ def test_64_threads_never_pass_the_limit_by_the_bill(limit: str) -> None:
     """Under a small limit calls are refused and the bill stays below; under a large one all 256 are sent."""
     with ScriptedProvider() as provider:
         store = MemoryStore()
-        session = Budget(limit, store=store).session()
+        session = Budget(limit, store=store, max_repeated_calls=None).session()
         with ThreadPoolExecutor(64) as pool:
             admitted = sum(pool.map(lambda _: call(session, provider), range(256)))
         assert provider.hits == provider.calls == admitted
@@ -75,7 +75,7 @@ def test_200_tasks_never_pass_the_limit_by_the_bill() -> None:
         return sum(await asyncio.gather(*(one(session, provider) for _ in range(200))))
 
     with ScriptedProvider() as provider:
-        session = Budget("$0.05").session()
+        session = Budget("$0.05", max_repeated_calls=None).session()
         admitted = asyncio.run(main(session, provider))
         assert provider.calls == provider.hits == admitted
         assert 0 < admitted < 200 and provider.bill == session.spent <= Fraction("0.05")

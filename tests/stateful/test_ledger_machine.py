@@ -1,25 +1,33 @@
-"""Random lives of holds, against a model of thirty lines that shares no code with a store."""
+"""Random lives of holds, against a model that only adds up, and shares no code with a store."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from bursar import HoldClosed, Limit, MemoryStore
+from bursar import HoldClosed, Limit, MemoryStore, Store
 from bursar.account import child_account, root_account, session_account
-from bursar.amounts import Amounts
-from bursar.call import Subject
-from bursar.store.base import Entry, Granted
+from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Subject, Terms
 from bursar.testing import ManualClock
+from bursar.window import calendar
+
+from ..contract.toy_store import ToyStore
 
 LEASE_S = 60
-LIMITS = {"root": 1000, "alice": 400, "s": 250, "nested": 120}  # nano-dollars
+START_S = 1_750_000_000  # 15:06:40 UTC
+LIMITS = {"root": 5000, "alice": 2500, "s": 900, "nested": 300}  # nano-dollars
+ROLLING, ROLLING_S = 600, 3600  # of the root, in any hour
+HOURLY = 500  # of alice, in each hour of the calendar
+REPEATED, LOOP_S = 2, 60  # of the outermost session
 PATHS = {"root": ("root",), "alice": ("root", "alice"), "s": ("root", "alice", "s"), "bob": ("root", "bob")}
 PATHS["nested"] = (*PATHS["s"], "nested")
 AMOUNT = st.integers(0, 300)
+TERMS = Terms(lease_ms=LEASE_S * 1000, breaker=Breaker(REPEATED, LOOP_S * 1000, None, None))
 
 
 @dataclass
@@ -29,53 +37,81 @@ class Life:
     place: str
     held: int
     until: float
+    reserved_at: float
+    same: bool = False
     booked: int = 0
+    booked_at: float = 0
     state: str = "reserved"
 
 
 @dataclass
 class Model:
-    """Sums over lives: no balances, no counters, nothing to go out of step."""
+    """Sums over lives: no balances, no counters, no buckets, nothing to go out of step."""
 
     lives: dict[str, Life] = field(default_factory=dict)
+    looped: bool = False
+    forgiven: float = 0  # calls before somebody closed the breaker are forgotten
 
     def expire(self, now: float) -> None:
         """Book what is left of holds whose lease is over."""
         for life in self.lives.values():
             if life.state == "reserved" and life.until <= now:
-                life.state, life.booked = "in_doubt", life.held
+                life.state, life.booked, life.booked_at = "in_doubt", life.held, life.until
+
+    def at(self, account: str) -> Iterator[Life]:
+        """All calls at or below an account."""
+        return (life for life in self.lives.values() if account in PATHS[life.place])
 
     def spent(self, account: str) -> int:
         """All that was booked at or below an account."""
-        return sum(life.booked for life in self.lives.values() if account in PATHS[life.place])
+        return sum(life.booked for life in self.at(account))
 
     def reserved(self, account: str) -> int:
         """All that is held at or below an account."""
-        return sum(
-            life.held
-            for life in self.lives.values()
-            if life.state == "reserved" and account in PATHS[life.place]
-        )
+        return sum(life.held for life in self.at(account) if life.state == "reserved")
 
-    def left(self, place: str) -> int:
-        """The least room on the path."""
-        return min(LIMITS[a] - self.spent(a) - self.reserved(a) for a in PATHS[place] if a in LIMITS)
+    def left(self, place: str, now: float) -> tuple[int, int]:
+        """The least room on the path; and with the windows, between the strictest and the most generous count."""
+        lifelong = min(LIMITS[a] - self.spent(a) - self.reserved(a) for a in PATHS[place] if a in LIMITS)
+        hour = now // 3600
+        if "alice" in PATHS[place]:
+            this_hour = [life for life in self.at("alice") if life.reserved_at // 3600 == hour]
+            held = sum(life.held for life in this_hour if life.state == "reserved")
+            lifelong = min(lifelong, HOURLY - held - sum(life.booked for life in this_hour))
+        late = ROLLING_S / 288
+        strict, generous = (
+            ROLLING
+            - self.reserved("root")
+            - sum(life.booked for life in self.lives.values() if life.booked_at > now - ROLLING_S - slack)
+            for slack in (late + 0.01, 0)
+        )
+        return min(lifelong, strict), min(lifelong, generous)
+
+    def repeated(self, now: float) -> int:
+        """How often the same call was made lately in the outermost session."""
+        since = max(now - LOOP_S, self.forgiven)
+        return sum(1 for life in self.at("s") if life.same and life.reserved_at > since)
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Reserve, settle, release, doubt, leases that end, late settles, nested accounts, a moving clock."""
+    """Reserve, settle, release, doubt, lease ends, late settles, windows, loops, nested accounts, a moving clock."""
 
     holds = Bundle("holds")
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty store."""
+        raise NotImplementedError
 
     @initialize()
     def open(self) -> None:
         """An empty store and an empty model."""
-        self.clock = ManualClock(1_750_000_000)
-        self.store = MemoryStore(self.clock)
+        self.clock = ManualClock(START_S)
+        self.store = self.open_store(self.clock)
         self.model = Model()
         self.count = 0
-        root = root_account("root", (limit("root", "total"),))
-        alice = child_account(root, "alice", (limit("alice", "total"),))
+        rolling = Limit(f"0.{ROLLING:09d}/1h")
+        root = root_account("root", (limit("root", "total"), rolling))
+        alice = child_account(root, "alice", (limit("alice", "total"), Limit(f"0.{HOURLY:09d}/hour")))
         session = session_account(alice, "s", (limit("s", "session"),))
         nested = session_account(session, "nested", (limit("nested", "session"),))
         bob = child_account(root, "bob", ())
@@ -87,51 +123,78 @@ class LedgerMachine(RuleBasedStateMachine):
             "bob": (root, bob),
         }
 
-    @rule(target=holds, place=st.sampled_from(sorted(PATHS)), want=AMOUNT, least=AMOUNT)
-    def reserve(self, place: str, want: int, least: int) -> str:
-        """Granted exactly when the minimum fits, and then as much as fits."""
+    @rule(
+        target=holds,
+        place=st.sampled_from(sorted(PATHS)),
+        want=AMOUNT,
+        least=AMOUNT,
+        same=st.sampled_from([True, True, False]),
+    )
+    def reserve(self, place: str, want: int, least: int, same: bool) -> str:
+        """Granted exactly when the minimum fits and the call is no loop, and then as much as fits."""
         self.count += 1
-        id, least = f"h{self.count}", min(want, least)
-        self.model.expire(self.clock.now())
-        left = self.model.left(place)
-        answer = self.store.reserve(self.entry(id, place, want), Amounts(least, 0, 1), LEASE_S * 1000)
-        assert isinstance(answer, Granted) == (left >= least)
+        id, least, now = f"h{self.count}", min(want, least), self.clock.now()
+        self.model.expire(now)
+        strict, generous = self.model.left(place, now)
+        inside = "s" in PATHS[place]
+        entry = self.entry(id, place, want)._replace(fingerprint="same" if same else None)
+        answer = self.ask("reserve", entry, Amounts(least, 0, 1), TERMS)
+        if inside and self.model.looped:
+            assert isinstance(answer, Refused) and answer.tripped
+            return id
+        looping = inside and same and self.model.repeated(now) >= REPEATED
         if isinstance(answer, Granted):
-            assert answer.amounts.usd == min(want, left)
-            self.model.lives[id] = Life(place, answer.amounts.usd, self.clock.now() + LEASE_S)
+            assert generous >= least and not looping
+            assert min(want, strict) <= answer.amounts.usd <= min(want, generous)
+            self.model.lives[id] = Life(place, answer.amounts.usd, now + LEASE_S, now, same)
             for account in PATHS[place]:  # the promise: at every admission, for every limit
                 if account in LIMITS:
                     assert self.model.spent(account) + self.model.reserved(account) <= LIMITS[account]
+            assert self.model.left(place, now)[1] >= 0
+        elif answer.cause == "loop":
+            assert looping and generous >= least
+            self.model.looped = True
+        else:
+            assert strict < least
         return id
+
+    @rule(place=st.sampled_from(["s", "nested"]), times=st.integers(1, REPEATED + 2))
+    def repeat(self, place: str, times: int) -> None:
+        """The same small call, in a row."""
+        for _ in range(times):
+            self.reserve(place, 1, 1, same=True)
 
     @rule(id=holds, cost=AMOUNT)
     def settle(self, id: str, cost: int) -> None:
         """Always booked, whatever became of the hold; but only once."""
-        self.model.expire(self.clock.now())
-        life = self.model.lives.setdefault(id, Life("bob", 0, 0, state="released"))
+        now = self.clock.now()
+        self.model.expire(now)
+        life = self.model.lives.setdefault(id, Life("bob", 0, 0, now, state="released"))
         place = life.place
         if life.state == "settled" and life.booked != cost:
             self.refuses(self.store.settle, self.entry(id, place, cost))
             return
         held = 0 if life.state == "released" else life.held
-        booked = self.store.settle(self.entry(id, place, cost))
+        booked = self.ask("settle", self.entry(id, place, cost), TERMS)
         assert booked.repeated == (life.state == "settled")
         assert booked.repeated or booked.overrun_usd == max(0, cost - held)
-        life.state, life.booked = "settled", cost
+        if not booked.repeated:
+            life.state, life.booked, life.booked_at = "settled", cost, now
 
     @rule(id=holds, cost=AMOUNT)
     def doubt(self, id: str, cost: int) -> None:
         """Booked until the truth is known; a settled call has no doubt."""
-        self.model.expire(self.clock.now())
+        now = self.clock.now()
+        self.model.expire(now)
         life = self.model.lives.get(id)
         if life is None:
             return
         if life.state == "released":
             self.refuses(self.store.doubt, self.entry(id, life.place, cost))
             return
-        self.store.doubt(self.entry(id, life.place, cost))
+        self.ask("doubt", self.entry(id, life.place, cost), TERMS)
         if life.state != "settled":
-            life.state, life.booked = "in_doubt", cost
+            life.state, life.booked, life.booked_at = "in_doubt", cost, now
 
     @rule(id=holds)
     def release(self, id: str) -> None:
@@ -157,9 +220,26 @@ class LedgerMachine(RuleBasedStateMachine):
         self.store.extend(id, self.paths[life.place], LEASE_S * 1000)
         life.until = self.clock.now() + LEASE_S
 
-    @rule(seconds=st.sampled_from([0, 1, 30, 59, 60, 61, 3600]))
+    @rule(cost=AMOUNT, place=st.sampled_from(sorted(PATHS)))
+    def book(self, cost: int, place: str) -> None:
+        """A charge without a hold, past every limit."""
+        self.count += 1
+        now = self.clock.now()
+        booked = self.ask("book", self.entry(f"b{self.count}", place, cost), TERMS)
+        assert booked.overrun_usd == 0
+        self.model.expire(now)
+        self.model.lives[f"b{self.count}"] = Life(place, 0, 0, now, False, cost, now, "settled")
+
+    @rule()
+    def untrip(self) -> None:
+        """Somebody closes the breaker, and the calls that opened it are forgotten."""
+        self.store.untrip(self.paths["s"], "looked into")
+        self.model.looped, self.model.forgiven = False, self.clock.now()
+        self.clock.advance(1)  # calls of the same moment are before it
+
+    @rule(seconds=st.sampled_from([0, 1, 30, 59, 60, 61, 600, 3590, 3600, 7200]))
     def wait(self, seconds: int) -> None:
-        """Time passes; leases end."""
+        """Time passes; leases end, hours end, windows roll."""
         self.clock.advance(seconds)
 
     @invariant()
@@ -173,14 +253,22 @@ class LedgerMachine(RuleBasedStateMachine):
             assert found == (self.model.spent(name), self.model.reserved(name)), name
         assert self.store.audit("root") == ()
 
+    def ask(self, verb: str, entry: Entry, *more: object) -> Any:
+        """A verb of the store, with the calendar that it asks for."""
+        answer = getattr(self.store, verb)(entry, *more)
+        if isinstance(answer, StalePeriod):
+            periods = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
+            answer = getattr(self.store, verb)(entry._replace(periods=periods), *more)
+        return answer
+
     def entry(self, id: str, place: str, nanos: int) -> Entry:
         """A line for a place."""
         return Entry(id, self.paths[place], Subject("model", ("gpt-4o",)), Amounts(nanos, 0, 1))
 
-    def refuses(self, verb: object, *arguments: object) -> None:
+    def refuses(self, verb: Any, *arguments: object) -> None:
         """The verb has to end in `HoldClosed`."""
         try:
-            verb(*arguments)  # type: ignore[operator]
+            verb(*arguments)
         except HoldClosed:
             return
         raise AssertionError("no HoldClosed")
@@ -191,5 +279,22 @@ def limit(account: str, window: str) -> Limit:
     return Limit(f"0.{LIMITS[account]:09d}/{window}")
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestLedgerMachine = LedgerMachine.TestCase
+class MemoryMachine(LedgerMachine):
+    """Balances in this process."""
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty store in memory."""
+        return MemoryStore(clock)
+
+
+class ToyMachine(LedgerMachine):
+    """Balances that are added up from lines."""
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty list."""
+        return ToyStore(clock)
+
+
+TestMemoryMachine, TestToyMachine = MemoryMachine.TestCase, ToyMachine.TestCase
+TestMemoryMachine.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=200)

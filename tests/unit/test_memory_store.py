@@ -13,18 +13,21 @@ from bursar import Limit, LimitConflict, MemoryStore
 from bursar.account import root_account, session_account
 from bursar.amounts import Amounts
 from bursar.call import Subject
+from bursar.policy import Breaker, Terms
 from bursar.store.base import Entry, Granted
 from bursar.testing import ManualClock
 
-ROOT = root_account("default", (Limit("0.000000100/total"), Limit("5 calls/total")))
+ROOT = root_account("default", (Limit("0.000000100/total"), Limit("5 calls/total"), Limit("0.0000001/1h")))
 PATH = (ROOT, session_account(ROOT, "s", ()))
 GPT = Subject("model", ("gpt-4o",))
-LEASE_MS = 60_000
+TERMS = Terms(
+    lease_ms=60_000, soft_ppm=(100_000,), breaker=Breaker(5, 60_000, Limit("0.00000009/1h"), cooldown_ms=None)
+)
 
 
 def entry(id: str, nanos: int) -> Entry:
     """A line of the ledger."""
-    return Entry(id, PATH, GPT, Amounts(nanos, 0, 1), {"input": 7})
+    return Entry(id, PATH, GPT, Amounts(nanos, 0, 1), {"input": 7}, fingerprint="same")
 
 
 def interrupted(act: Callable[[], object], line: int) -> bool:
@@ -55,11 +58,11 @@ def interrupted(act: Callable[[], object], line: int) -> bool:
 
 
 VERBS: dict[str, Callable[[MemoryStore], object]] = {
-    "reserve": lambda store: store.reserve(entry("b", 30), Amounts(30, 0, 1), LEASE_MS),
-    "settle": lambda store: store.settle(entry("a", 25)),
-    "doubt": lambda store: store.doubt(entry("a", 60)),
+    "reserve": lambda store: store.reserve(entry("b", 25), Amounts(25, 0, 1), TERMS),
+    "settle": lambda store: store.settle(entry("a", 25), TERMS),
+    "doubt": lambda store: store.doubt(entry("a", 60), TERMS),
     "release": lambda store: store.release("a", PATH, {"saved": 1}),
-    "book": lambda store: store.book(entry("c", 10)),
+    "book": lambda store: store.book(entry("c", 10), TERMS),
     "reset": lambda store: store.reset(PATH, "a new day"),
     "set_limit": lambda store: store.set_limit(PATH[:1], Limit("0.000000200/total")),
 }
@@ -72,7 +75,7 @@ def test_an_interrupt_anywhere_leaves_a_step_done_or_not_done(verb: str) -> None
     def fresh() -> MemoryStore:
         store = MemoryStore(ManualClock(1_750_000_000))
         store.book(entry("paid", 5))
-        store.reserve(entry("a", 60), Amounts(60, 0, 1), LEASE_MS)
+        store.reserve(entry("a", 60), Amounts(60, 0, 1), TERMS)
         return store
 
     def seen(store: MemoryStore) -> object:
@@ -93,7 +96,7 @@ def test_an_interrupt_anywhere_leaves_a_step_done_or_not_done(verb: str) -> None
         assert state in expected, line
         reached.add(expected.index(state))
         assert store.audit("default") == ()
-        assert isinstance(store.reserve(entry("z", 1), Amounts(1, 0, 1), LEASE_MS), Granted)
+        assert isinstance(store.reserve(entry("z", 1), Amounts(1, 0, 1), TERMS), Granted)
         line += 1
     assert line > 20 and reached == {0, 1}
 
@@ -101,7 +104,7 @@ def test_an_interrupt_anywhere_leaves_a_step_done_or_not_done(verb: str) -> None
 def test_an_audit_finds_cooked_books() -> None:
     """A balance that nobody's charges add up to is named, with both numbers."""
     store = MemoryStore()
-    store.reserve(entry("a", 60), Amounts(60, 0, 1), LEASE_MS)
+    store.reserve(entry("a", 60), Amounts(60, 0, 1), TERMS)
     store.book(entry("b", 10))
     assert store.audit("default") == ()
     balance = store._accounts["default"]
@@ -125,20 +128,64 @@ def test_a_declaration_with_less_is_a_conflict() -> None:
     store = MemoryStore()
     store.book(entry("a", 1))
     with pytest.raises(LimitConflict, match="5 calls/total"):
-        store.book(Entry("b", (root_account("default", ROOT.limits[:1]),), GPT, Amounts(1, 0, 1)))
+        store.book(Entry("b", (root_account("default", ROOT.limits[1:]),), GPT, Amounts(1, 0, 1)))
     assert store.read("default").accounts["default"].spent.usd == 1
 
 
-def test_a_doubt_that_was_settled_is_folded_once() -> None:
-    """A call that became final twice, and calls of an epoch before, leave clean books when they are forgotten."""
+def test_what_became_final_twice_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls in doubt that were settled, soon or late, and calls of an epoch before: clean books when they are forgotten."""
+    monkeypatch.setattr("bursar.store.records._KEPT", 300)
     store = MemoryStore()
-    for number in range(3):
-        store.reserve(entry(f"d{number}", 1), Amounts(1, 0, 1), LEASE_MS)
-        store.doubt(entry(f"d{number}", 1))
-        store.settle(entry(f"d{number}", 0))
+    for id in ("soon", "late"):
+        store.reserve(entry(id, 1), Amounts(1, 0, 1), TERMS)
+        store.doubt(entry(id, 1))
+    store.settle(entry("soon", 0))
     store.reset(PATH, "a new day")
-    for number in range(10_100):
+    for number in range(2_000):
         store.book(Entry(f"n{number}", PATH, GPT, Amounts(1, 0, 0)))
+        if number == 400:
+            store.settle(entry("late", 3))
+    assert len(store._records._by_id) < 600
     assert store.audit("default") == ()
     accounts = store.read("default").accounts
-    assert accounts[PATH[1].key].spent.usd == 10_100 == accounts["default"].spent.usd
+    assert (accounts[PATH[1].key].spent.usd, accounts["default"].spent.usd) == (2_000, 2_003)
+
+
+def test_leases_of_closed_holds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And those of open ones still end."""
+    monkeypatch.setattr("bursar.store.records._KEPT", 300)
+    clock = ManualClock(1_750_000_000)
+    store = MemoryStore(clock)
+    path = PATH[1:]
+    store.reserve(Entry("open", path, GPT, Amounts(7, 0, 1)), Amounts(7, 0, 1), TERMS)
+    for number in range(3_000):
+        store.reserve(Entry(f"n{number}", path, GPT, Amounts(1, 0, 1)), Amounts(1, 0, 1))
+        store.release(f"n{number}", path, {})
+    assert len(store._records._leases) < 1_500
+    clock.advance(60)
+    (view,) = store.read(path[0].key, (path[0].key,)).accounts.values()
+    assert (view.spent.usd, view.reserved.usd) == (7, 0)
+
+
+def test_a_breaker_remembers_the_calls_of_its_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more than so many of them, the latest."""
+    monkeypatch.setattr("bursar.store.circuit._MOST_CALLS", 50)
+    clock = ManualClock(1_750_000_000)
+    store = MemoryStore(clock)
+    path = (session_account(ROOT, "s", ()),)
+
+    def remembered() -> list[str]:
+        fuse = store._accounts[path[0].key].fuse
+        assert fuse is not None
+        return list(fuse.calls)
+
+    terms = Terms(breaker=Breaker(5, 60_000, None, None))
+    for number in range(100):
+        line = Entry(f"a{number}", path, GPT, Amounts(0, 0, 1), fingerprint=f"call {number}")
+        store.reserve(line, Amounts(0, 0, 1), terms)
+        if number == 39:
+            assert remembered() == [f"call {number}" for number in range(40)]
+    assert remembered() == [f"call {number}" for number in range(50, 100)]
+    clock.advance(61)
+    store.reserve(Entry("b", path, GPT, Amounts(0, 0, 1), fingerprint="call 99"), Amounts(0, 0, 1), terms)
+    assert remembered() == ["call 99"]

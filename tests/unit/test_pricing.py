@@ -6,7 +6,6 @@ import json
 import math
 import sys
 import threading
-import timeit
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -17,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar import registry
+from bursar.call import Subject
 from bursar.errors import InvalidAmount, UnknownModel
-from bursar.price import Price, Rates, cost_nanos, output_cap, rates_of, worst_nanos
+from bursar.price import Price, Rates, cost_nanos, rates_of
 from bursar.price_table import bundled
 from bursar.pricing import (
     PriceBook,
@@ -196,20 +196,20 @@ def test_cost_is_exact(rates: Rates, usage: Usage) -> None:
 @given(rates_in_full(), usages(), counts, counts)
 def test_worst_is_an_upper_bound(rates: Rates, usage: Usage, more_in: int, more_out: int) -> None:
     """No usage within the bounds costs more than the worst case, and the worst case grows with both bounds."""
-    worst = worst_nanos(rates, usage.input_tokens, usage.output_tokens, audio=True)
+    bound = rates.worst_case(audio=True)
+    worst = bound.nanos(usage.input_tokens, usage.output_tokens)
     assert cost_nanos(rates, usage) <= worst
-    assert worst <= worst_nanos(
-        rates, usage.input_tokens + more_in, usage.output_tokens + more_out, audio=True
-    )
+    assert worst <= bound.nanos(usage.input_tokens + more_in, usage.output_tokens + more_out)
 
 
 @given(rates_in_full(), counts, counts, counts, counts)
 def test_worst_without_audio_and_writes(rates: Rates, sent: int, cached: int, made: int, more: int) -> None:
     """Without audio and cache writes the bound is tighter, holds for text, and still grows."""
     usage = Usage(sent, made, min(cached, sent))
-    worst = worst_nanos(rates, sent, made, cache_writes=False)
-    assert cost_nanos(rates, usage) <= worst <= worst_nanos(rates, sent, made)
-    assert worst <= worst_nanos(rates, sent + more, made + more, cache_writes=False)
+    bound = rates.worst_case(cache_writes=False)
+    worst = bound.nanos(sent, made)
+    assert cost_nanos(rates, usage) <= worst <= rates.worst_case().nanos(sent, made)
+    assert worst <= bound.nanos(sent + more, made + more)
 
 
 @given(rates_in_full(), counts, st.integers(1, 8), st.integers(0, 10**10), st.booleans(), st.booleans())
@@ -217,24 +217,21 @@ def test_output_cap_is_the_largest(
     rates: Rates, sent: int, n: int, nanos: int, writes: bool, audio: bool
 ) -> None:
     """The worst case at the cap fits, and at one token more it does not."""
-
-    def worst(cap: int) -> int:
-        return worst_nanos(rates, sent, n * cap, cache_writes=writes, audio=audio)
-
-    cap = output_cap(rates, sent, n, nanos, cache_writes=writes, audio=audio)
+    worst = rates.worst_case(cache_writes=writes, audio=audio)
+    cap = worst.output_cap(sent, n, nanos)
     if cap == -1:
-        assert worst(0) > nanos
+        assert worst.nanos(sent, 0) > nanos
     else:
-        assert worst(cap) <= nanos
-        assert cap == MAX_TOKENS or worst(cap + 1) > nanos
+        assert worst.nanos(sent, n * cap) <= nanos
+        assert cap == MAX_TOKENS or worst.nanos(sent, n * (cap + 1)) > nanos
 
 
 def test_output_cap_edges() -> None:
     """Free output is capped by what a count can be; -1 says that not even the input fits."""
-    assert output_cap(Rates(1_000, 0), 10, 1, 10) == MAX_TOKENS
-    assert output_cap(Rates(1_000, 1_000), 10, 1, 10) == 0
-    assert output_cap(Rates(1_000, 1_000), 10, 1, 9) == -1
-    assert output_cap(Rates(0, 1), 0, 1, 10**10) == MAX_TOKENS
+    assert Rates(1_000, 0).worst_case().output_cap(10, 1, 10) == MAX_TOKENS
+    assert Rates(1_000, 1_000).worst_case().output_cap(10, 1, 10) == 0
+    assert Rates(1_000, 1_000).worst_case().output_cap(10, 1, 9) == -1
+    assert Rates(0, 1).worst_case().output_cap(0, 1, 10**10) == MAX_TOKENS
 
 
 def test_rounded_up_once() -> None:
@@ -303,14 +300,16 @@ def test_a_class_without_a_price(usage: Usage, kind: str) -> None:
 
 def test_worst_without_a_price() -> None:
     """A bound over tokens that have no price is refused; over none of them it is $0."""
-    nothing = Rates(None, None)
+    nothing = Rates(None, None).worst_case()
     for sent, made in ((1, 0), (0, 1)):
         with pytest.raises(UnknownModel):
-            worst_nanos(nothing, sent, made)
-    assert worst_nanos(nothing, 0, 0) == 0
+            nothing.nanos(sent, made)
+    with pytest.raises(UnknownModel):
+        nothing.output_cap(1, 1, 10**9)
+    assert nothing.nanos(0, 0) == 0
     with pytest.raises(UnknownModel, match="audio"):
-        worst_nanos(Rates(1_000, 1_000), 1, 1, audio=True)
-    assert worst_nanos(Rates(1_000, 1_000, audio_input=9_000), 1, 1, audio=True) == 10
+        Rates(1_000, 1_000).worst_case(audio=True).nanos(1, 1)
+    assert Rates(1_000, 1_000, audio_input=9_000).worst_case(audio=True).nanos(1, 1) == 10
 
 
 # -- names --------------------------------------------------------------------------------------
@@ -647,6 +646,16 @@ def test_aliases() -> None:
     )
 
 
+def test_subject() -> None:
+    """Limits see the model behind an alias, who bills it and its tool; the same call is the same subject."""
+    book = PriceBook(aliases={"prod": "gpt-4o-2024-08-06"})
+    seen = book.subject("prod", "azure", "search")
+    assert seen == Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "azure", "search")
+    assert book.subject("prod", "azure", "search") is seen
+    assert book.subject("prod", "openai", "search").provider == "openai"
+    assert book.subject("prod", "azure").tool is None
+
+
 @pytest.mark.parametrize("wrong", [{"a": "b", "b": "a"}, {"a": "A"}, ["a"], {"a": 1}, {"": "gpt-4o"}])
 def test_wrong_aliases(wrong: Any) -> None:
     """Circles and what is no mapping of names are ValueErrors."""
@@ -672,14 +681,19 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for second in range(60):
         tier = (None, "batch", "auto")[second % 3]
         assert book.rates(f"gpt-4o-2025-01-{second % 28 + 1:02d}", tier=tier).input
-        assert len(vars(book)["_hits"][1]) <= 10
+        assert book.subject(f"model-{second}").models == (f"model-{second}",)
+        assert len(vars(book)["_hits"][-1]) <= 10 and len(vars(book)["_subjects"]) <= 10
 
 
-def test_a_hit_is_fast(book: PriceBook) -> None:
-    """A cached price costs well below the time of anything that could be charged."""
-    book.rates("gpt-4o")
-    best = min(timeit.repeat(lambda: book.rates("gpt-4o"), number=10_000, repeat=5)) / 10_000
-    assert best < 5e-6  # seconds; about 0.2e-6 where nothing else runs
+def test_a_hit_asks_no_source(book: PriceBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A price that was found once is found again without a search, until something is registered."""
+    rates = book.rates("gpt-4o")
+    monkeypatch.setattr("bursar.pricing._bundled", lambda host, name, tier: iter(()))
+    assert book.rates("gpt-4o") is rates
+    with pytest.raises(UnknownModel):
+        book.rates("gpt-4.1")
+    register_model("gpt-4o", 1, 2)
+    assert book.rates("gpt-4o") == Rates(1_000_000, 2_000_000)
 
 
 def test_threads_see_every_registration(book: PriceBook) -> None:

@@ -14,8 +14,7 @@ from bursar.amounts import Amounts
 from bursar.ask import Ask
 from bursar.call import Call, Subject
 from bursar.errors import InvalidAmount, UnknownModel, UnpriceableCall
-from bursar.estimate import InputBound
-from bursar.policy import Policy
+from bursar.policy import Policy, Terms
 from bursar.price import Price, Rates
 from bursar.pricing import PriceBook
 from bursar.quote import Quote, quote
@@ -33,7 +32,7 @@ BOOK = PriceBook(
     {"my-deployment": "chat"},
 )
 POLICY = Policy(
-    lease_ms=900_000, unknown_outcome="worst", smallest_cap=16, tier=None, tool_prices={"search": 10_000_000}
+    terms=Terms(), unknown_outcome="worst", smallest_cap=16, tier=None, tool_prices={"search": 10_000_000}
 )
 SPEECH = [
     {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}
@@ -150,6 +149,7 @@ def test_messages_bound_the_input() -> None:
         ({"model": "bare", "max_output_tokens": 5, "messages": SPEECH}, "pass input_tokens="),
         ({"model": "bare", "input_tokens": 5}, "pass max_output_tokens="),
         ({"model": "chat", "messages": "hi", "tools": [{"type": "web_search"}]}, "explicit cost="),
+        ({"model": "chat", "input_tokens": 5, "tools": [{"type": "web_search"}]}, "explicit cost="),
     ],
 )
 def test_call_without_a_bound_is_refused(arguments: dict[str, Any], advice: str) -> None:
@@ -219,7 +219,7 @@ def test_explicit_cost() -> None:
     found = asked(model="chat", cost="$0.02", input_tokens=10, max_output_tokens=20, n=3, tool="search")
     assert found.want == found.minimum == Amounts(20_000_000, 70, 1)
     assert found.rates is None
-    assert found.bound == InputBound(10)
+    assert found.worst is None
     assert found.call == Call("id-1", "model", "chat", None, "search", 10, 20, 3, None)
     assert found.cap(found.want) == 20
 

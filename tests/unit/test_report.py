@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget
+from bursar import Budget, Charge, Usage
 from bursar.amounts import Amounts
-from bursar.call import Subject
+from bursar.call import Call, Subject
+from bursar.events import Event
 from bursar.limits import Limit
 from bursar.report import build_report
 from bursar.store.base import EMPTY_VIEW, AccountView, LimitView, Snapshot
 
 KEYS = {
-    "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals",
+    "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",
     "estimated", "saved", "duration_seconds", "terminated_by", "durability", "children", "events",
 }  # fmt: skip
 GPT = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai")
@@ -125,6 +126,7 @@ def test_report_in_full() -> None:
         ],
         "overruns": {"count": 2, "total": 0.04},
         "refusals": 3,
+        "would_refuse": 0,
         "estimated": 1,
         "saved": 0.8,
         "duration_seconds": 34.2,
@@ -170,7 +172,10 @@ def test_sessions_within_are_children() -> None:
     )
     tenant = replace(USED, key="default/@run-7/tenant")
     found = report(
-        USED, others=(inner, innermost, tenant), events=[{"event": "charge"}], terminated_by="tripped"
+        USED,
+        others=(inner, innermost, tenant),
+        events=[Event("refusal", Call("c", "model"), "no")],
+        terminated_by="tripped",
     )
     assert [child["session_id"] for child in found["children"]] == ["inner"]
     child = found["children"][0]
@@ -195,12 +200,23 @@ def test_clock_that_ran_backwards() -> None:
 
 def test_events_are_plain() -> None:
     """Events keep their facts, with amounts as numbers that JSON takes."""
-    events = [
-        {"event": "charge", "cost": Decimal("0.0035"), "model": "gpt-4o", "estimated": False, "tool": None}
-    ]
+    call = Call("c1", "model", "gpt-4o")
+    charge = Charge("c1", call, Decimal("0.0035"), Usage(800, 150), False, Decimal(0), Decimal(0), 12.5)
+    given = replace(charge, usage=None)
+    events = (
+        Event("charge", call, charge, "settled"),
+        Event("charge", call, given, "in_doubt"),
+        Event("release", call, Decimal("0.25")),
+        Event("refusal", call, "no more"),
+    )
     found = report(USED, events=iter(events))
+    about = {"id": "c1", "model": "gpt-4o", "tool": None}
+    booked = {"event": "charge", **about, "cost": 0.0035, "estimated": False, "at": 12.5}
     assert found["events"] == [
-        {"event": "charge", "cost": 0.0035, "model": "gpt-4o", "estimated": False, "tool": None}
+        {**booked, "state": "settled", "input_tokens": 800, "output_tokens": 150},
+        {**booked, "state": "in_doubt"},
+        {"event": "release", **about, "saved": 0.25},
+        {"event": "refusal", **about, "message": "no more"},
     ]
     assert json.loads(json.dumps(found)) == found
 

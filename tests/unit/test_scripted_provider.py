@@ -1032,3 +1032,18 @@ def test_waiting_for_what_does_not_come_ends() -> None:
         pytest.raises(TimeoutError, match=r"0 of 1 requests arrived, 0 of 2 are billed, 0 are in"),
     ):
         provider.wait_for(hits=1, timeout=0.01, calls=2)
+
+
+def test_stopping_in_a_forked_child_ends_nothing() -> None:
+    """A child, as the process number tells it, only lets go of the socket: what is open stays, and nobody waits."""
+    provider = ScriptedProvider().start()
+    client, server = Client(provider), provider._server
+    assert server is not None and client.send(CHAT, CHAT_BODY)[0] == 200
+    mine, server._process = server._process, -1
+    provider.stop()
+    assert client.send(CHAT, CHAT_BODY)[0] == 200  # on the connection that it had
+    server._process = mine
+    server.close()
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+        client.send(CHAT, CHAT_BODY)
+    client.connection.close()

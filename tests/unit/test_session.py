@@ -396,6 +396,7 @@ def test_the_report_is_what_the_contract_says() -> None:
         ],
         "overruns": {"count": 0, "total": 0.0},
         "refusals": 1,
+        "would_refuse": 0,
         "estimated": 1,
         "saved": 0.0,
         "duration_seconds": pytest.approx(34.2),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from bursar.errors import InvalidAmount
 from bursar.limits import Limit
-from bursar.policy import Policy
+from bursar.policy import Breaker, Policy, Terms
 from bursar.settings import Settings, parse_limits
 from bursar.store.memory import MemoryStore
 
@@ -22,7 +23,9 @@ class Clock:
 def test_defaults() -> None:
     """Without settings calls are held for 15 minutes at their worst case, clamped to no less than 16 tokens, in memory."""
     ledger = Settings().ledger()
-    assert ledger.policy == Policy(900_000, "worst", 16, None, {})
+    assert ledger.policy == Policy(
+        Terms(900_000, soft_ppm=(900_000,), breaker=Breaker(10, 60_000, None, None)), "worst", 16, None, {}
+    )
     assert isinstance(ledger.store, MemoryStore)
     assert ledger.prices.find("my-model") is None
     assert ledger.clock.now() > 1_600_000_000
@@ -35,7 +38,8 @@ def test_settings_reach_the_ledger() -> None:
         tier="batch", prices={"my-model": (5, 20)}, aliases={"mine": "my-model"}, tool_prices={"search": "$0.01"},
         unknown_outcome="observed", lease="90s", clock=clock,
     ).ledger()  # fmt: skip
-    assert ledger.policy == Policy(90_000, "observed", 16, "batch", {"search": 10_000_000})
+    assert ledger.policy == Policy(ledger.policy.terms, "observed", 16, "batch", {"search": 10_000_000})
+    assert ledger.policy.terms.lease_ms == 90_000
     assert ledger.clock is clock
     assert ledger.prices.canonical("mine") == "my-model"
     assert ledger.prices.rates("mine").output == 20_000_000  # pico-dollars a token
@@ -59,7 +63,7 @@ def test_clamp(clamp: Any, smallest: int | None) -> None:
 )
 def test_lease(lease: Any, lease_ms: int) -> None:
     """A lease is milliseconds inside, and never none at all."""
-    assert Settings(lease=lease).ledger().policy.lease_ms == lease_ms
+    assert Settings(lease=lease).ledger().policy.terms.lease_ms == lease_ms
 
 
 @pytest.mark.parametrize("word", ["worst", "observed", "release"])
@@ -82,6 +86,19 @@ def test_unknown_outcome(word: Any) -> None:
         ("tool_prices", {"search": "cheap"}), ("tool_prices", {"search": -1}), ("tool_prices", {"search": True}),
         ("tool", {"": 1}), ("tool", {5: 1}),
         ("unknown_model", "guess"), ("aliases", {"a": 5}), ("prices", {"m": 5}),
+        ("tz", "Mars/Olympus"), ("tz", ""), ("tz", None),
+        ("soft_limit", 0), ("soft_limit", 1.01), ("soft_limit", -0.5), ("soft_limit", True), ("soft_limit", "0.9"),
+        ("soft_limit", (0.5, 2)), ("soft_limit", float("nan")), ("soft_limit", 1e-9), ("soft_limit", Decimal("nan")),
+        ("soft_limit", Decimal("snan")), pytest.param("soft_limit", 10**400, id="soft-huge"),
+        ("finalization_reserve", 1), ("finalization_reserve", 1.5), ("finalization_reserve", -0.1), ("finalization_reserve", True),
+        ("finalization_reserve", "5%"), ("finalization_reserve", "-$1"), ("finalization_reserve", None), ("finalization_reserve", float("nan")),
+        ("max_repeated_calls", 0), ("max_repeated_calls", -1), ("max_repeated_calls", True), ("max_repeated_calls", 2.0), ("max_repeated_calls", "10"),
+        ("loop_window", 0), ("loop_window", "soon"), ("loop_window", None), ("loop_window", timedelta(0)),
+        ("max_velocity", "$1"), ("max_velocity", "$1/"), ("max_velocity", "$1/session"), ("max_velocity", "$1/total"), ("max_velocity", "fast/min"),
+        ("max_velocity", 1), ("max_velocity", True), ("max_velocity", Limit("$1/day")), ("max_velocity", Limit("$1")),
+        ("cooldown", 0), ("cooldown", -1), ("cooldown", "30"), ("cooldown", float("inf")),
+        ("hard_stop", 0), ("hard_stop", None), ("hard_stop", "no"),
+        ("on_soft_limit", 5), ("on_hard_limit", "print"), ("on_loop_detected", []), ("on_alert", False),
     ],
 )  # fmt: skip
 def test_wrong_setting_is_named(setting: str, value: Any) -> None:
@@ -89,6 +106,61 @@ def test_wrong_setting_is_named(setting: str, value: Any) -> None:
     field = {"tool": "tool_prices"}.get(setting, setting)
     with pytest.raises(ValueError, match=setting if setting != "aliases" else "model"):
         Settings(**{field: value}).ledger()
+
+
+@pytest.mark.parametrize(
+    ("soft_limit", "millionths"),
+    [
+        (0.9, (900_000,)),
+        (1, (1_000_000,)),
+        (Decimal("0.333333"), (333_333,)),
+        ((0.8, 1.0, 0.8), (800_000, 1_000_000)),
+        ([0.9, 0.5], (500_000, 900_000)),
+        ({0.25}, (250_000,)),
+        ((), ()),
+        (None, ()),
+    ],
+)
+def test_soft_limits(soft_limit: Any, millionths: tuple[int, ...]) -> None:
+    """Fractions in ascending order, each once; none at all for None."""
+    assert Settings(soft_limit=soft_limit).ledger().policy.terms.soft_ppm == millionths
+
+
+@pytest.mark.parametrize(
+    ("reserve", "kept"),
+    [(0, 0), (0.05, 250_000_000), (Decimal("0.1"), 500_000_000), ("$0.05", 50_000_000), ("7", 7_000_000_000)],
+)
+def test_finalization_reserve(reserve: Any, kept: int) -> None:
+    """A number is a fraction of the session's limit, here five dollars; a text is an amount."""
+    terms = Settings(finalization_reserve=reserve).ledger().policy.terms
+    assert terms.kept(5_000_000_000) == kept
+    assert terms._replace(finalizing=True).kept(5_000_000_000) == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "limit"),
+    [
+        ("$1/min", Limit("$1/1min")),
+        ("$1/s", Limit("$1/1s")),
+        ("$1/h", Limit("$1/1h")),
+        ("$1/hour", Limit("$1/1h")),
+        ("$1/d", Limit("$1/24h")),
+        ("$1/day", Limit("$1/24h")),
+        ("$1/week", Limit("$1/7d")),
+        ("$1/month", Limit("$1/30d")),
+        ("50k tokens/10min", Limit("50k tokens/10min")),
+        (Limit("20 calls/1min", tool="*"), Limit("20 calls/1min", tool="*")),
+    ],
+)
+def test_velocity_is_always_rolling(rate: Any, limit: Limit) -> None:
+    """Words that are calendar periods elsewhere are spans here; a limit over a span is taken as it is."""
+    breaker = Settings(max_velocity=rate).ledger().policy.terms.breaker
+    assert breaker is not None and breaker.velocity == limit
+
+
+def test_without_loops_and_speed_there_is_no_breaker() -> None:
+    """Nothing is remembered for a breaker that nothing could open."""
+    assert Settings(max_repeated_calls=None).ledger().policy.terms.breaker is None
 
 
 def test_wrong_tool_price_names_the_tool() -> None:

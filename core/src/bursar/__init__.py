@@ -2,10 +2,12 @@
 
 from importlib.metadata import version
 
+from .alerts import Alert, AlertKind, AlertLevel
 from .answer import Answer, read_answer
 from .budget import Budget, as_session
 from .call import Call
 from .charge import Charge
+from .clients import unwrap_client, wrap_client
 from .cover import Cover, cover, covered_hold
 from .demand import Demand, body_of, with_members
 from .dropin import (
@@ -16,29 +18,36 @@ from .dropin import (
     report,
     spent,
     teardown,
-    unwrap_client,
-    wrap_client,
+    track,
 )
 from .errors import (
     BudgetExceeded,
     BursarError,
+    CallVetoed,
     HoldClosed,
     InvalidAmount,
     LedgerRolledBack,
     LimitConflict,
+    LoopDetected,
     StoreError,
     StoreUnavailable,
     Tripped,
     UnknownModel,
     UnpriceableCall,
     UsageMissing,
+    VelocityExceeded,
 )
+from .estimate import Estimate
 from .hold import Hold
+from .hookspecs import hookimpl
 from .limits import Limit
 from .outcome import outcome_of
+from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
 from .reading import Reading, text_bytes
+from .refusal import Refusal
+from .report_text import report_text
 from .seam import Seam
 from .session import Session
 from .sse import data_of
@@ -61,6 +70,7 @@ __all__ = [
     "report",
     "spent",
     "teardown",
+    "track",
     "unwrap_client",
     "wrap_client",
     # The life of one paid call
@@ -68,6 +78,12 @@ __all__ = [
     "Charge",
     "Hold",
     "Usage",
+    # What people read
+    "report_text",
+    # What listeners are told
+    "Alert",
+    "AlertKind",
+    "AlertLevel",
     # Prices
     "Price",
     "register_model",
@@ -75,6 +91,12 @@ __all__ = [
     # Where balances live
     "MemoryStore",
     "Store",
+    # Plugins
+    "Estimate",
+    "PluginInfo",
+    "Refusal",
+    "hookimpl",
+    "list_plugins",
     # For integrations
     "Answer",
     "Cover",
@@ -93,14 +115,17 @@ __all__ = [
     # Errors
     "BudgetExceeded",
     "BursarError",
+    "CallVetoed",
     "HoldClosed",
     "InvalidAmount",
     "LedgerRolledBack",
     "LimitConflict",
+    "LoopDetected",
     "StoreError",
     "StoreUnavailable",
     "Tripped",
     "UnknownModel",
     "UnpriceableCall",
     "UsageMissing",
+    "VelocityExceeded",
 ]

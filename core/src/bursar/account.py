@@ -19,10 +19,12 @@ class Account:
         key: unique in the store: the percent-encoded names from the root, joined by
             ``/``; a session's name is marked by ``@`` (``default/alice/@run-7``).
         limits: the declared limits; none at all adopts those that the store has.
+        unless_declared: the limits of an account that is new to the store and declares none.
     """
 
     key: str
     limits: tuple[Limit, ...] = ()
+    unless_declared: tuple[Limit, ...] = ()
 
 
 def root_account(name: str, limits: tuple[Limit, ...]) -> Account:
@@ -30,9 +32,11 @@ def root_account(name: str, limits: tuple[Limit, ...]) -> Account:
     return Account(quote(check_name("name", name), safe=""), limits)
 
 
-def child_account(parent: Account, name: str, limits: tuple[Limit, ...]) -> Account:
+def child_account(
+    parent: Account, name: str, limits: tuple[Limit, ...], unless_declared: tuple[Limit, ...] = ()
+) -> Account:
     """The account of a budget below another one: a tenant, a team, a user."""
-    return Account(f"{parent.key}/{quote(check_name('name', name), safe='')}", limits)
+    return Account(f"{parent.key}/{quote(check_name('name', name), safe='')}", limits, unless_declared)
 
 
 def session_account(parent: Account, session_id: str, limits: tuple[Limit, ...]) -> Account:

@@ -12,7 +12,7 @@ from .pricing import check_tier
 from .usage import MAX_TOKENS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would triple the time it takes to make one
 class Ask:
     """The arguments of `Session.reserve`, checked.
 
@@ -37,28 +37,30 @@ class Ask:
     requests: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for kind in ("model", "provider", "tool", "key"):
-            name = getattr(self, kind)
-            if name is not None:
-                check_name(kind, name)
-        for setting, least in (("input_tokens", 0), ("max_output_tokens", 0), ("n", 1), ("windows", 1)):
-            count = getattr(self, setting)
-            if count is not None and (type(count) is not int or not least <= count <= MAX_TOKENS):
-                raise ValueError(
-                    f"{setting}={shown(count)} is not a whole number from {least} to {MAX_TOKENS:,}"
-                )
-        check_tier(self.tier)
-        for setting in ("messages", "tools"):
-            if isinstance(getattr(self, setting), Iterator):
-                raise TypeError(
-                    f"{setting}= takes a list: an iterator would be used up before the call is sent"
-                )
-        if self.n is None or self.windows is None:
-            raise ValueError("n= and windows= are numbers, not None")
+        if self.model is not None:
+            check_name("model", self.model)
+        if self.provider is not None:
+            check_name("provider", self.provider)
+        if self.tool is not None:
+            check_name("tool", self.tool)
+        if self.key is not None:
+            check_name("key", self.key)
+        if self.input_tokens is not None:
+            _check_count("input_tokens", self.input_tokens, 0)
+        if self.max_output_tokens is not None:
+            _check_count("max_output_tokens", self.max_output_tokens, 0)
+        _check_count("n", self.n, 1)
+        if self.tier is not None:
+            check_tier(self.tier)
+        if self.messages is not None:
+            _check_items("messages", self.messages)
+        if self.tools is not None:
+            _check_items("tools", self.tools)
+        if self.windows != 1:
+            _check_count("windows", self.windows, 1)
         for tool, runs in self.requests.items():
             check_name("tool", tool)
-            if type(runs) is not int or not 0 <= runs <= MAX_TOKENS:
-                raise ValueError(f"requests[{tool!r}]={shown(runs)} is not a number of runs")
+            _check_count(f"requests[{tool!r}]", runs, 0)
         if self.model is None and self.tool is None and self.cost is None:
             raise TypeError("reserve() needs a model, a tool= or a cost=")
 
@@ -70,3 +72,13 @@ class Ask:
             InvalidAmount: it is not an amount.
         """
         return None if self.cost is None else to_nanos(self.cost)
+
+
+def _check_count(setting: str, count: object, least: int) -> None:
+    if type(count) is not int or not least <= count <= MAX_TOKENS:
+        raise ValueError(f"{setting}={shown(count)} is not a whole number from {least} to {MAX_TOKENS:,}")
+
+
+def _check_items(setting: str, items: object) -> None:
+    if isinstance(items, Iterator):
+        raise TypeError(f"{setting}= takes a list: an iterator would be used up before the call is sent")

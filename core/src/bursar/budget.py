@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
 
-from .account import child_account, root_account, session_account
+from .account import child_account, is_session, name_of, root_account, root_key, session_account, shown_key
+from .alerts import Alert, AlertCallback, ReportCallback
+from .charge import Charge
 from .clock import Clock
 from .duration import Duration
 from .handle import Handle
 from .ids import new_id
 from .limits import Limit, LimitLike
-from .money import Money
+from .log import logger
+from .money import Money, shown, to_signed_nanos, to_usd
 from .policy import UnknownOutcome
-from .report import build_report
+from .report import build_report, summary, tree
 from .session import Session
-from .settings import Prices, Settings, UnknownModelPolicy, parse_limits
-from .standing import standing
+from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy, not_yet, parse_limits
+from .standing import children, standing
 from .steps import Steps, awaitable, blocking
-from .store.base import Store
+from .store.base import Finding, Store
+
+F = TypeVar("F", bound=Callable[[Alert], object])
 
 
 class Budget(Handle):
@@ -31,8 +36,19 @@ class Budget(Handle):
         limits: limit texts, `Limit` objects, or plain numbers of dollars. A limit without
             a window holds for each session, one over ``total`` for all of them together.
         max_spend: another way to write the first limit.
-        name: the account's name in the store.
+        name: the account's name in the store; ``"default"`` by default.
         store: where balances live; None keeps them in memory.
+        tz: the time zone of calendar limits.
+        soft_limit: the fractions of a limit that are announced when they are reached; None: none.
+        finalization_reserve: the part of each session's own USD limit that only
+            `Session.finalize` may spend: a fraction, or an amount as text.
+        max_repeated_calls: how often a call may be made with the same input within `loop_window`
+            before the session is stopped; None: no end.
+        loop_window: a duration; `loop_window_seconds` is accepted too.
+        max_velocity: an amount over a span (``"$1/min"``): a call that would pass it stops the session.
+        cooldown: after a loop or too much speed, one call at a time is tried again after this
+            long; None: never.
+        hard_stop: False refuses nothing, and counts what it would have refused (the kill switch still acts).
         tier: price every call at this service tier: ``"batch"``, ``"flex"`` or ``"priority"``.
         prices: own prices by model, ``(input, output)`` in USD per million tokens or a
             `Price`; or the path of a JSON file with them.
@@ -44,10 +60,17 @@ class Budget(Handle):
         unknown_model: what a model without a price costs: ``"refuse"``, ``"free"``, or a price.
         unknown_outcome: what a call costs whose cost cannot be known: ``"worst"`` (the
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
+        estimate: how the worst case is found: ``"strict"``, a bound that holds.
         clamp: lower a call's output cap to what is left instead of refusing it; an int is
             the smallest useful cap (True: 16).
+        fallback: not available yet, as are the `webhook_` settings and ``estimate="expected"``.
         lease: how long a hold lives without a settle; then it is booked at its worst case.
+        on_soft_limit: called with the report when a fraction of `soft_limit` is reached, once a period.
+        on_hard_limit: called with the report when a limit refuses, once a period.
+        on_loop_detected: called with the report when a repeated call stops a session.
+        on_alert: called with every `Alert`; see `Budget.on_alert`.
         clock: tells the time to a store in memory; for tests.
+        plugins: plugins of this budget only, asked before the installed ones: see docs/hooks.md.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
@@ -58,8 +81,17 @@ class Budget(Handle):
         self,
         *limits: LimitLike,
         max_spend: LimitLike | None = None,
-        name: str = "default",
-        store: Store | None = None,
+        name: str | None = None,
+        store: Store | str | None = None,
+        tz: str = "UTC",
+        soft_limit: SoftLimit = 0.9,
+        finalization_reserve: Money = 0,
+        max_repeated_calls: int | None = 10,
+        loop_window: Duration = "60s",
+        loop_window_seconds: Duration | None = None,
+        max_velocity: str | Limit | None = None,
+        cooldown: Duration | None = None,
+        hard_stop: bool = True,
         tier: str | None = None,
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
@@ -67,14 +99,38 @@ class Budget(Handle):
         allow: Collection[str] = (),
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
+        estimate: str = "strict",
         clamp: bool | int = True,
+        child_limits: Iterable[LimitLike] = (),
+        fallback: Mapping[str, Any] | None = None,
         lease: Duration = "15min",
+        on_soft_limit: ReportCallback | None = None,
+        on_hard_limit: ReportCallback | None = None,
+        on_loop_detected: ReportCallback | None = None,
+        on_alert: AlertCallback | None = None,
+        webhook_url: str | None = None,
+        webhook_secret: str | None = None,
+        webhook_allow_private: bool = False,
         clock: Clock | None = None,
+        plugins: Iterable[object] = (),
     ) -> None:
+        not_yet(
+            estimate=estimate,
+            fallback=fallback,
+            webhooks=(webhook_url, webhook_secret, webhook_allow_private),
+        )
         settings = Settings(
-            limits=parse_limits(limits if max_spend is None else (max_spend, *limits)),
-            name=name,
+            limits=parse_limits(limits if max_spend is None else (max_spend, *limits), tz),
+            name="default" if name is None else name,
             store=store,
+            tz=tz,
+            soft_limit=soft_limit,
+            finalization_reserve=finalization_reserve,
+            max_repeated_calls=max_repeated_calls,
+            loop_window=loop_window if loop_window_seconds is None else loop_window_seconds,
+            max_velocity=max_velocity,
+            cooldown=cooldown,
+            hard_stop=hard_stop,
             tier=tier,
             prices=prices,
             aliases=aliases,
@@ -83,11 +139,18 @@ class Budget(Handle):
             unknown_model=unknown_model,
             unknown_outcome=unknown_outcome,
             clamp=clamp,
+            child_limits=parse_limits(tuple(child_limits), tz),
             lease=lease,
+            on_soft_limit=on_soft_limit,
+            on_hard_limit=on_hard_limit,
+            on_loop_detected=on_loop_detected,
+            on_alert=on_alert,
             clock=clock,
+            plugins=plugins,
         )
         super().__init__(settings.ledger(), (root_account(settings.name, settings.limits),))
         self.name = settings.name
+        self._child_limits = settings.child_limits
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -95,18 +158,24 @@ class Budget(Handle):
         return self._path[-1].limits
 
     def session(
-        self, *limits: LimitLike, id: str | None = None, session_id: str | None = None, **metadata: Any
+        self,
+        *limits: LimitLike,
+        id: str | None = None,
+        session_id: str | None = None,
+        swallow: bool = False,
+        **metadata: Any,
     ) -> Session:
         """Open a session; the same id in the same store is the same session.
 
         Args:
             limits: limits of this session alone; those of the budget hold too.
             id: its name; a new one by default. `session_id` is accepted too.
+            swallow: do not raise, at the end of ``with session:``, a refusal that a framework swallowed.
             metadata: carried in its report.
         """
         name = id or session_id or f"sess_{new_id()}"
-        account = session_account(self._path[-1], name, parse_limits(limits))
-        return Session(self._ledger, (*self._path, account), metadata)
+        account = session_account(self._path[-1], name, self._parse(limits))
+        return Session(self._ledger, (*self._path, account), metadata, swallow=swallow)
 
     def async_session(self, *limits: LimitLike, **options: Any) -> Session:
         """`session`, for readers who expect the name."""
@@ -117,11 +186,55 @@ class Budget(Handle):
 
         Its sessions have the per-session limits of both.
         """
+        return self._below(name, self._parse(limits))
+
+    def _below(self, name: str, limits: tuple[Limit, ...] = ()) -> Budget:
         child = object.__new__(Budget)
-        account = child_account(self._path[-1], name, parse_limits(limits))
+        account = child_account(self._path[-1], name, limits, self._child_limits)
         Handle.__init__(child, self._ledger, (*self._path, account))
-        child.name = name
+        child.name, child._child_limits = name, self._child_limits
         return child
+
+    def _parse(self, limits: tuple[LimitLike, ...]) -> tuple[Limit, ...]:
+        return parse_limits(limits, self._ledger.policy.tz)
+
+    # -- its limits ---------------------------------------------------------------------------
+
+    def _set_limit(self, limit: LimitLike) -> Steps[None]:
+        """Put a limit in force, for every process from its next reserve on.
+
+        It replaces the limit over the same unit, window and selectors, or is added: over
+        ``total`` it counts what was spent before, over a window it begins at zero. Programs
+        that still declare the old one go on.
+
+        Raises:
+            InvalidAmount: it is not one.
+        """
+        yield "set_limit", self._path, *self._parse((limit,))
+
+    def _drop_limit(self, limit: LimitLike) -> Steps[None]:
+        """Take the limit over the same unit, window and selectors out of force, for every process.
+
+        Raises:
+            InvalidAmount: it is not one.
+        """
+        yield "drop_limit", self._path, *self._parse((limit,))
+
+    set_limit, aset_limit = blocking(_set_limit), awaitable(_set_limit)
+    drop_limit, adrop_limit = blocking(_drop_limit), awaitable(_drop_limit)
+
+    def on_alert(self, listener: F) -> F:
+        """Call `listener` with every `Alert` of this budget, its children and its sessions; a decorator.
+
+        What it raises is logged, and reaches nobody.
+
+        Raises:
+            ValueError: it cannot be called.
+        """
+        if not callable(listener):
+            raise ValueError(f"on_alert={shown(listener)} cannot be called")
+        self._ledger.alerts.listen(listener)
+        return listener
 
     # -- where it stands --------------------------------------------------------------------
 
@@ -138,11 +251,66 @@ class Budget(Handle):
 
     report, areport = blocking(_report), awaitable(_report)
 
-    def _untrip(self, reason: str) -> Steps[None]:
-        """Let the account go on after `trip`."""
-        yield "untrip", self._path, reason
+    def _children(self) -> Steps[list[Budget]]:
+        """The budgets right below this one, as the store has them."""
+        snapshot = yield from self._snapshot(whole_tree=True)
+        below = children(snapshot, self._path[-1].key)
+        return [self._below(name_of(key)) for key in below if not is_session(key)]
 
-    untrip, auntrip = blocking(_untrip), awaitable(_untrip)
+    def _summary(self) -> Steps[dict[str, dict[str, Any]]]:
+        """The figures of this budget and of those right below it, by name.
+
+        ``{"alice": {"spent", "reserved", "remaining", "tokens", "calls"}}``; money in USD as float,
+        `remaining` None without a limit in USD.
+        """
+        snapshot = yield from self._snapshot(whole_tree=True)
+        return summary(snapshot, standing(snapshot, self._path))
+
+    def _tree(self) -> Steps[dict[str, dict[str, Any]]]:
+        """The same for all budgets below, each under ``"children"`` of the one above it."""
+        snapshot = yield from self._snapshot(whole_tree=True)
+        return tree(snapshot, standing(snapshot, self._path))
+
+    children, achildren = blocking(_children), awaitable(_children)
+    summary, asummary = blocking(_summary), awaitable(_summary)
+    tree, atree = blocking(_tree), awaitable(_tree)
+
+    # -- for operators ------------------------------------------------------------------------
+
+    def _correct(self, amount: Money, reason: str) -> Steps[Charge]:
+        """Book a difference to the provider's bill; a negative amount gives money back.
+
+        Args:
+            amount: USD; text may begin with a minus.
+            reason: for the log.
+
+        Raises:
+            InvalidAmount: it is not an amount.
+        """
+        nanos = to_signed_nanos(amount)
+        logger.info("%s is corrected by $%s: %s", shown_key(self._path[-1].key), to_usd(nanos), reason)
+        charge: Charge = yield from self._ledger.correct(self._path, nanos)
+        return charge
+
+    def _acknowledge_rollback(self, reason: str) -> Steps[None]:
+        """Accept that the store lost data, and admit calls again: its balances hold from here.
+
+        Args:
+            reason: for the journal.
+        """
+        yield "acknowledge", self._path[0].key, reason
+
+    def _audit(self) -> Steps[tuple[Finding, ...]]:
+        """What does not add up in the whole tree: balances against their records. Empty when clean."""
+        findings: tuple[Finding, ...] = yield "audit", root_key(self._path[0].key)
+        return findings
+
+    correct, acorrect = blocking(_correct), awaitable(_correct)
+    acknowledge_rollback, aacknowledge_rollback = (
+        blocking(_acknowledge_rollback),
+        awaitable(_acknowledge_rollback),
+    )
+    audit, aaudit = blocking(_audit), awaitable(_audit)
 
     def __repr__(self) -> str:
         return f"<Budget {self.name!r}: {', '.join(map(str, self.limits)) or 'no limit'}>"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Kind = Literal["model", "tool"]
+Kind = Literal["model", "tool", "correction"]
 
 
 class Subject(NamedTuple):
     """What the selectors of a limit look at, and what a report groups by.
 
     Attributes:
-        kind: a call to a model, or a run of a tool.
+        kind: a call to a model, a run of a tool, or a correction by hand.
         models: the requested model after aliases, then the names it also answers to
             (``("gpt-4o-2024-08-06", "gpt-4o")``); empty for a tool.
         provider: who bills, where known.
@@ -31,7 +31,7 @@ class Call:
 
     Attributes:
         id: made by the client before anything is sent.
-        kind: ``"model"`` or ``"tool"``.
+        kind: ``"model"``, ``"tool"`` or ``"correction"``.
         model: the requested model, after aliases.
         provider: who bills, where known.
         tool: the tool's name.
@@ -39,6 +39,7 @@ class Call:
         max_output_tokens: the output cap of one choice, as granted.
         n: how many choices were asked for.
         tier: the service tier it is priced at.
+        fingerprint: the same for calls with the same input; None where the input is not known.
     """
 
     id: str
@@ -50,3 +51,4 @@ class Call:
     max_output_tokens: int = 0
     n: int = 1
     tier: str | None = None
+    fingerprint: str | None = None

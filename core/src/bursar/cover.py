@@ -80,6 +80,6 @@ def claim_hold() -> Hold | None:
 
 
 def _active(cover: Cover | None) -> Cover | None:
-    while cover is not None and not (cover.active and cover.hold.state == "reserved"):
+    while cover is not None and not (cover.active and cover.hold._open):
         cover = cover.outer
     return cover

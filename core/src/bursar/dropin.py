@@ -8,21 +8,22 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any, TypeVar, cast
 
 from .budget import Budget
+from .clients import INTEGRATIONS
 from .current import current_session, pays_for_process, session_of_process
 from .errors import BursarError
+from .implementation import HookFailed, Implementation
 from .limits import LimitLike
-from .seam import unwrap
+from .money import Money
+from .plugins import Plugins
 from .session import Session
 
-C = TypeVar("C")
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SDKS = {"openai": "bursar-openai", "anthropic": "bursar-anthropic"}
 _lock = threading.RLock()
 _covering = 0  # how many of us want the SDKs covered
 
@@ -84,25 +85,9 @@ def report() -> dict[str, Any]:
     return _paying().report()
 
 
-def wrap_client(client: C, session: Session) -> C:
-    """Let a session pay for what this client sends, and for the clients copied from it.
-
-    The client is changed in place, and returned.
-
-    Raises:
-        TypeError: not a client that anything covers.
-    """
-    for plugin in _plugins():
-        wrapped: C | None = plugin.bursar_wrap_client(client, session)
-        if wrapped is not None:
-            return wrapped
-    kind = f"{type(client).__module__}.{type(client).__qualname__}"
-    raise TypeError(f"a {kind} is no client that can be covered; is its package installed (bursar-openai)?")
-
-
-def unwrap_client(client: C) -> C:
-    """Undo `wrap_client`; a client that is not wrapped stays as it is."""
-    return unwrap(client)
+def track(result: T, cost: Money, tool_name: str | None = None) -> T:
+    """Book the run of a tool, or anything else that has a price; see `Session.track`."""
+    return _paying().track(result, cost, tool_name)
 
 
 def budgeted(*limits: LimitLike, **settings: Any) -> Callable[[F], F]:
@@ -216,16 +201,26 @@ def _covered(budget: Budget) -> Iterator[Session]:
 
 
 def _cover() -> None:
-    """Cover the SDKs, unless they are."""
+    """Cover the SDKs, unless they are.
+
+    Raises:
+        BursarError: a plugin failed to, or an SDK is installed that none covers.
+    """
     global _covering  # noqa: PLW0603 - the state of the process
     with _lock:
         if not _covering:
-            covered = {plugin.bursar_patch() for plugin in _plugins()}
-            missing = [sdk for sdk in _SDKS if sdk not in covered and find_spec(sdk) is not None]
-            if missing:
+            try:
+                covered = {patch.ask({}, str) for patch in _implementations("bursar_patch")}
+                missing = [sdk for sdk in INTEGRATIONS if sdk not in covered and find_spec(sdk) is not None]
+                if missing:
+                    names = " ".join(INTEGRATIONS[sdk] for sdk in missing)
+                    raise BursarError(f"{' and '.join(missing)} would spend unseen: pip install {names}")
+            except HookFailed as failed:
                 _unpatch()
-                names = " ".join(_SDKS[sdk] for sdk in missing)
-                raise BursarError(f"{' and '.join(missing)} would spend unseen: pip install {names}")
+                raise BursarError(f"the SDKs are not covered: {failed}") from failed.__cause__
+            except BaseException:
+                _unpatch()
+                raise
         _covering += 1
 
 
@@ -239,13 +234,12 @@ def _uncover() -> None:
 
 
 def _unpatch() -> None:
-    for plugin in _plugins():
-        plugin.bursar_unpatch()
+    for unpatch in _implementations("bursar_unpatch"):
+        unpatch.tell({})
 
 
-@functools.cache
-def _plugins() -> tuple[Any, ...]:
-    return tuple(point.load() for point in entry_points(group="bursar"))
+def _implementations(hook: str) -> tuple[Implementation, ...]:
+    return Plugins().implementations(hook)
 
 
 def _paying() -> Session:

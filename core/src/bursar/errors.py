@@ -2,6 +2,9 @@
 
 BursarError
   BudgetExceeded            a reserve did not fit; the call was never made
+    LoopDetected            the same call, again and again
+    VelocityExceeded        too much in too short a time
+    CallVetoed              a plugin refused
     Tripped                 somebody or something stopped the account
   UnpriceableCall           no upper bound can be given beforehand
   InvalidAmount             (ValueError) not an amount of money, tokens or calls
@@ -66,14 +69,44 @@ class BudgetExceeded(BursarError):
     result: Any = None
 
 
+class LoopDetected(BudgetExceeded):
+    """The same call, with the same input, was made too often in a short time.
+
+    Attributes:
+        key: the model or the tool.
+        count: how often it was asked for, with this time.
+        window: the time that counts, in seconds.
+    """
+
+    key: str | None = None
+    count: int | None = None
+    window: float | None = None
+
+
+class VelocityExceeded(BudgetExceeded):
+    """The call would spend more within a short span than `max_velocity` allows."""
+
+
+class CallVetoed(BudgetExceeded):
+    """A plugin refused the call, whatever is left.
+
+    Attributes:
+        reason: why, in the words of the plugin.
+    """
+
+    reason: str | None = None
+
+
 class Tripped(BudgetExceeded):
     """The account was stopped, whatever is left in it.
 
     Attributes:
         reason: why, in the words of whoever stopped it.
+        cause: ``"loop"`` or ``"velocity"`` where the breaker did; None for the kill switch.
     """
 
     reason: str | None = None
+    cause: str | None = None
 
 
 class UnpriceableCall(BursarError):

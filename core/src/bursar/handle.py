@@ -6,12 +6,13 @@ from decimal import Decimal
 
 from .account import root_key
 from .ledger import Ledger
+from .process import OneProcess
 from .standing import Balance, balance, standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path, Snapshot
 
 
-class Handle:
+class Handle(OneProcess):
     """An account by its path; the store has the numbers."""
 
     def __init__(self, ledger: Ledger, path: Path) -> None:
@@ -62,4 +63,18 @@ class Handle:
         """Stop this account, and those below it: every reserve is refused from here on."""
         yield "trip", self._path, reason
 
+    def _untrip(self, reason: str) -> Steps[None]:
+        """Let this account go on after `trip`, or after its breaker opened."""
+        yield "untrip", self._path, reason
+
+    def _reset(self, reason: str) -> Steps[None]:
+        """Begin anew: spent, windows, counters and the breaker; what is reserved stays.
+
+        Accounts above and below keep their balances. Calls that are open are booked above this
+        account only, and in its journal.
+        """
+        yield "reset", self._path, reason
+
     trip, atrip = blocking(_trip), awaitable(_trip)
+    untrip, auntrip = blocking(_untrip), awaitable(_untrip)
+    reset, areset = blocking(_reset), awaitable(_reset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,19 @@ from .amounts import NOTHING, Amounts
 from .answer import read_answer
 from .call import Call
 from .charge import Charge
+from .charged import remember, was_charged
 from .cover import Cover
 from .duration import Duration, to_seconds
-from .errors import UnknownModel
+from .errors import HoldClosed, UnknownModel
+from .events import Event
 from .log import logger
-from .money import MAX_NANOS, Money, to_nanos, to_usd
+from .money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from .outcome import outcome_of
-from .price import cost_nanos, worst_nanos
+from .price import cost_nanos
+from .process import OneProcess, forks
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
-from .store.base import Booked, Entry, Granted, Path, State
+from .store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from .usage import Usage
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _ABSENT = object()
 
 
-class Hold:
+class Hold(OneProcess):
     """The result of a reserve: settle it with what the call really cost.
 
     A context manager, sync and async. Inside it the hold is in the context, so that a
@@ -58,13 +60,14 @@ class Hold:
         call: Call,
         asked: Quote,
         granted: Granted,
-        events: deque[dict[str, Any]],
+        events: deque[Event],
     ) -> None:
         self._ledger = ledger
         self._path = path
         self._asked = asked
         self._held = granted.amounts
         self._events = events
+        self._forks = forks()
         self.call = call
         self.charge: Charge | None = None
         self.state: State = granted.state
@@ -72,14 +75,17 @@ class Hold:
 
     @property
     def id(self) -> str:
+        """Made before the call is sent; the `Charge` carries it too."""
         return self.call.id
 
     @property
     def amount(self) -> Decimal:
+        """What is held, in USD."""
         return to_usd(self._held.usd)
 
     @property
     def max_output_tokens(self) -> int | None:
+        """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
 
     @property
@@ -124,14 +130,15 @@ class Hold:
             InvalidAmount: `cost` is not an amount.
             TypeError: nothing was given to settle with.
         """
-        answer = None
+        self._check_process()
         if response is not _ABSENT:
+            if was_charged(response) and self.state == "reserved":
+                return (yield from self._paid_elsewhere())
             answer = read_answer(response)
             known = self._ledger.paid.get(answer)
-            if known is not None and known.id != self.id:  # a covered client reserved for it by itself
-                if self.state == "reserved":
-                    yield from self._release()
-                return known
+            if known is not None and known.id != self.id and self.state == "reserved":
+                return (yield from self._paid_elsewhere())  # a covered client reserved for it by itself
+            usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
             usage = Usage(input_tokens or 0, output_tokens or 0)
@@ -148,11 +155,23 @@ class Hold:
         if nanos is None:
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
-        booked = yield "settle", self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        ledger = self._ledger
+        entry = self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        booked = yield "settle", entry, ledger.policy.terms
+        if isinstance(booked, StalePeriod):
+            booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
+        if response is not _ABSENT:
+            remember(response)
         charge = self._close("settled", booked, nanos, usage, estimated)
-        if answer is not None:
-            self._ledger.paid.add(answer, charge)
+        if booked.news:
+            yield from ledger.announce(booked, self._path, self.call)
         return charge
+
+    def _paid_elsewhere(self) -> Steps[Charge]:
+        """The answer was charged by somebody else: nothing is booked here."""
+        yield from self._release()
+        now_s = self._ledger.clock.now()
+        return Charge(self.id, self.call, NO_USD, None, False, NO_USD, NO_USD, now_s)
 
     def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
         """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
@@ -165,6 +184,7 @@ class Hold:
         Raises:
             HoldClosed: it was released before.
         """
+        self._check_process()
         seen = NOTHING
         usage = observed if isinstance(observed, Usage) and not observed.flaw else None
         if usage is not None:
@@ -176,14 +196,17 @@ class Hold:
             least = self._held
         elif floor == "observed":
             sent, rates = self.call.input_tokens, self._asked.rates
-            least = Amounts(worst_nanos(rates, sent, 0) if rates else self._held.usd, sent, 1)
+            least = Amounts(rates.worst_case().nanos(sent, 0) if rates else self._held.usd, sent, 1)
         else:
             least = NOTHING
         amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
-        booked = yield "doubt", self._entry(amounts, usage, True)
+        booked = yield from self._ledger.book("doubt", self._entry(amounts, usage, True))
         if booked.repeated and self.charge is not None:
             return self.charge
-        return self._close("in_doubt", booked, amounts.usd, usage, True)
+        charge = self._close("in_doubt", booked, amounts.usd, usage, True)
+        if booked.news:
+            yield from self._ledger.announce(booked, self._path, self.call)
+        return charge
 
     def _release(self, *, saved: Usage | None = None) -> Steps[None]:
         """Give the hold back: the call was provably never sent, or a cache answered it.
@@ -194,10 +217,13 @@ class Hold:
         Raises:
             HoldClosed: it was settled before.
         """
+        self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
-        self.state = "released"
-        self._note("release", saved=to_usd(nanos))
+        again, self.state = self.state == "released", "released"
+        self._events.append(Event("release", self.call, to_usd(nanos)))
+        if not again:
+            self._ledger.hooks.released(self)
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -208,7 +234,8 @@ class Hold:
         Raises:
             HoldClosed: the hold is not open.
         """
-        lease_ms = self._ledger.policy.lease_ms
+        self._check_process()
+        lease_ms = self._ledger.policy.terms.lease_ms
         if seconds is not None:
             lease_ms = int(to_seconds(seconds, "seconds") * 1000)
         yield "extend", self.id, self._path, lease_ms
@@ -220,7 +247,7 @@ class Hold:
             error: released if it proves that the call cost nothing, else booked as unknown.
             observed: what was seen of the answer before it broke.
         """
-        if self.state != "reserved":
+        if not self._open:
             return
         if observed is None and outcome_of(error) == "released":
             yield from self._release()
@@ -238,7 +265,7 @@ class Hold:
 
         Touches no store: the outcome is booked before the ledger's next step.
         """
-        if self.state == "reserved":
+        if self._open:
             self._ledger.later(self._settle_unknown(observed))
 
     # -- the context ----------------------------------------------------------------------
@@ -272,14 +299,27 @@ class Hold:
         if isinstance(error, GeneratorExit):
             self.abandon()
             return False
-        return self.state == "reserved"
+        return self._open
+
+    @property
+    def _open(self) -> bool:
+        """True while it pays for a call of this process; what a forked child inherits is its parent's."""
+        return self.state == "reserved" and self._forks == forks()
+
+    def _check_process(self) -> None:
+        if self._forks != forks():
+            raise HoldClosed(
+                f"the hold {self.id!r:.80} was reserved before this process was forked; its parent settles it"
+            )
 
     # -- booking --------------------------------------------------------------------------
 
     def _priced(self, usage: Usage | None, model: str | None, tier: str | None) -> int | None:
         """Nano-dollars by the model that answered; None where that cannot be known."""
+        if usage is None:
+            return None
         rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier)
-        if usage is None or rates is None:
+        if rates is None:
             return None
         try:
             nanos = cost_nanos(rates, usage)
@@ -289,50 +329,31 @@ class Hold:
         return nanos if nanos <= MAX_NANOS else None
 
     def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
-        tally: dict[str, int] = {"estimated": 1} if estimated else {}
-        if usage is not None:
-            tally |= token_tally(usage)
-        return Entry(self.id, self._path, self._asked.subject, amounts, tally)
+        tally = {} if usage is None else usage.tally()
+        if estimated:
+            tally["estimated"] = 1
+        return Entry(self.call.id, self._path, self._asked.subject, amounts, tally, self._ledger.calendars)
 
     def _close(
         self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
     ) -> Charge:
         self.state = state
         self.charge = charge = Charge(
-            id=self.id,
-            call=self.call,
-            cost=to_usd(nanos),
-            usage=usage,
-            estimated=estimated,
-            overrun=to_usd(booked.overrun_usd),
-            saved=to_usd(0),
+            self.call.id,
+            self.call,
+            to_usd(nanos),
+            usage,
+            estimated,
+            overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
+            saved=NO_USD,
             at=booked.now_ms / 1000,
         )
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
-            tokens = (
-                {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage else {}
-            )
-            self._note("charge", cost=charge.cost, **tokens, estimated=estimated, state=state, at=charge.at)
+            self._events.append(Event("charge", self.call, charge, state))
+            self._ledger.hooks.settled(charge)
         return charge
-
-    def _note(self, what: str, **facts: Any) -> None:
-        call = self.call
-        self._events.append({"event": what, "id": call.id, "model": call.model, "tool": call.tool, **facts})
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"
-
-
-def token_tally(usage: Usage) -> Mapping[str, int]:
-    """The token classes of a usage, by the names that a report shows."""
-    return {
-        "input": usage.input_tokens,
-        "output": usage.output_tokens,
-        "cached_input": usage.cached_input_tokens,
-        "cache_write": usage.cache_write_tokens + usage.cache_write_1h_tokens,
-        "reasoning": usage.reasoning_tokens,
-        "audio_input": usage.audio_input_tokens,
-        "audio_output": usage.audio_output_tokens,
-    }

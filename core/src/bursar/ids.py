@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
+
+from .process import first_in_child
 
 _prefix = secrets.token_hex(8)
 _counter = itertools.count(1)
@@ -21,5 +22,4 @@ def _renew() -> None:
     _prefix, _counter = secrets.token_hex(8), itertools.count(1)
 
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - absent on Windows only
-    os.register_at_fork(after_in_child=_renew)
+first_in_child(_renew)

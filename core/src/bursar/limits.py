@@ -3,52 +3,61 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast
 
 from .call import Subject
 from .errors import InvalidAmount
 from .money import MAX_NANOS, Money, show_usd, to_nanos
 from .names import check_name
+from .window import CALENDAR, parse_window
 
 Unit = Literal["usd", "tokens", "calls"]
-Window = Literal["session", "total"]
 LimitLike: TypeAlias = "Limit | Money"
 
 _COUNT = re.compile(r"([0-9][0-9,.]*)([kM]?) +(tokens|calls)", re.ASCII)
 _NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,16})(?:\.[0-9]{1,6})?", re.ASCII)
 _SCALE = {"": 1, "k": 1_000, "M": 1_000_000}
-_WINDOWS = ("session", "total")
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Limit:
     """A cap, written as ``AMOUNT[ UNIT][/WINDOW]``.
 
-    ``Limit("$5")`` is five dollars for each session, ``Limit("2M tokens/total")``
-    two million tokens over the whole life of the account, and
+    ``Limit("$5")`` is five dollars for each session, ``Limit("2M tokens/day")`` two
+    million tokens a calendar day, ``Limit("$20/24h")`` twenty dollars in any 24 hours, and
     ``Limit("20 calls", tool="web_search")`` twenty runs of one tool in a session.
+
+    Two limits are equal when they cap the same thing at the same amount, however written.
 
     Attributes:
         unit: ``"usd"``, ``"tokens"`` (input and output, cached included) or ``"calls"``
             (calls to models; with `tool`, runs of that tool).
         amount: nano-dollars, tokens or calls.
-        window: ``"session"`` or ``"total"``.
+        window: ``"session"``, ``"total"``, a calendar period (``"hour"``, ``"day"``, ``"week"``,
+            ``"month"``) or a rolling span as it was written (``"24h"``).
         model: counts only calls to this model and its dated variants.
         tool: counts only runs of this tool; ``"*"`` is any tool.
         provider: counts only calls billed by this provider.
+        span_ms: the length of a rolling window in milliseconds; 0 for the others.
+        tz: the time zone of a calendar period, as the budget has it; empty for the others.
+        key: what makes two limits the same limit: all but the amount and the zone.
 
     Raises:
         InvalidAmount: the text is not a limit, or the amount is not one that a limit can have.
         ValueError: a selector is not a name.
     """
 
-    unit: Unit
+    unit: Unit = field(compare=False)
     amount: int
-    window: Window
-    model: str | None
-    tool: str | None
-    provider: str | None
+    window: str = field(compare=False)
+    model: str | None = field(compare=False)
+    tool: str | None = field(compare=False)
+    provider: str | None = field(compare=False)
+    span_ms: int = field(compare=False)
+    tz: str
+    key: tuple[str, ...]
 
     def __init__(
         self,
@@ -58,20 +67,31 @@ class Limit:
         tool: str | None = None,
         provider: str | None = None,
     ) -> None:
-        unit, amount, window = _parse(text)
+        unit, amount, window, span_ms = _parse(text)
         for selector, name in (("model", model), ("tool", tool), ("provider", provider)):
             if name is not None:
                 check_name(selector, name)
+        counted_over = f"{span_ms}ms" if span_ms else window
         for attribute, value in (
-            ("unit", unit), ("amount", amount), ("window", window),
+            ("unit", unit), ("amount", amount), ("window", window), ("span_ms", span_ms),
             ("model", model), ("tool", tool), ("provider", provider),
+            ("tz", "UTC" if window in CALENDAR else ""),
+            ("key", (unit, counted_over, model or "", tool or "", provider or "")),
         ):  # fmt: skip
             object.__setattr__(self, attribute, value)
 
+    def in_zone(self, tz: str) -> Limit:
+        """The same limit with its calendar period in a time zone."""
+        if not self.tz or self.tz == tz:
+            return self
+        moved = copy(self)
+        object.__setattr__(moved, "tz", tz)
+        return moved
+
     @property
-    def key(self) -> tuple[str, ...]:
-        """What makes two limits the same limit: all but the amount."""
-        return (self.unit, self.window, self.model or "", self.tool or "", self.provider or "")
+    def windowed(self) -> bool:
+        """True when what it counts is forgotten after a time."""
+        return bool(self.span_ms or self.tz)
 
     @property
     def selective(self) -> bool:
@@ -111,21 +131,20 @@ def as_limit(value: LimitLike) -> Limit:
     return value if isinstance(value, Limit) else Limit(value)
 
 
-def _parse(text: Money) -> tuple[Unit, int, Window]:
+def _parse(text: Money) -> tuple[Unit, int, str, int]:
+    """Unit, amount, window, and the span in milliseconds of a rolling window."""
     if not isinstance(text, str):
-        return "usd", to_nanos(text), "session"
+        return "usd", to_nanos(text), "session", 0
     amount, slash, window = text.partition("/")
-    if slash and window.strip(" ") not in _WINDOWS:
-        raise InvalidAmount(f"{text!r:.60}: the window is one of {', '.join(_WINDOWS)}")
+    chosen = parse_window(window) if slash else ("session", 0)
     words = _COUNT.fullmatch(amount.strip(" "))
-    chosen = cast("Window", window.strip(" ") or "session")
     if words is None:
         try:
-            return "usd", to_nanos(amount), chosen
+            return "usd", to_nanos(amount), *chosen
         except InvalidAmount as error:
             raise InvalidAmount(
                 f"{error}. A limit is an amount with an optional unit and window,"
-                " like '$5', '50k tokens' or '20 calls/total'"
+                " like '$5', '50k tokens/day' or '20 calls/1h'"
             ) from None
     if _NUMBER.fullmatch(words[1]) is None:
         raise InvalidAmount(f"{text!r:.60} is not a number of {words[3]}")
@@ -134,7 +153,7 @@ def _parse(text: Money) -> tuple[Unit, int, Window]:
     count, rest = divmod(millionths, 10**6)
     if rest or count > MAX_NANOS:
         raise InvalidAmount(f"{text!r:.60} is not a whole number of {words[3]} up to {MAX_NANOS:,}")
-    return cast("Unit", words[3]), count, chosen
+    return cast("Unit", words[3]), count, *chosen
 
 
 def _short(limit: Limit) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from decimal import Context, Decimal
-from typing import SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 from .errors import InvalidAmount
 
@@ -55,6 +55,20 @@ def to_nanos(value: Money) -> int:
     return nanos
 
 
+def to_signed_nanos(value: Money) -> int:
+    """The same for an amount that may be negative: ``"-$0.20"``, ``-0.2``.
+
+    Raises:
+        InvalidAmount: as `to_nanos`.
+    """
+    if isinstance(value, str) and value.strip(" ").startswith("-"):
+        return -to_nanos(value.strip(" ")[1:])
+    number: Any = value
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and number < 0:
+        return -to_nanos(-number)
+    return to_nanos(value)
+
+
 def _parse(value: object) -> int:
     if isinstance(value, str):
         match = _TEXT.fullmatch(value.strip(" "))
@@ -94,10 +108,13 @@ def _parse(value: object) -> int:
 
 def to_usd(nanos: int) -> Dollars:
     """Nano-dollars as a ``Decimal`` of USD, exact, without trailing zeros."""
-    sign = "-" if nanos < 0 else ""
-    whole, fraction = divmod(abs(nanos), NANOS_PER_USD)
-    decimals = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return Dollars(f"{sign}{whole}{decimals}")
+    whole, fraction = divmod(nanos, NANOS_PER_USD)
+    if not fraction:
+        return Dollars(whole)
+    return Dollars(Decimal(nanos).scaleb(-9, _CONTEXT).normalize(_CONTEXT))
+
+
+NO_USD = to_usd(0)
 
 
 def show_usd(nanos: int) -> str:

@@ -4,9 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from .limits import Limit
 
 UnknownOutcome = Literal["worst", "observed", "release"]
+
+WHOLE_PPM = 1_000_000  # fractions of a limit are whole millionths: no float decides
+
+
+class Breaker(NamedTuple):
+    """What stops a session although its money would suffice.
+
+    Attributes:
+        max_repeated: how often a call may be made with the same input within `loop_ms`; None: no end.
+        loop_ms: milliseconds.
+        velocity: a limit over a rolling span; a call that would pass it stops the session.
+        cooldown_ms: milliseconds after which one call at a time is tried again; None: never.
+    """
+
+    max_repeated: int | None
+    loop_ms: int
+    velocity: Limit | None
+    cooldown_ms: int | None
+
+
+class Terms(NamedTuple):
+    """The decisions that a store acts on, in the same step as a reserve.
+
+    Attributes:
+        lease_ms: how long a hold lives without a settle.
+        enforce: False admits what it would refuse, and says so.
+        finalizing: True when the finalization reserve may be spent.
+        kept_ppm: the finalization reserve as a fraction of a session's own limit in USD, in millionths.
+        kept_nanos: or as an amount.
+        soft_ppm: the fractions of a limit that are announced when they are reached, in millionths.
+        breaker: what else stops a session.
+    """
+
+    lease_ms: int = 900_000
+    enforce: bool = True
+    finalizing: bool = False
+    kept_ppm: int = 0
+    kept_nanos: int = 0
+    soft_ppm: tuple[int, ...] = ()
+    breaker: Breaker | None = None
+
+    def kept(self, amount: int) -> int:
+        """The part of a session's own limit that only its finalization may spend, in nano-dollars."""
+        if self.finalizing:
+            return 0
+        return self.kept_nanos + amount * self.kept_ppm // WHOLE_PPM
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +62,19 @@ class Policy:
     """The decisions that the ledger acts on.
 
     Attributes:
-        lease_ms: how long a hold lives without a settle.
+        terms: those that it hands on to the store.
         unknown_outcome: what a call costs whose cost cannot be known.
         smallest_cap: the smallest useful output cap to clamp to; None never clamps.
         tier: the service tier that every call is priced at; None asks the call.
         tool_prices: nano-dollars a run, by tool.
+        tz: the time zone of its calendar limits.
         allow: the endpoints that pass although nothing bounds what they cost.
     """
 
-    lease_ms: int
+    terms: Terms
     unknown_outcome: UnknownOutcome
     smallest_cap: int | None
     tier: str | None
     tool_prices: Mapping[str, int]
+    tz: str = "UTC"
     allow: frozenset[str] = frozenset()

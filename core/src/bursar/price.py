@@ -95,6 +95,21 @@ class Rates:
     call_fee: int = 0
     context_window: int | None = None
     max_output_tokens: int | None = None
+    _worst: dict[tuple[bool, bool], Worst] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def worst_case(self, *, cache_writes: bool = True, audio: bool = False) -> Worst:
+        """The most that a call can cost; made once, because every reserve asks for it.
+
+        Args:
+            cache_writes: input may be written to a cache.
+            audio: input or output may be audio.
+        """
+        worst = self._worst.get((cache_writes, audio))
+        if worst is None:
+            worst = self._worst[cache_writes, audio] = Worst(self, cache_writes, audio)
+        return worst
 
 
 class _NoFees(dict[str, int]):
@@ -178,76 +193,96 @@ def cost_nanos(rates: Rates, usage: Usage) -> int:
     return -(-pico // _PICO_PER_NANO)
 
 
-def worst_nanos(
-    rates: Rates, input_tokens: int, output_tokens: int, *, cache_writes: bool = True, audio: bool = False
-) -> int:
-    """The most that a call of at most these tokens can cost, in nano-dollars.
-
-    Every input token is priced as the dearest class that it can turn out to be, in the
-    dearest size tier that can be reached. Grows with both counts. Runs of hosted tools
-    are not in it.
+class Worst:
+    """The most that a call can cost: every token priced as the dearest that it can turn out to be.
 
     Args:
-        input_tokens: the most input.
-        output_tokens: the most output, of all choices together.
+        rates: what the model costs.
         cache_writes: input may be written to a cache.
         audio: input or output may be audio.
-
-    Raises:
-        UnknownModel: such tokens have no price.
     """
-    pico = max(
-        input_tokens * _dearest_input(at, cache_writes, audio) + output_tokens * _dearest_output(at, audio)
-        for at in _reachable(rates, input_tokens, output_tokens)
-    )
-    return rates.call_fee - (-pico // _PICO_PER_NANO)
+
+    __slots__ = ("_fee", "_steps")
+
+    def __init__(self, rates: Rates, cache_writes: bool, audio: bool) -> None:
+        self._fee = rates.call_fee
+        self._steps = [
+            (above, _dearest_input(at, cache_writes, audio), _dearest_output(at, audio))
+            for above, at in ((-1, rates), *rates.tiers)
+        ]
+
+    def nanos(self, input_tokens: int, output_tokens: int) -> int:
+        """The most that at most so many tokens can cost, in nano-dollars, rounded up.
+
+        In the dearest size tier that can be reached; grows with both counts. Runs of
+        hosted tools are not in it.
+
+        Args:
+            input_tokens: the most input.
+            output_tokens: the most output, of all choices together.
+
+        Raises:
+            UnknownModel: such tokens have no price.
+        """
+        pico = 0
+        for above, sent, made in self._steps:
+            if input_tokens > above:
+                pico = max(pico, input_tokens * sent + output_tokens * made)
+        return self._fee - (-pico // _PICO_PER_NANO)
+
+    def output_cap(self, input_tokens: int, n: int, nanos: int) -> int:
+        """The largest output of each of `n` choices whose worst case fits `nanos`.
+
+        Returns:
+            Tokens; 10**10 where output costs nothing, -1 where not even the input fits.
+
+        Raises:
+            UnknownModel: such tokens have no price.
+        """
+        cap = MAX_TOKENS
+        for above, sent, made in self._steps:
+            if input_tokens > above:
+                left = (nanos - self._fee) * _PICO_PER_NANO - input_tokens * sent
+                if left < 0:
+                    return -1
+                if made:
+                    cap = min(cap, left // (n * made))
+        return cap
 
 
-def output_cap(
-    rates: Rates, input_tokens: int, n: int, nanos: int, *, cache_writes: bool = True, audio: bool = False
-) -> int:
-    """The largest output of each of `n` choices whose worst case fits `nanos`.
+class _NoPrice(int):
+    """In the place of a missing price: no tokens cost $0 at it, and any more are unknown."""
 
-    Returns:
-        Tokens; 10**10 where output costs nothing, -1 where not even the input fits.
+    kind: str
 
-    Raises:
-        UnknownModel: such tokens have no price.
-    """
-    caps = []
-    for at in _reachable(rates, input_tokens, n):
-        left = (nanos - rates.call_fee) * _PICO_PER_NANO - input_tokens * _dearest_input(
-            at, cache_writes, audio
-        )
-        if left < 0:
-            return -1
-        price = _dearest_output(at, audio)
-        caps.append(left // (n * price) if price else MAX_TOKENS)
-    return min(*caps, MAX_TOKENS)
+    def __new__(cls, kind: str) -> _NoPrice:
+        self = super().__new__(cls, 1)
+        self.kind = kind
+        return self
 
-
-def _reachable(rates: Rates, input_tokens: int, output_tokens: int) -> list[Rates]:
-    """The size tiers that so many input tokens can end in, fit to be multiplied."""
-    found = [rates, *(higher for above, higher in rates.tiers if input_tokens > above)]
-    for at in found:
-        if (input_tokens and at.input is None) or (output_tokens and at.output is None):
-            raise UnknownModel("the model has no price for text by the token")
-    return found
+    def __rmul__(self, tokens: int) -> int:
+        if tokens:
+            raise UnknownModel(f"the model has no price for {self.kind}")
+        return 0
 
 
 def _dearest_input(at: Rates, cache_writes: bool, audio: bool) -> int:
+    if at.input is None:
+        return _NoPrice("text by the token")
+    if audio and at.audio_input is None:
+        return _NoPrice("audio input")
     prices = [at.input, at.cached_input]
     if cache_writes:
         prices += [at.cache_write, at.cache_write_1h]
     if audio:
-        if at.audio_input is None:
-            raise UnknownModel("the model has no price for audio input")
         prices += [at.audio_input, at.cached_audio_input]
-    return max((price for price in prices if price is not None), default=0)
+    return max(price for price in prices if price is not None)
 
 
 def _dearest_output(at: Rates, audio: bool) -> int:
-    return max(at.output or 0, (at.audio_output or 0) if audio else 0)
+    if at.output is None:
+        return _NoPrice("text by the token")
+    return max(at.output, at.audio_output or 0) if audio else at.output
 
 
 def _pico(tokens: int, price: int | None, kind: str) -> int:

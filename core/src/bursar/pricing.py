@@ -22,10 +22,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from .call import Subject
 from .errors import UnknownModel
 from .model_names import PROVIDERS, shorter_names, spelled, split_provider, undated
 from .names import check_name
@@ -45,7 +46,10 @@ __all__ = [
 
 Prices: TypeAlias = "Mapping[str, PriceLike] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | PriceLike"
-_Key: TypeAlias = "tuple[str, str | None, str | None]"
+# What was found so far, and the registered and own prices that it was found in.
+_Hits: TypeAlias = (
+    "tuple[Mapping[str, Rates], Mapping[str, Rates], dict[tuple[str, str | None, str | None], Rates]]"
+)
 
 _TIERS = frozenset({"batch", "flex", "priority", "fast"})
 _STANDARD = frozenset({None, "default", "standard", "standard_only", "auto", "scale", "on_demand"})
@@ -81,6 +85,7 @@ class PriceBook:
             per million tokens, or the path of a JSON file. They hold for every provider and tier.
         aliases: ``{name: known name}``, for deployments and gateways.
         unknown_model: ``"refuse"``, ``"free"``, or a price for every model that has none.
+        ask: what a model without a price costs, by name, provider and tier; asked before `unknown_model`.
 
     Raises:
         InvalidAmount: not a price.
@@ -92,6 +97,7 @@ class PriceBook:
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
         unknown_model: UnknownModelPolicy = "refuse",
+        ask: Callable[[str, str | None, str | None], Rates | None] = lambda *_: None,
     ) -> None:
         if isinstance(prices, (str, os.PathLike)):
             self._prices = read_prices("prices=", prices)
@@ -101,8 +107,10 @@ class PriceBook:
         self._file = read_prices("BURSAR_PRICES", path) if path else {}
         self._aliases = _checked_aliases({} if aliases is None else aliases)
         self._unknown = _policy(unknown_model)
+        self._ask = ask
         self._lock = threading.Lock()
-        self._hits: tuple[Mapping[str, Rates], dict[_Key, Rates]] = (registered(), {})
+        self._hits: _Hits = (registered(), self._prices, {})
+        self._subjects: dict[tuple[str, str | None, str | None], Subject] = {}
 
     def rates(self, model: str, provider: str | None = None, tier: str | None = None) -> Rates:
         """What a model costs.
@@ -117,7 +125,7 @@ class PriceBook:
             UnknownModel: it has no price; `near` has the closest names that have one.
             ValueError: not a name, or not a tier.
         """
-        found = self._find(model, provider, tier)
+        found = self._find(model, provider, tier) or self._asked(model, provider, tier)
         if found is None:
             found = self._unknown
         if found is None:
@@ -130,8 +138,8 @@ class PriceBook:
         `unknown_model` has no say here.
         """
         try:
-            return self._find(model, provider, tier)
-        except ValueError:
+            return self._find(model, provider, tier) or self._asked(model, provider, tier)
+        except (ValueError, UnknownModel):
             return None
 
     def given(self, model: str | None, provider: str | None = None) -> bool:
@@ -141,6 +149,9 @@ class PriceBook:
         host, names = _names(self.canonical(model), provider)
         sources = (self._prices, registered(), self._file)
         return any(f"{host}/{name}" in source or name in source for source in sources for name in names)
+
+    def _asked(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
+        return self._ask(self.canonical(model), provider, check_tier(tier))
 
     def canonical(self, model: str) -> str:
         """The name behind an alias; the name itself if it is none.
@@ -165,6 +176,23 @@ class PriceBook:
         known = self.canonical(model)
         return tuple(dict.fromkeys([model, known, *shorter_names(known)]))
 
+    def subject(self, model: str, provider: str | None = None, tool: str | None = None) -> Subject:
+        """What the selectors of limits see in a call; its first model is the one behind the alias.
+
+        Kept, because each reserve asks for it; aliases never change.
+
+        Raises:
+            ValueError: not a name.
+        """
+        key = (model, provider, tool)
+        found = self._subjects.get(key)
+        if found is None:
+            found = Subject("model", self.names(self.canonical(model)), provider, tool)
+            if len(self._subjects) >= _CACHE_SIZE:
+                self._subjects = {}
+            self._subjects[key] = found
+        return found
+
     def register(self, name: str, price: PriceLike) -> None:
         """Give a model a price in this book only.
 
@@ -175,26 +203,27 @@ class PriceBook:
         rates = as_rates("register()", {name: price})
         with self._lock:
             self._prices = {**self._prices, **rates}
-            self._hits = (registered(), {})
 
     def _find(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
-        now, hits = self._hits
+        of_process, of_book, hits = self._hits
+        current, prices = registered(), self._prices
+        fresh = of_process is current and of_book is prices
         try:
-            found = hits.get((model, provider, tier))
+            found = hits.get((model, provider, tier)) if fresh else None
         except TypeError:  # not a name, as the checks below will say
             found = None
-        if found is not None and now is registered():
+        if found is not None:
             return found
         served = check_tier(tier)
         if provider is not None:
             check_name("provider", provider)
-        current, prices = registered(), self._prices
         found = self._look_up(self.canonical(model), provider, served)
-        with self._lock:
-            if prices is self._prices and found is not None:
-                if self._hits[0] is not current or len(self._hits[1]) >= _CACHE_SIZE:
-                    self._hits = (current, {})
-                self._hits[1][model, provider, tier] = found
+        if found is not None:
+            # Without a lock: what another thread registers meanwhile makes these hits stale as a whole.
+            if not fresh or len(hits) >= _CACHE_SIZE:
+                hits = {}
+                self._hits = (current, prices, hits)
+            hits[model, provider, tier] = found
         return found
 
     def _look_up(self, model: str, provider: str | None, tier: str | None) -> Rates | None:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .amounts import Amounts
 from .ask import Ask
 from .call import Call, Subject
-from .errors import UnpriceableCall
-from .estimate import InputBound, input_bound
-from .money import MAX_NANOS, show_usd
+from .errors import InvalidAmount, UnpriceableCall
+from .estimate import Estimate, input_bound
+from .money import MAX_NANOS, show_usd, to_nanos
 from .policy import Policy
-from .price import Rates, output_cap, worst_nanos
+from .price import Rates, Worst
 from .pricing import PriceBook
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """What a call asks of its accounts.
 
     Attributes:
         call: as it would be sent at its worst.
         subject: what the selectors of limits look at.
         rates: what it is priced by; None where the cost is given.
-        bound: the most input that it can be billed for.
+        worst: the most that it can cost at these rates, likewise.
         own_cap: the most output of one choice that the model itself gives, where known.
-        want: its worst case.
+        want: its worst case, or a plugin's estimate.
         minimum: its worst case at the smallest useful output cap.
         fees: the part of both that runs of the provider's own tools may cost, in nano-dollars.
     """
@@ -33,7 +32,7 @@ class Quote:
     call: Call
     subject: Subject
     rates: Rates | None
-    bound: InputBound
+    worst: Worst | None
     own_cap: int | None
     want: Amounts
     minimum: Amounts
@@ -42,18 +41,25 @@ class Quote:
     def cap(self, granted: Amounts) -> int:
         """The largest output cap whose worst case fits what was granted."""
         call = self.call
-        if self.rates is None or granted == self.want:
+        if self.worst is None or granted == self.want:
             return call.max_output_tokens
-        by_usd = output_cap(
-            self.rates,
-            call.input_tokens,
-            call.n,
-            granted.usd - self.fees,
-            cache_writes=self.bound.cache_writes,
-            audio=self.bound.audio,
-        )
+        by_usd = self.worst.output_cap(call.input_tokens, call.n, granted.usd - self.fees)
         by_tokens = (granted.tokens - call.input_tokens) // call.n
         return min(by_usd, by_tokens, call.max_output_tokens)
+
+    def at(self, estimate: Estimate) -> Quote:
+        """The same call, held at an estimate instead of its worst case.
+
+        It can be clamped where its worst case at the smallest cap is within the estimate.
+
+        Raises:
+            InvalidAmount: an estimate of nothing for a call that costs something.
+        """
+        want = Amounts(to_nanos(estimate.usd), estimate.tokens, self.want.calls)
+        if (self.want.usd and not want.usd) or (self.want.tokens and not want.tokens):
+            raise InvalidAmount("an estimate of nothing for a call that costs something")
+        within = all(least <= held for least, held in zip(self.minimum, want, strict=True))
+        return self._replace(want=want, minimum=self.minimum if within else want)
 
 
 def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
@@ -66,53 +72,52 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
     nanos = ask.cost_nanos
     if ask.model is None:
         return _tool_quote(ask, id, policy.tool_prices.get(ask.tool or "", 0) if nanos is None else nanos)
-    model = prices.canonical(ask.model)
-    subject = Subject("model", prices.names(model), ask.provider, ask.tool)
+    subject = prices.subject(ask.model, ask.provider, ask.tool)
+    model = subject.models[0]
     tier = policy.tier or ask.tier
     if nanos is not None:
         sent, cap = ask.input_tokens or 0, ask.max_output_tokens or 0
         amounts = Amounts(nanos, sent + ask.n * cap, 1)
         call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-        return Quote(call, subject, None, InputBound(sent), None, amounts, amounts)
+        return Quote(call, subject, None, None, None, amounts, amounts)
 
     rates = prices.rates(model, ask.provider, tier)
-    bound, sent = _input(ask, model, subject.models, rates)
+    sent, worst = _input(ask, model, subject.models, rates)
     own_cap = _own_cap(rates)
-    cap = _output(ask, model, rates, own_cap)
-    fees = _fees(ask, model, rates)
-
-    def worst(output_tokens: int) -> Amounts:
-        usd = worst_nanos(rates, sent, output_tokens, cache_writes=bound.cache_writes, audio=bound.audio)
-        return Amounts(usd + fees, sent + output_tokens, 1)
-
-    want = minimum = worst(ask.n * cap)
+    cap = _output(ask, model, own_cap, free=not rates.output)
+    fees = _fees(ask, model, rates) if ask.requests else 0
+    want = minimum = _most(worst, sent, ask.n * cap, fees)
     if want.usd > MAX_NANOS:
         raise UnpriceableCall(
             f"the worst case of this call to {model!r} is above {show_usd(MAX_NANOS)}; pass a smaller n= or"
             " max_output_tokens=",
             endpoint=model,
         )
-    if ask.clamp and policy.smallest_cap is not None:
-        minimum = worst(ask.n * min(cap, policy.smallest_cap))
+    if ask.clamp and policy.smallest_cap is not None and cap > policy.smallest_cap:
+        minimum = _most(worst, sent, ask.n * policy.smallest_cap, fees)
     call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-    return Quote(call, subject, rates, bound, own_cap, want, minimum, fees)
+    return Quote(call, subject, rates, worst, own_cap, want, minimum, fees)
 
 
 def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
     amounts = Amounts(nanos, 0, 1)
     call = Call(id, "tool", provider=ask.provider, tool=ask.tool)
     subject = Subject("tool", (), ask.provider, ask.tool)
-    return Quote(call, subject, None, InputBound(0), None, amounts, amounts)
+    return Quote(call, subject, None, None, None, amounts, amounts)
 
 
-def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[InputBound, int]:
+def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amounts:
+    return Amounts(worst.nanos(input_tokens, output_tokens) + fees, input_tokens + output_tokens, 1)
+
+
+def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst]:
+    """The most input tokens, and what they can be billed as."""
     if ask.input_tokens is not None:
-        input_bound(names, (), ask.tools)  # the number bounds the input, but not a tool that runs elsewhere
-        unseen = InputBound(ask.input_tokens, audio=rates.audio_input is not None)
-        return unseen, ask.input_tokens
+        if ask.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere
+            input_bound(names, (), ask.tools)
+        return ask.input_tokens, rates.worst_case(audio=rates.audio_input is not None)
     bound = input_bound(names, ask.messages, ask.tools)
-    if rates.audio_output is not None or (ask.messages is None and rates.audio_input is not None):
-        bound = replace(bound, audio=True)  # whether it is asked for is not seen here
+    unseen = rates.audio_output is not None or (ask.messages is None and rates.audio_input is not None)
     window = rates.context_window
     sent = _least(bound.tokens, None if window is None else window * ask.windows)
     if sent is None:
@@ -121,17 +126,17 @@ def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[
             " pass input_tokens=, or register the model with context_window=",
             endpoint=model,
         )
-    return bound, sent
+    return sent, rates.worst_case(cache_writes=bound.cache_writes, audio=bound.audio or unseen)
 
 
 def _own_cap(rates: Rates) -> int | None:
     return rates.max_output_tokens or (rates.context_window if rates.output else None)
 
 
-def _output(ask: Ask, model: str, rates: Rates, own: int | None) -> int:
+def _output(ask: Ask, model: str, own: int | None, *, free: bool) -> int:
     """The most output tokens of one choice; a cap above the model's own cannot be reached."""
     cap = _least(ask.max_output_tokens, own)
-    if cap is None and not rates.output:
+    if cap is None and free:
         return 0  # an embedding, or free without a known bound
     if cap is None:
         raise UnpriceableCall(
@@ -154,5 +159,5 @@ def _fees(ask: Ask, model: str, rates: Rates) -> int:
         ) from None
 
 
-def _least(*bounds: int | None) -> int | None:
-    return min((bound for bound in bounds if bound is not None), default=None)
+def _least(one: int | None, other: int | None) -> int | None:
+    return one if other is None or (one is not None and one < other) else other

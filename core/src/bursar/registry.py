@@ -13,11 +13,21 @@ from .model_names import spelled
 from .money import Money
 from .names import check_name
 from .price import Price, Rates, rates_of
+from .process import first_in_child
 
 PriceLike: TypeAlias = "Price | tuple[Money, Money]"
 
 _lock = threading.Lock()
 _registered: Mapping[str, Rates] = {}  # replaced as a whole, never changed: its identity is its version
+
+
+def _renew() -> None:
+    """In a forked child nobody is left to open a lock that another thread of the parent held."""
+    global _lock  # noqa: PLW0603 - of the process
+    _lock = threading.Lock()
+
+
+first_in_child(_renew)
 
 
 def registered() -> Mapping[str, Rates]:

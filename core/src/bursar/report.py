@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from .account import is_session, name_of
+from .events import Event
 from .limits import Limit
 from .money import to_usd
 from .standing import balance, by_kind, children
 from .store.base import AccountView, LimitView, Snapshot
+from .window import calendar, zone
 
 _CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning", "audio_input", "audio_output")
 
@@ -19,7 +21,7 @@ def build_report(
     snapshot: Snapshot,
     views: tuple[AccountView, ...],
     *,
-    events: Iterable[dict[str, Any]],
+    events: Iterable[Event],
     terminated_by: str | None,
     durability: str,
 ) -> dict[str, Any]:
@@ -50,12 +52,13 @@ def build_report(
                 "by_tool": _by_name(leaf, "tool"),
             },
         },
-        "limits": [_limit(view) for view in leaf.limits],
+        "limits": [_limit(view, snapshot.now_ms) for view in leaf.limits],
         "overruns": {
             "count": leaf.tally.get("overruns", 0),
             "total": float(to_usd(leaf.tally.get("overrun_usd", 0))),
         },
         "refusals": leaf.tally.get("refusals", 0),
+        "would_refuse": leaf.tally.get("would_refuse", 0),
         "estimated": leaf.tally.get("estimated", 0),
         "saved": float(to_usd(leaf.tally.get("saved", 0))),
         "duration_seconds": max(0, snapshot.now_ms - leaf.opened_ms) / 1000,
@@ -66,7 +69,38 @@ def build_report(
             for key, view in children(snapshot, leaf.key).items()
             if is_session(key)
         ],
-        "events": [_plain(event) for event in events],
+        "events": [event.shown() for event in events],
+    }
+
+
+def summary(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
+    """The figures of the last account of a path, and of the budgets right below it, by name."""
+    found = {name_of(views[-1].key): _figures(views)}
+    for view in _budgets_below(snapshot, views[-1]):
+        found[name_of(view.key)] = _figures((*views, view))
+    return found
+
+
+def tree(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
+    """The figures of an account and of all budgets below it, nested."""
+    below: dict[str, dict[str, Any]] = {}
+    for view in _budgets_below(snapshot, views[-1]):
+        below |= tree(snapshot, (*views, view))
+    return {name_of(views[-1].key): {**_figures(views), "children": below}}
+
+
+def _budgets_below(snapshot: Snapshot, view: AccountView) -> list[AccountView]:
+    return [below for key, below in children(snapshot, view.key).items() if not is_session(key)]
+
+
+def _figures(views: tuple[AccountView, ...]) -> dict[str, Any]:
+    state = balance(views)
+    return {
+        "spent": float(state.spent),
+        "reserved": float(state.reserved),
+        "remaining": float(state.remaining) if state.remaining is not None else None,
+        "tokens": state.tokens_spent,
+        "calls": state.calls,
     }
 
 
@@ -79,19 +113,22 @@ def _by_name(view: AccountView, kind: str) -> dict[str, float]:
     return {name: float(to_usd(amount)) for name, amount in nanos.items()}
 
 
-def _limit(view: LimitView) -> dict[str, Any]:
+def _limit(view: LimitView, now_ms: int) -> dict[str, Any]:
+    limit, resets_ms = view.limit, view.frees_ms
+    if limit.tz:
+        resets_ms = getattr(calendar(now_ms, limit.tz), limit.window).end_ms
     return {
         "limit": str(view.limit),
         "spent": _number(view.limit, view.spent),
         "reserved": _number(view.limit, view.reserved),
         "remaining": _number(view.limit, view.remaining),
-        "resets_at": None,
+        "resets_at": None if resets_ms is None else _moment(resets_ms, limit.tz or "UTC"),
     }
+
+
+def _moment(moment_ms: int, tz: str) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, zone(tz)).isoformat()
 
 
 def _number(limit: Limit, amount: int) -> float | int:
     return float(to_usd(amount)) if limit.unit == "usd" else amount
-
-
-def _plain(event: dict[str, Any]) -> dict[str, Any]:
-    return {name: float(value) if isinstance(value, Decimal) else value for name, value in event.items()}

@@ -52,10 +52,9 @@ class Seam:
         """
         bare = bare_class(client)
         kept = {name: getattr(bare, name) for name in ("__module__", "__qualname__", "__doc__")}
-        members = self._methods(bare, lambda client: session, lambda name: getattr(bare, name))
-        client.__class__ = type(
-            bare.__name__, (bare,), {**kept, **members, "_bursar_bare": bare, "_bursar_session": session}
-        )
+        members = self._methods(bare, lambda _: session, lambda name: getattr(bare, name))
+        ours = {"_bursar_bare": bare, "_bursar_session": session, "__bursar_unwrap__": unwrap}
+        client.__class__ = type(bare.__name__, (bare,), {**kept, **members, **ours})
         return client
 
     def patch(self) -> None:
@@ -132,9 +131,13 @@ class Seam:
                 return None
             demand = self._read(client, options)
             if not demand.free:
-                return session and Sending(client, session, demand, options, self._background)
+                if session is None:
+                    return None
+                return Sending(client, session, demand, options, self._background)
             hold = None if demand.polled is None else self._background.get(demand.polled)
-            return hold and Sending(client, None, demand, options, self._background, hold)
+            if hold is None:
+                return None
+            return Sending(client, None, demand, options, self._background, hold)
 
         return begin
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .cover import claim_hold
 from .demand import Demand
@@ -128,8 +128,7 @@ class Sending:
 
     @property
     def _payer(self) -> Session:
-        assert self._session is not None, "who only asks after an answer reserves nothing"
-        return self._session
+        return cast("Session", self._session)  # who only asks after an answer reserves nothing
 
     def _claim(self) -> bool:
         """True when the request has a hold already."""

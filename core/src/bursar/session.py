@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, cast
 
-from .account import name_of, session_account
 from . import current
+from .account import name_of, session_account
 from .ask import Ask
-from .errors import BudgetExceeded, BursarError, Tripped
-from .handle import Handle
+from .call import Call
+from .charge import Charge
+from .errors import (
+    BudgetExceeded,
+    BursarError,
+    CallVetoed,
+    LoopDetected,
+    StoreError,
+    Tripped,
+    VelocityExceeded,
+)
 from .hold import Hold
 from .ids import new_id
 from .ledger import Ledger
 from .limits import LimitLike
-from .money import Money
+from .log import logger
+from .money import Money, to_nanos
+from .policy import Terms
 from .report import build_report
 from .settings import parse_limits
 from .standing import standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path
+from .tracking import Tracking
+from .usage import Usage
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = 1_000
+_Place: TypeAlias = "tuple[int, str]"  # of an account: its store, its key
+_finalizing: ContextVar[frozenset[_Place]] = ContextVar("bursar_finalizing", default=frozenset())
 
 
 class Reserving:
@@ -48,7 +70,7 @@ class Reserving:
         await self._hold.__aexit__(kind, error, trace)
 
 
-class Session(Handle):
+class Session(Tracking):
     """A run that spends from its own limits and from those of every budget above it.
 
     Made by `Budget.session`. A context manager, sync and async: inside it the session is the
@@ -61,16 +83,23 @@ class Session(Handle):
         metadata: what `Budget.session` was given beside the limits; the report carries it.
     """
 
-    def __init__(self, ledger: Ledger, path: Path, metadata: dict[str, Any]) -> None:
-        super().__init__(ledger, path)
-        self._events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
+    def __init__(
+        self, ledger: Ledger, path: Path, metadata: dict[str, Any], *, swallow: bool = False
+    ) -> None:
+        super().__init__(ledger, path, deque(maxlen=_EVENTS))
         self._refusal: BudgetExceeded | None = None
+        self._swallowed: BudgetExceeded | None = None
+        self._swallow = swallow
+        self._entered = 0
         self._opened_s = ledger.clock.now()
         self._closed_s: float | None = None
+        self._closings = count()
         self.metadata = metadata
+        ledger.hooks.session_opened(self)
 
     @property
     def id(self) -> str:
+        """Its name in the budget."""
         return name_of(self._path[-1].key)
 
     # -- paid calls -------------------------------------------------------------------------
@@ -99,7 +128,8 @@ class Session(Handle):
             model: the model to be called.
             provider: who bills it, where the name of the model does not say.
             input_tokens: the most input that it can be billed for.
-            messages: what will be sent, instead of a number; bounded by its bytes.
+            messages: what will be sent, instead of a number; bounded by its bytes. For a tool its
+                input, so that the same run over and over is noticed.
             tools: the tool schemas that go with the messages.
             max_output_tokens: the output cap of one choice; the model's own by default.
             n: how many choices are asked for.
@@ -114,7 +144,8 @@ class Session(Handle):
             requests: how often such tools may run, by name (``{"web_search": 3}``).
 
         Raises:
-            BudgetExceeded: it does not fit; nothing was changed, and the call must not be made.
+            BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed, and the
+                call must not be made.
             UnknownModel: the model has no price.
             UnpriceableCall: its worst case has no bound.
             ValueError: a name or a count is not one.
@@ -139,11 +170,11 @@ class Session(Handle):
             requests=requests or {},
         )
         try:
-            hold = yield from self._ledger.reserve(self._path, ask, self._events)
+            hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms(), self)
         except BudgetExceeded as refusal:
             self._refusal = refusal
             raise
-        self._refusal = None
+        self._refusal = self._swallowed = None
         return hold
 
     reserve = blocking(_reserve)
@@ -151,6 +182,13 @@ class Session(Handle):
     def areserve(self, *args: Any, **kwargs: Any) -> Reserving:
         """`reserve` without blocking the event loop: ``await`` it, or ``async with`` it."""
         return Reserving(self._ledger, self._reserve(*args, **kwargs))
+
+    def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
+        try:
+            return (yield from super()._book(call, nanos, usage))
+        except BudgetExceeded as refusal:
+            self._refusal = refusal
+            raise
 
     def child_session(
         self, *limits: LimitLike, name: str | None = None, max_spend: LimitLike | None = None
@@ -163,17 +201,111 @@ class Session(Handle):
             max_spend: another way to write a limit.
         """
         extra = () if max_spend is None else (max_spend,)
-        account = session_account(self._path[-1], name or new_id(), parse_limits((*limits, *extra)))
-        return Session(self._ledger, (*self._path, account), {})
+        account = session_account(
+            self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
+        )
+        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallow)
+
+    @contextmanager
+    def finalize(self) -> Iterator[Session]:
+        """Inside ``with session.finalize():`` the finalization reserve may be spent, too.
+
+        It holds for this thread or task, and for those that copy its context.
+        """
+        token = _finalizing.set(_finalizing.get() | {(id(self._ledger.store), self._path[-1].key)})
+        self._swallowed = None
+        try:
+            yield self
+        finally:
+            _finalizing.reset(token)
+
+    def _terms(self) -> Terms:
+        terms, finalizing = self._ledger.policy.terms, _finalizing.get()
+        if finalizing:
+            store = id(self._ledger.store)
+            if any((store, account.key) in finalizing for account in self._path):
+                return terms._replace(finalizing=True)
+        return terms
+
+    def track_tool(self, cost: Money | None = None, tool_name: str | None = None) -> Callable[[F], F]:
+        """A decorator that reserves before each run of a function, sync or async, and charges it after.
+
+        Runs with the same arguments count as the same call, where these can be told apart.
+
+        Args:
+            cost: USD a run; by default the tool's price in `tool_prices`.
+            tool_name: the name of the function by default.
+
+        Raises:
+            BudgetExceeded: from the function: it was not run.
+        """
+        if cost is not None:
+            to_nanos(cost)
+
+        def decorate(function: F) -> F:
+            name = tool_name or function.__name__
+
+            @functools.wraps(function)
+            def run(*args: Any, **kwargs: Any) -> Any:
+                with self.reserve(tool=name, cost=cost, messages=[args, kwargs]) as hold:
+                    result = function(*args, **kwargs)
+                    hold.settle(cost=hold.amount)
+                    return result
+
+            @functools.wraps(function)
+            async def arun(*args: Any, **kwargs: Any) -> Any:
+                async with self.areserve(tool=name, cost=cost, messages=[args, kwargs]) as hold:
+                    result = await function(*args, **kwargs)
+                    await hold.asettle(cost=hold.amount)
+                    return result
+
+            return cast("F", arun if inspect.iscoroutinefunction(function) else run)
+
+        return decorate
+
+    # -- refusals that somebody swallows -----------------------------------------------------
+
+    def surface(self, refusal: BudgetExceeded) -> None:
+        """For integrations: a refusal was raised into a framework, which may swallow it.
+
+        A normal exit of the outermost ``with session:`` raises it, unless a call was admitted
+        afterwards, `finalize` was entered, `handled` was called, or the session swallows.
+        """
+        if not self._swallow:
+            self._swallowed = refusal
+
+    def handled(self, refusal: BaseException) -> None:
+        """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``.
+
+        Args:
+            refusal: the refusal, a copy of it, or an error that it caused.
+        """
+        swallowed, seen = self._swallowed, set()
+        error: BaseException | None = refusal
+        while error is not None and id(error) not in seen:  # frameworks raise errors of theirs from ours
+            if swallowed is error or (swallowed is not None and swallowed.args == error.args):
+                self._swallowed = None
+            seen.add(id(error))
+            error = error.__cause__ or error.__context__
 
     # -- where it stands --------------------------------------------------------------------
 
     @property
     def terminated_by(self) -> str | None:
-        """Why the last call was refused: ``"budget_exhausted"``, ``"tripped"``; None when it was not."""
-        if self._refusal is None:
-            return None
-        return "tripped" if isinstance(self._refusal, Tripped) else "budget_exhausted"
+        """Why the last call was refused, or passed a limit after the fact.
+
+        None once one was admitted, and where a plugin refused.
+
+        ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
+        """
+        refusal = self._refusal
+        if isinstance(refusal, LoopDetected) or (isinstance(refusal, Tripped) and refusal.cause == "loop"):
+            return "loop_detected"
+        if isinstance(refusal, VelocityExceeded) or (isinstance(refusal, Tripped) and refusal.cause):
+            return "velocity_exceeded"
+        if isinstance(refusal, Tripped):
+            return "tripped"
+        return None if refusal is None or isinstance(refusal, CallVetoed) else "budget_exhausted"
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
@@ -192,16 +324,24 @@ class Session(Handle):
 
     # -- its life ---------------------------------------------------------------------------
 
-    def close(self) -> None:
+    def _close(self) -> Steps[None]:
         """End the session; holds that are open still settle."""
-        if self._closed_s is None:
-            self._closed_s = self._ledger.clock.now()
+        if next(self._closings):  # in one step, whoever else closes it now
+            return
+        self._closed_s = self._ledger.clock.now()
+        hooks = self._ledger.hooks
+        if hooks.heard("bursar_session_closed"):
+            try:
+                report = yield from self._report()
+            except StoreError as error:
+                logger.error("the report of the session %r could not be read: %s", self.id, error)
+            else:
+                hooks.session_closed(report)
 
-    async def aclose(self) -> None:
-        """`close` for async code."""
-        self.close()
+    close, aclose = blocking(_close), awaitable(_close)
 
     def __enter__(self) -> Session:
+        self._entered += 1
         current.enter(self)
         return self
 
@@ -209,6 +349,11 @@ class Session(Handle):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         current.leave(self)
+        self._entered -= 1
+        if not self._entered:
+            refusal, self._swallowed = self._swallowed, None
+            if refusal is not None and error is None:
+                raise refusal
 
     async def __aenter__(self) -> Session:
         return self.__enter__()

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias, get_args
 
+from .alerts import AlertCallback, AlertKind, Alerts, ReportCallback
 from .clock import Clock, SystemClock
 from .duration import Duration, to_seconds
 from .endpoints import check_allow
 from .errors import InvalidAmount
+from .hooks import Hooks
 from .ledger import Ledger
 from .limits import Limit, LimitLike, as_limit
 from .money import Money, shown, to_nanos
 from .names import check_name
-from .policy import Policy, UnknownOutcome
+from .plugins import Plugins
+from .policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .price import Price
 from .pricing import PriceBook, check_tier
 from .store.base import Store
 from .store.memory import MemoryStore
+from .window import zone
 
 Prices: TypeAlias = "Mapping[str, Price | tuple[Money, Money]] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | Price | tuple[Money, Money]"
 
+SoftLimit: TypeAlias = "float | Decimal | Sequence[float | Decimal] | None"
+
 _SMALLEST_CAP = 16
+_SPANS = {
+    "s": "1s",
+    "min": "1min",
+    "h": "1h",
+    "hour": "1h",
+    "d": "1d",
+    "day": "1d",
+    "week": "7d",
+    "month": "30d",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +55,15 @@ class Settings:
 
     limits: tuple[Limit, ...] = ()
     name: str = "default"
-    store: Store | None = None
+    store: Store | str | None = None
+    tz: str = "UTC"
+    soft_limit: SoftLimit = 0.9
+    finalization_reserve: Money = 0
+    max_repeated_calls: int | None = 10
+    loop_window: Duration = "60s"
+    max_velocity: str | Limit | None = None
+    cooldown: Duration | None = None
+    hard_stop: bool = True
     tier: str | None = None
     prices: Prices | None = None
     aliases: Mapping[str, str] | None = None
@@ -46,14 +72,36 @@ class Settings:
     unknown_model: UnknownModelPolicy = "refuse"
     unknown_outcome: UnknownOutcome = "worst"
     clamp: bool | int = True
+    child_limits: tuple[Limit, ...] = ()
     lease: Duration = "15min"
+    on_soft_limit: ReportCallback | None = None
+    on_hard_limit: ReportCallback | None = None
+    on_loop_detected: ReportCallback | None = None
+    on_alert: AlertCallback | None = None
     clock: Clock | None = None
+    plugins: Iterable[object] = ()
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_tier(self.tier)
         check_allow(self.allow)
-        to_seconds(self.lease, "lease")
+        zone(self.tz)
+        soft_ppm(self.soft_limit)
+        kept(self.finalization_reserve)
+        velocity(self.max_velocity)
+        for setting in ("lease", "loop_window"):
+            to_seconds(getattr(self, setting), setting)
+        if self.cooldown is not None:
+            to_seconds(self.cooldown, "cooldown")
+        repeated: object = self.max_repeated_calls
+        if repeated is not None and (type(repeated) is not int or repeated < 1):
+            raise ValueError(f"max_repeated_calls={shown(repeated)} is not a number of calls, nor None")
+        if type(self.hard_stop) is not bool:
+            raise ValueError(f"hard_stop={shown(self.hard_stop)} is not True or False")
+        for setting in ("on_soft_limit", "on_hard_limit", "on_loop_detected", "on_alert"):
+            listener = getattr(self, setting)
+            if listener is not None and not callable(listener):
+                raise ValueError(f"{setting}={shown(listener)} cannot be called")
         if self.unknown_outcome not in get_args(UnknownOutcome):
             words = ", ".join(map(repr, get_args(UnknownOutcome)))
             raise ValueError(f"unknown_outcome={self.unknown_outcome!r:.60} is not one of {words}")
@@ -62,9 +110,9 @@ class Settings:
             raise ValueError(
                 f"clamp={shown(clamp)} is not True, False or the smallest useful number of tokens"
             )
-        if self.store is not None and (isinstance(self.store, type) or not isinstance(self.store, Store)):
+        if not isinstance(self.store, Store | str | None) or isinstance(self.store, type):
             raise ValueError(
-                "store= takes None, for a store in memory, or an object with the verbs of a Store"
+                "store= takes None, for a store in memory, a URL, or an object with the verbs of a Store"
             )
         if self.clock is not None and (isinstance(self.clock, type) or not isinstance(self.clock, Clock)):
             raise ValueError("clock= takes an object with a method now(), like bursar.testing.ManualClock")
@@ -74,34 +122,175 @@ class Settings:
             raise ValueError("tool_prices= takes a mapping, like {'web_search': '$0.01'}")
         for tool, price in (self.tool_prices or {}).items():
             check_name("tool", tool)
-            try:
+            with naming(f"tool_prices[{tool!r}]"):
                 to_nanos(price)
-            except InvalidAmount as error:
-                raise InvalidAmount(f"tool_prices[{tool!r}]: {error}") from None
 
     def ledger(self) -> Ledger:
         """The mechanism that these settings describe."""
         smallest = _SMALLEST_CAP if self.clamp is True else int(self.clamp) or None
+        hooks = Hooks(Plugins(self.plugins))
+        store = self._store(hooks)
         return Ledger(
-            self.store if self.store is not None else MemoryStore(self.clock),
-            PriceBook(self.prices, self.aliases, self.unknown_model),
+            store,
+            PriceBook(self.prices, self.aliases, self.unknown_model, hooks.price),
             Policy(
-                lease_ms=max(1, int(to_seconds(self.lease, "lease") * 1000)),
+                terms=self._terms(),
                 unknown_outcome=self.unknown_outcome,
                 smallest_cap=smallest,
                 tier=self.tier,
                 tool_prices={tool: to_nanos(price) for tool, price in (self.tool_prices or {}).items()},
+                tz=self.tz,
                 allow=check_allow(self.allow),
             ),
             self.clock or SystemClock(),
+            self._alerts(store.durability, hooks),
+            hooks,
+        )
+
+    def _store(self, hooks: Hooks) -> Store:
+        if not isinstance(self.store, str):
+            return self.store if self.store is not None else MemoryStore(self.clock)
+        store = hooks.open_store(self.store)
+        if store is None:
+            scheme = self.store.partition("://")[0]  # the rest may hold a password
+            raise ValueError(f"store={scheme[:40]!r} is opened by no plugin; give a Store, or None")
+        return store
+
+    def _alerts(self, durability: str, hooks: Hooks) -> Alerts:
+        by_kind = {
+            AlertKind.SOFT_LIMIT: self.on_soft_limit,
+            AlertKind.HARD_LIMIT: self.on_hard_limit,
+            AlertKind.LOOP_DETECTED: self.on_loop_detected,
+        }
+        return Alerts(
+            {kind: listener for kind, listener in by_kind.items() if listener is not None},
+            (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert),
+            durability,
+        )
+
+    def _terms(self) -> Terms:
+        kept_ppm, kept_nanos = kept(self.finalization_reserve)
+        rate = velocity(self.max_velocity)
+        breaker = None
+        if self.max_repeated_calls is not None or rate is not None:
+            breaker = Breaker(
+                max_repeated=self.max_repeated_calls,
+                loop_ms=_ms(self.loop_window, "loop_window"),
+                velocity=rate,
+                cooldown_ms=None if self.cooldown is None else _ms(self.cooldown, "cooldown"),
+            )
+        return Terms(
+            lease_ms=_ms(self.lease, "lease"),
+            enforce=self.hard_stop,
+            kept_ppm=kept_ppm,
+            kept_nanos=kept_nanos,
+            soft_ppm=soft_ppm(self.soft_limit),
+            breaker=breaker,
         )
 
 
-def parse_limits(limits: tuple[LimitLike, ...]) -> tuple[Limit, ...]:
+def not_yet(*, estimate: object, fallback: object, webhooks: tuple[object, ...]) -> None:
+    """Refuse what is part of the contract and not built: it must not be accepted and ignored.
+
+    Raises:
+        ValueError: it is asked for, or is no such word.
+    """
+    if estimate not in ("strict", "expected"):
+        raise ValueError(f"estimate={shown(estimate)} is not 'strict'")
+    missing = {
+        "estimate='expected'": estimate == "expected",
+        "fallback=": fallback is not None,
+        "webhook_url=, webhook_secret= and webhook_allow_private=": webhooks != (None, None, False),
+    }
+    for what, asked in missing.items():
+        if asked:
+            raise ValueError(f"{what} is not available yet")
+
+
+def parse_limits(limits: tuple[LimitLike, ...], tz: str = "UTC") -> tuple[Limit, ...]:
     """Limits from what users write; of two over the same thing the smaller one counts."""
     smallest: dict[tuple[str, ...], Limit] = {}
     for limit in map(as_limit, limits):
         known = smallest.get(limit.key)
         if known is None or limit.amount < known.amount:
-            smallest[limit.key] = limit
+            smallest[limit.key] = limit.in_zone(tz)
     return tuple(smallest.values())
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Let an error about an amount name the setting that it is about."""
+    try:
+        yield
+    except InvalidAmount as error:
+        raise InvalidAmount(f"{setting}: {error}") from None
+
+
+def soft_ppm(fractions: SoftLimit) -> tuple[int, ...]:
+    """Fractions of a limit in millionths, ascending.
+
+    Raises:
+        ValueError: one is not above 0 and at most 1.
+    """
+    given: object = fractions
+    if given is None:
+        return ()
+    found = set()
+    for fraction in given if isinstance(given, list | tuple | set | frozenset) else (given,):
+        ppm = _ppm(fraction)
+        if ppm is None or not 0 < ppm <= WHOLE_PPM:
+            raise ValueError(
+                f"soft_limit={shown(fraction)} is not a fraction of a limit: above 0 and at most 1, like 0.9"
+            )
+        found.add(ppm)
+    return tuple(sorted(found))
+
+
+def kept(reserve: Money) -> tuple[int, int]:
+    """A finalization reserve: a fraction in millionths, or an amount in nano-dollars.
+
+    Raises:
+        ValueError: a number that is no fraction, or a text that is no amount.
+    """
+    if isinstance(reserve, str):
+        with naming("finalization_reserve"):
+            return 0, to_nanos(reserve)
+    ppm = _ppm(reserve)
+    if ppm is None or not 0 <= ppm < WHOLE_PPM:
+        raise ValueError(
+            f"finalization_reserve={shown(reserve)} is not a fraction from 0 to below 1,"
+            " nor an amount like '$0.05'"
+        )
+    return ppm, 0
+
+
+def velocity(rate: str | Limit | None) -> Limit | None:
+    """A limit over a rolling span: ``"$1/min"`` is a dollar in any minute.
+
+    Raises:
+        ValueError: not one.
+    """
+    given: object = rate
+    if given is None:
+        return None
+    if isinstance(given, str):
+        amount, _, span = given.partition("/")
+        with naming("max_velocity"):
+            given = Limit(f"{amount}/{_SPANS.get(span.strip(' '), span)}")
+    if not isinstance(given, Limit) or not given.span_ms:
+        raise ValueError(f"max_velocity={shown(rate)} is not an amount over a span of time, like '$1/min'")
+    return given
+
+
+def _ppm(fraction: object) -> int | None:
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float | Decimal):
+        return None
+    try:
+        number = float(fraction)  # the caller's own decimal context must not round it
+    except (ValueError, OverflowError):
+        return None
+    return round(number * WHOLE_PPM) if -1 <= number <= 1 else None  # nor NaN
+
+
+def _ms(span: Duration, setting: str) -> int:
+    return max(1, int(to_seconds(span, setting) * 1000))

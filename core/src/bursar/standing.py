@@ -41,12 +41,13 @@ def standing(snapshot: Snapshot, path: Path) -> tuple[AccountView, ...]:
         view = snapshot.accounts.get(account.key)
         session = is_session(account.key)
         if view is None:
-            own = [limit for limit in account.limits if session or limit.window != "session"]
+            limits = account.limits or account.unless_declared
+            own = [limit for limit in limits if session or limit.window != "session"]
             view = replace(
                 EMPTY_VIEW,
                 key=account.key,
                 limits=tuple(LimitView(limit, 0, 0) for limit in (*own, *(inherited if session else ()))),
-                for_sessions=() if session else tuple(limit for limit in account.limits if limit not in own),
+                for_sessions=() if session else tuple(limit for limit in limits if limit not in own),
                 opened_ms=snapshot.now_ms,
             )
         inherited = () if session else (*inherited, *view.for_sessions)

@@ -21,14 +21,14 @@ Steps: TypeAlias = Generator[tuple[Any, ...], Any, T]
 def run(steps: Steps[T], store: Store) -> T:
     """Carry out the steps, blocking."""
     try:
-        verb, *arguments = next(steps)
+        wanted = next(steps)
         while True:
             try:
-                answer = getattr(store, verb)(*arguments)
+                answer = getattr(store, wanted[0])(*wanted[1:])
             except BaseException as error:
-                verb, *arguments = steps.throw(error)
+                wanted = steps.throw(error)
             else:
-                verb, *arguments = steps.send(answer)
+                wanted = steps.send(answer)
     except StopIteration as done:
         result: T = done.value
         return result

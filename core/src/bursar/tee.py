@@ -40,8 +40,8 @@ def attach(response: Any, meter: Meter, *, document: bool, events: bool) -> None
             meter.abandon()
         await aclose()
 
-    response.iter_bytes = lambda chunk_size=None: tap.bytes(iter_bytes, chunk_size)
-    response.aiter_bytes = lambda chunk_size=None: tap.abytes(aiter_bytes, chunk_size)
+    response.iter_bytes = lambda chunk_size=None: tap.read(iter_bytes, chunk_size)
+    response.aiter_bytes = lambda chunk_size=None: tap.aread(aiter_bytes, chunk_size)
     response.close, response.aclose = closing, aclosing
     weakref.finalize(response, meter.abandon).atexit = False
 
@@ -60,7 +60,7 @@ class _Tap:
         self._events = events
         self._kept: list[bytes] = []
 
-    def bytes(self, source: Any, chunk_size: int | None) -> Iterator[bytes]:
+    def read(self, source: Any, chunk_size: int | None) -> Iterator[bytes]:
         meter, body = self._meter, source()
         sizes = _Sizes(chunk_size)
         try:
@@ -80,7 +80,7 @@ class _Tap:
             raise
         yield from sizes.rest()
 
-    async def abytes(self, source: Any, chunk_size: int | None) -> AsyncIterator[bytes]:
+    async def aread(self, source: Any, chunk_size: int | None) -> AsyncIterator[bytes]:
         meter, body = self._meter, source()
         sizes = _Sizes(chunk_size)
         try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 MAX_TOKENS = 10**10  # no call comes near; a larger count is nonsense, not usage
 
+_NO_PARTS: tuple[object, ...] = (0, 0, 0, 0, 0, 0, {})
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -43,20 +45,49 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     @property
+    def _plain(self) -> bool:
+        """True for input and output alone, as most usages are."""
+        return not (
+            self.cached_input_tokens
+            or self.requests
+            or self.reasoning_tokens
+            or self.cache_write_tokens
+            or self.cache_write_1h_tokens
+            or self.audio_input_tokens
+            or self.audio_output_tokens
+        )
+
+    def tally(self) -> dict[str, int]:
+        """The token classes that are not zero, by the names that a report shows."""
+        if self._plain:
+            return {"input": self.input_tokens, "output": self.output_tokens}
+        tally = {
+            "input": self.input_tokens,
+            "output": self.output_tokens,
+            "cached_input": self.cached_input_tokens,
+            "cache_write": self.cache_write_tokens + self.cache_write_1h_tokens,
+            "reasoning": self.reasoning_tokens,
+            "audio_input": self.audio_input_tokens,
+            "audio_output": self.audio_output_tokens,
+        }
+        return {name: count for name, count in tally.items() if count}
+
+    @property
     def flaw(self) -> str | None:
         """What makes these numbers unusable, or None: not counts, or parts above their whole."""
-        if not isinstance(self.requests, Mapping):
-            return "requests are not counted by name"
-        for count in (
-            self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cache_write_tokens,
-            self.cache_write_1h_tokens, self.reasoning_tokens, self.audio_input_tokens,
-            self.audio_output_tokens, *self.requests.values(),
-        ):  # fmt: skip
+        sent, made = self.input_tokens, self.output_tokens
+        cached, short, long = self.cached_input_tokens, self.cache_write_tokens, self.cache_write_1h_tokens
+        reasoning, heard, spoken = self.reasoning_tokens, self.audio_input_tokens, self.audio_output_tokens
+        counts: tuple[object, ...] = (sent, made)
+        if (cached, short, long, reasoning, heard, spoken, self.requests) != _NO_PARTS:
+            if not isinstance(self.requests, Mapping):
+                return "requests are not counted by name"
+            counts = (sent, made, cached, short, long, reasoning, heard, spoken, *self.requests.values())
+        for count in counts:
             if type(count) is not int or not 0 <= count <= MAX_TOKENS:
                 return "a count is not a whole number of tokens"
-        parts = self.cached_input_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
-        if max(parts, self.audio_input_tokens) > self.input_tokens:
+        if cached + short + long > sent or heard > sent:
             return "the parts of the input exceed the input"
-        if max(self.reasoning_tokens, self.audio_output_tokens) > self.output_tokens:
+        if reasoning > made or spoken > made:
             return "a part of the output exceeds the output"
         return None

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import multiprocessing
+import os
+import pickle
+import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +16,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.tools import tool
 
-from bursar import Budget, BudgetExceeded
+from bursar import Budget, BudgetExceeded, StoreUnavailable
 from bursar_langchain import BudgetCallback
 
 if TYPE_CHECKING:
@@ -19,9 +24,9 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("limit", "all_fit"), [("$1", True), ("$0.003", False)])
-def test_threads_on_one_handler(limit: str, all_fit: bool, provider: Script) -> None:
+def test_budget_callback_between_threads(limit: str, all_fit: bool, provider: Script) -> None:
     """Sixteen threads on one handler: the provider's own bill never passes the limit."""
-    budget = BudgetCallback(limit)
+    budget = BudgetCallback(Budget(limit, max_repeated_calls=None))
     model = provider.openai()
     barrier = threading.Barrier(16)
 
@@ -41,6 +46,68 @@ def test_threads_on_one_handler(limit: str, all_fit: bool, provider: Script) -> 
     assert (refused == 0) is all_fit
     assert 0 < provider.bill_nanos <= Decimal(limit.removeprefix("$")) * 10**9
     provider.assert_exact(budget)
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 8), ("3 calls", 3)])
+def test_budget_callback_between_tasks(limit: str, sent: int, provider: Script) -> None:
+    """Eight tasks on one handler send what fits, and no more."""
+    budget = BudgetCallback(limit)
+
+    async def main() -> list[Any]:
+        model = provider.openai()
+        asked = (model.ainvoke("hi", {"callbacks": [budget]}) for _ in range(8))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    refused = [answer for answer in asyncio.run(main()) if isinstance(answer, BudgetExceeded)]
+    assert provider.sent == 8 - len(refused) == sent
+    provider.assert_exact(budget)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_budget_callback_after_fork(provider: Script) -> None:
+    """The child sends nothing on the handler of its parent, though a thread had its lock; with its own it does."""
+    budget, model = BudgetCallback("$1"), provider.openai()
+    taken, enough = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with budget._lock:
+            taken.set()
+            enough.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        try:
+            with pytest.raises(StoreUnavailable, match="open a Budget in the child"):
+                model.invoke("hi", {"callbacks": [budget]})
+            own = BudgetCallback("$1")
+            provider.openai().invoke("hi", {"callbacks": [own]})
+            os._exit(0 if own.spent else 2)
+        finally:
+            os._exit(1)
+    enough.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert provider.sent == 1 and budget.spent == 0
+    model.invoke("hi", {"callbacks": [budget]})
+    assert provider.sent == 2 and budget.spent * 10**9 * 2 == provider.bill_nanos
+
+
+def test_budget_callback_between_processes() -> None:
+    """It cannot be sent to another process, which makes its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with pytest.raises(TypeError, match="open a Budget in the other process"):
+            pool.submit(repr, BudgetCallback("$1")).result()
+        assert "BudgetCallback" in pool.submit(repr, BudgetCallback).result()
+
+
+def test_budget_callback_pickle_and_copy() -> None:
+    """It is not pickled, because its session is not."""
+    with pytest.raises(TypeError, match="a Session cannot be pickled"):
+        pickle.dumps(BudgetCallback("$1"))
 
 
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 2), ("1 calls", 1)])

@@ -222,7 +222,7 @@ def test_store_that_fails_at_the_start(provider: Script, question: Any, monkeypa
 
 def test_lost_runs_do_not_pile_up(provider: Script, question: Any) -> None:
     """Of runs whose end never comes, only the newest are remembered."""
-    budget = BudgetCallback("$1")
+    budget = BudgetCallback(Budget("$1", max_repeated_calls=None))
     chain = uuid4()
     for _ in range(300):
         start(budget, question, chain)

@@ -101,7 +101,9 @@ def test_a_request_that_cannot_be_built_costs_nothing(bench: Bench) -> None:
     assert (bench.provider.arrivals, session.spent, session.reserved) == (0, 0, 0)
 
 
-@pytest.mark.parametrize(("status", "known"), [(400, True), (401, True), (404, True), (503, True), (504, False)])
+@pytest.mark.parametrize(
+    ("status", "known"), [(400, True), (401, True), (404, True), (503, True), (504, False)]
+)
 def test_the_last_error_reaches_the_caller(status: int, known: bool, bench: Bench) -> None:
     """As the SDK's own, with its body; a complete error answer is free, that of a gateway is in doubt."""
     client, session = bench.paid("$1", client={"max_retries": 1})

@@ -25,7 +25,11 @@ STREAMED = {
     "responses-stream": Surface(lambda c: c.responses.create(**RESPONSE, stream=True), "events"),
 }
 DETAILED = Reply(
-    input_tokens=2_000, output_tokens=40, cached_input_tokens=1_500, cache_write_tokens=100, reasoning_tokens=25
+    input_tokens=2_000,
+    output_tokens=40,
+    cached_input_tokens=1_500,
+    cache_write_tokens=100,
+    reasoning_tokens=25,
 )
 
 
@@ -94,7 +98,9 @@ def test_an_estimate_goes_by_the_visible_answer(sync_bench: Bench) -> None:
             "max_completion_tokens",
         ),
         (
-            lambda c: c.chat.completions.create(model="gpt-4o", messages=ASKED, extra_body={"max_tokens": 50}),
+            lambda c: c.chat.completions.create(
+                model="gpt-4o", messages=ASKED, extra_body={"max_tokens": 50}
+            ),
             "max_tokens",
         ),
         (lambda c: c.responses.create(**RESPONSE), "max_output_tokens"),
@@ -126,9 +132,11 @@ def test_the_cap_is_lowered_to_what_is_left(
         ({"model": "gpt-5", "messages": ASKED}, "max_completion_tokens"),
     ],
 )
-def test_a_cap_is_added_only_where_one_is_needed(body: dict[str, Any], member: str, sync_bench: Bench) -> None:
+def test_a_cap_is_added_only_where_one_is_needed(
+    body: dict[str, Any], member: str, sync_bench: Bench
+) -> None:
     """A request without a cap is sent as it is while all of the model's own fits, else with the cap that does."""
-    client, session = sync_bench.paid("$9")
+    client, _ = sync_bench.paid("$9")
     client.chat.completions.create(**body)
     assert sync_bench.provider.served[-1].body == body
     tight = bursar.wrap_client(client, Budget("$0.002").session())
@@ -246,7 +254,8 @@ def test_a_model_without_a_price_is_refused_until_it_has_one(bench: Bench) -> No
 
 
 @pytest.mark.parametrize(
-    "body", [{"messages": ASKED}, {"model": "gpt-4o", "messages": ASKED, "service_tier": "ultrafast"}, b"{}", [1]]
+    "body",
+    [{"messages": ASKED}, {"model": "gpt-4o", "messages": ASKED, "service_tier": "ultrafast"}, b"{}", [1]],
 )
 def test_a_request_that_cannot_be_read_is_refused(body: Any, sync_bench: Bench) -> None:
     """Without a model, at a tier that nobody has a price for, or as a body that is no object."""

@@ -52,7 +52,9 @@ def test_usage_is_asked_for_unless_the_caller_says_something(
     events = bench.take(lambda c: home(c).create(**body, **given, stream=True), client, "events")
     asked = options == {"include_usage": True}
     assert len([event for event in events if not event.choices]) == (1 if asked else 0)
-    assert bench.provider.served[0].body["stream_options"] == ({"include_usage": True} if options is None else options)
+    assert bench.provider.served[0].body["stream_options"] == (
+        {"include_usage": True} if options is None else options
+    )
     if options is None or asked:
         bench.assert_exact(session)
     else:
@@ -102,15 +104,6 @@ def test_a_stream_is_booked_when_its_last_event_passes(surface: str, sync_bench:
     sync_bench.assert_exact(session)
 
 
-LEAVE: dict[str, Any] = {
-    "break": lambda stream: next(iter(stream)),
-    "close": lambda stream: (next(stream), stream.close()),
-    "with": lambda stream: _within(stream),
-    "error": lambda stream: _fail(stream),
-    "never": lambda stream: None,
-}
-
-
 def _within(stream: Any) -> None:
     with stream:
         next(stream)
@@ -120,6 +113,15 @@ def _fail(stream: Any) -> None:
     with contextlib.suppress(ZeroDivisionError), stream:
         for _ in stream:
             _ = 1 / 0
+
+
+LEAVE: dict[str, Any] = {
+    "break": lambda stream: next(iter(stream)),
+    "close": lambda stream: (next(stream), stream.close()),
+    "with": _within,
+    "error": _fail,
+    "never": lambda stream: None,
+}
 
 
 @pytest.mark.parametrize("leave", LEAVE)

@@ -25,7 +25,9 @@ from .surfaces import ASKED, CHAT, EMBEDDING, RESPONSE, SURFACES, Surface
 if TYPE_CHECKING:
     from .conftest import Bench
 
-httpx: Any = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])  # or its successor
+httpx: Any = importlib.import_module(
+    openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+)  # or its successor
 
 # -- the whole SDK ------------------------------------------------------------------------------------
 
@@ -69,7 +71,9 @@ def test_every_path_of_the_installed_sdk_is_known() -> None:
         for name, method in inspect.getmembers(resource, inspect.isfunction):
             if not name.startswith("_"):
                 with contextlib.suppress(OSError, TypeError):
-                    sent_to |= {path for verb, path in paths(inspect.unwrap(method)) if verb != "get" and verb != "delete"}
+                    sent_to |= {
+                        path for verb, path in paths(inspect.unwrap(method)) if verb not in {"get", "delete"}
+                    }
     assert len(sent_to) > 30, "the paths could not be read from the SDK"
     unknown = [path for path in sent_to if listed(path.partition("?")[0].strip("/")) is None]
     assert not unknown
@@ -318,7 +322,9 @@ VENDORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("base_url", "model", "provider_name", "rate"), VENDORS, ids=[row[2] for row in VENDORS])
+@pytest.mark.parametrize(
+    ("base_url", "model", "provider_name", "rate"), VENDORS, ids=[row[2] for row in VENDORS]
+)
 def test_the_host_says_who_bills(
     base_url: str, model: str, provider_name: str, rate: Rate | None, provider: ScriptedProvider
 ) -> None:

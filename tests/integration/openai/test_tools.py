@@ -108,7 +108,9 @@ def test_files_and_sound_in_a_chat(part: str, limit: str, sync_bench: Bench) -> 
     """Parts whose tokens cannot be counted are held at the window, too."""
     sync_bench.provider.always(Reply("ok", hidden_tokens=100_000))
     content = [{"type": "text", "text": "Read it."}, {"type": part, part: {"file_id": "file-1"}}]
-    prices = {"gpt-4o": bursar.Price("2.50", 10, audio_input="2.50", context_window=128_000, cache_write="2.50")}
+    prices = {
+        "gpt-4o": bursar.Price("2.50", 10, audio_input="2.50", context_window=128_000, cache_write="2.50")
+    }
     client, session = sync_bench.paid(limit, clamp=False, prices=prices)
     body: Any = {**CHAT, "messages": [{"role": "user", "content": content}]}
     if limit == "$1":

@@ -125,7 +125,13 @@ def test_raw_bytes_and_headers(body: str, way: Sync | Async) -> None:
 
     def seen_of(response: Any) -> Any:
         headers = {name: value for name, value in response.headers.items() if name != "date"}
-        return type(response), response.status_code, headers, response.request_id, type(response.http_response)
+        return (
+            type(response),
+            response.status_code,
+            headers,
+            response.request_id,
+            type(response.http_response),
+        )
 
     bare, covered = twice(watch, way)
     assert covered == bare and bare[1]

@@ -16,9 +16,16 @@ from ..account import Account
 from ..amounts import NOTHING, Amounts
 from ..call import Subject
 from ..limits import Limit
+from ..policy import Terms
+from ..window import Calendar
 
 Path = tuple[Account, ...]
 State = Literal["reserved", "settled", "released", "in_doubt"]
+Cause = Literal["limit", "loop", "velocity", "tripped"]
+Circuit = Literal["closed", "open", "half_open", "forced_open"]
+
+UNITS = ("usd", "tokens", "calls")  # of `Amounts`, in order
+PLAIN = Terms()
 
 
 class Entry(NamedTuple):
@@ -32,6 +39,8 @@ class Entry(NamedTuple):
         amounts: the worst case (`Store.reserve`), or what is booked (the others).
         tally: named counters that are added up in each account beside the amounts
             (token classes, estimates, savings), and taken back when a booking is corrected.
+        periods: the calendar of now by time zone, as the client computes it.
+        fingerprint: what tells a repeated call; None where its input is not known.
     """
 
     id: str
@@ -39,6 +48,36 @@ class Entry(NamedTuple):
     subject: Subject
     amounts: Amounts
     tally: Mapping[str, int] = MappingProxyType({})
+    periods: Mapping[str, Calendar] = MappingProxyType({})
+    fingerprint: str | None = None
+
+
+class Mark(NamedTuple):
+    """A fraction of a limit was reached; told once a period.
+
+    Attributes:
+        account: the key of the account.
+        limit: the limit.
+        fraction_ppm: in millionths.
+        spent: charged against the limit, in its unit.
+    """
+
+    account: str
+    limit: Limit
+    fraction_ppm: int
+    spent: int
+
+
+class StalePeriod(NamedTuple):
+    """The calendar of the client is missing or over; nothing was changed. Ask again with that of `now_ms`.
+
+    Attributes:
+        now_ms: the store's time, milliseconds since the epoch.
+        zones: the time zones that are needed.
+    """
+
+    now_ms: int
+    zones: tuple[str, ...]
 
 
 class Granted(NamedTuple):
@@ -49,12 +88,19 @@ class Granted(NamedTuple):
         state: where the hold stands; a repeated reserve may find it closed already.
         repeated: True when this id had been granted before; nothing was changed.
         now_ms: the store's time, milliseconds since the epoch.
+        ignored: the refusal that was not enforced.
     """
 
     amounts: Amounts
     state: State
     repeated: bool
     now_ms: int
+    ignored: Refused | None = None
+
+    @property
+    def news(self) -> bool:
+        """True when somebody should be told."""
+        return self.ignored is not None and self.ignored.first
 
 
 class Refused(NamedTuple):
@@ -68,6 +114,12 @@ class Refused(NamedTuple):
         asked: the worst case of the call, in its unit.
         tripped: why the account is stopped.
         retry_after_s: seconds until there may be room; None if waiting does not help.
+        cause: a limit, a repeated call, spending too fast, or the kill switch; an open
+            breaker names what opened it.
+        kept: the part of what is left that only a finalization may spend, in nano-dollars.
+        first: True when nobody was told of this before: of a limit in its period, of a trip.
+        times: how often a repeated call was asked for, with this time.
+        reason: what opened the breaker.
     """
 
     account: str
@@ -77,6 +129,11 @@ class Refused(NamedTuple):
     asked: int = 0
     tripped: str | None = None
     retry_after_s: float | None = None
+    cause: Cause = "limit"
+    kept: int = 0
+    first: bool = False
+    times: int = 0
+    reason: str | None = None
 
     @property
     def remaining(self) -> int:
@@ -91,8 +148,9 @@ class Booked(NamedTuple):
         held: what the hold had set aside; nothing for a charge without a hold.
         overrun_usd: nano-dollars booked above the hold.
         repeated: True when this very booking had been made before; nothing was changed.
-        over: the first limit that is now exceeded, if any.
+        over: the first limit that is now exceeded, or the breaker that is now open, if any.
         now_ms: the store's time, milliseconds since the epoch.
+        marks: fractions of limits that are reached, and were not told before.
     """
 
     held: Amounts
@@ -100,15 +158,28 @@ class Booked(NamedTuple):
     repeated: bool
     over: Refused | None
     now_ms: int
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def news(self) -> bool:
+        """True when somebody should be told."""
+        passed = self.over is not None and self.over.first
+        return bool(self.marks) or passed or (self.overrun_usd > 0 and not self.repeated)
 
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
-    """Where a limit stands, in its unit."""
+    """Where a limit stands, in its unit.
+
+    Attributes:
+        frees_ms: when all that was spent in a rolling window has left it, milliseconds since
+            the epoch; None for the other windows.
+    """
 
     limit: Limit
     spent: int
     reserved: int
+    frees_ms: int | None = None
 
     @property
     def remaining(self) -> int:
@@ -129,6 +200,7 @@ class AccountView:
         for_sessions: the limits that a budget sets for each of its sessions.
         tripped: why it is stopped, or None.
         opened_ms: when it was first used, milliseconds since the epoch.
+        circuit: of its breaker; ``"forced_open"`` by the kill switch.
     """
 
     key: str
@@ -140,6 +212,7 @@ class AccountView:
     for_sessions: tuple[Limit, ...]
     tripped: str | None
     opened_ms: int
+    circuit: Circuit = "closed"
 
 
 EMPTY_VIEW = AccountView("", NOTHING, NOTHING, MappingProxyType({}), MappingProxyType({}), (), (), None, 0)
@@ -173,11 +246,13 @@ class Store(Protocol):
 
     durability: str
 
-    def reserve(self, entry: Entry, minimum: Amounts, lease_ms: int) -> Granted | Refused:
+    def reserve(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
+    ) -> Granted | Refused | StalePeriod:
         """Set aside ``min(entry.amounts, what is left)``, or refuse below `minimum`.
 
         Creates accounts that do not exist. After the lease the hold is booked in full,
-        in doubt.
+        in doubt. The breaker of the session decides in the same step.
 
         Raises:
             HoldClosed: the id belongs to another call, or was released before it arrived.
@@ -185,7 +260,15 @@ class Store(Protocol):
         """
         ...
 
-    def settle(self, entry: Entry) -> Booked:
+    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
+        """What `reserve` would answer now; nothing is held, counted or told.
+
+        Raises:
+            LimitConflict: an account was declared with other limits.
+        """
+        ...
+
+    def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
         """Book what the call cost. Always: the bill exists.
 
         An unknown or released hold is booked as a charge of its own, an overrun; one in
@@ -196,11 +279,11 @@ class Store(Protocol):
         """
         ...
 
-    def book(self, entry: Entry) -> Booked:
+    def book(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
         """Book a charge that nobody held, or a correction (negative amounts). Never refused."""
         ...
 
-    def doubt(self, entry: Entry) -> Booked:
+    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
         """Book a call whose cost cannot be known; a later settle corrects it.
 
         Does nothing when the call is settled already.
@@ -241,7 +324,7 @@ class Store(Protocol):
         ...
 
     def untrip(self, path: Path, reason: str) -> None:
-        """Let the last account go on."""
+        """Let the last account go on, and close its breaker."""
         ...
 
     def reset(self, path: Path, reason: str) -> None:

@@ -1,17 +1,21 @@
-"""What the memory store writes into: balances, records, and plans of writes."""
+"""What the memory store writes into: balances and records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..account import is_session
 from ..amounts import NOTHING, Amounts
 from ..call import Subject
 from ..limits import Limit
-from .base import Entry, State
+from .base import Entry, Path, State
+from .circuit import Fuse
+from .plan import Plan
+from .spans import Rolling, Slot, Span
 
-UNITS = ("usd", "tokens", "calls")
+if TYPE_CHECKING:
+    from .rules import Rule
 
 
 class Sums(NamedTuple):
@@ -23,18 +27,6 @@ class Sums(NamedTuple):
     reserved_usd: int = 0
     reserved_tokens: int = 0
     reserved_calls: int = 0
-
-    def plus(self, more: Sums) -> Sums:
-        """The sums after a change."""
-        usd, tokens, calls, reserved_usd, reserved_tokens, reserved_calls = self
-        return Sums(
-            usd + more[0],
-            tokens + more[1],
-            calls + more[2],
-            reserved_usd + more[3],
-            reserved_tokens + more[4],
-            reserved_calls + more[5],
-        )
 
     @property
     def spent(self) -> Amounts:
@@ -48,17 +40,15 @@ class Sums(NamedTuple):
 ZERO = Sums()
 
 
-def change(spent: Amounts = NOTHING, *, taken: Amounts = NOTHING, given: Amounts = NOTHING) -> Sums:
-    """What is spent more, newly reserved, and no longer reserved."""
-    return Sums(*spent, taken[0] - given[0], taken[1] - given[1], taken[2] - given[2])
+_new = tuple.__new__  # a named tuple's own constructor takes twice as long
 
 
 class Balance:
     """One account."""
 
     __slots__ = (
-        "declared", "epoch", "folded", "key", "limits", "opened_ms",
-        "rules", "session", "subjects", "sums", "tally", "tripped",
+        "declared", "epoch", "folded", "fuse", "key", "limits", "line", "marks",
+        "opened_ms", "session", "spans", "subjects", "sums", "tally", "tripped",
     )  # fmt: skip
 
     def __init__(self, key: str, now_ms: int) -> None:
@@ -70,7 +60,11 @@ class Balance:
         # By limit key: as it was declared (None: set later), as it is in force (None: dropped).
         self.limits: dict[tuple[str, ...], tuple[Limit | None, Limit | None]] = {}
         self.declared: tuple[Limit, ...] = ()  # the declaration that was last found to agree
-        self.rules: tuple[int, list[Rule]] = (0, [])  # what holds on the path to here, and since which change
+        self.spans: dict[tuple[str, ...], Span] = {}  # of the limits over windows, by limit key
+        # Which fractions were told, by limit key: of which amount, and since when.
+        self.marks: dict[tuple[tuple[str, ...], int], tuple[int, int]] = {}
+        self.fuse: Fuse | None = None
+        self.line: Line | None = None  # the path to here, as it was last opened
         self.epoch = 0
         self.tripped: str | None = None
         self.folded = NOTHING
@@ -81,55 +75,77 @@ class Balance:
         return (limit for _, limit in self.limits.values() if limit is not None)
 
 
-class Rule(NamedTuple):
-    """A limit in force on an account.
+class Line:
+    """A path that was opened, and what holds on it.
 
     Attributes:
-        unit: the index of its unit in `Sums`.
-        plain: True when every call counts, so that the sums of the account are those of the limit.
+        path: as it was declared.
+        accounts: from the root to the leaf.
+        session: the outermost session among them, and its place.
+        rules: the limits in force, the leaf's first; as of `changed`.
+        windows: those of them that forget.
     """
 
-    balance: Balance
-    limit: Limit
+    __slots__ = ("accounts", "changed", "path", "rules", "session", "windows")
+
+    def __init__(self, path: Path, accounts: tuple[Balance, ...]) -> None:
+        self.path = path
+        self.accounts = accounts
+        places = (place for place, balance in enumerate(accounts) if balance.session)
+        self.session = next(((accounts[place], place) for place in places), None)
+        self.changed = 0
+        self.rules: list[Rule] = []
+        self.windows: list[Rule] = []
+
+
+class Touched(NamedTuple):
+    """A count that a call takes part in: of an account of its path, in one unit."""
+
+    part: Slot | Rolling
     unit: int
-    plain: bool
-
-    def used(self) -> tuple[int, int]:
-        """Spent and reserved of what the limit counts, in its unit."""
-        unit = self.unit
-        if self.plain:
-            return self.balance.sums[unit], self.balance.sums[unit + 3]
-        covered = [sums for subject, sums in self.balance.subjects.items() if self.limit.covers(subject)]
-        return sum(sums[unit] for sums in covered), sum(sums[unit + 3] for sums in covered)
-
-
-def rule(balance: Balance, limit: Limit) -> Rule:
-    """A limit as it is checked on an account."""
-    return Rule(balance, limit, UNITS.index(limit.unit), limit.unit != "calls" and not limit.selective)
+    account: int
 
 
 class Record:
     """One hold or charge, for as long as its id is remembered."""
 
-    __slots__ = ("accounts", "epochs", "held", "id", "lease_ms", "origin", "outcome", "subject")
+    __slots__ = (
+        "accounts", "entry", "epochs", "fuse", "held", "id", "lease_ms", "line",
+        "minimum", "outcome", "touched",
+    )  # fmt: skip
 
     def __init__(
         self,
         entry: Entry,
-        accounts: tuple[Balance, ...],
+        line: Line | None,
         held: Amounts,
         state: State,
+        touched: tuple[Touched, ...] = (),
+        fuse: Fuse | None = None,
         lease_ms: int = 0,
-        origin: object = None,
+        minimum: Amounts = NOTHING,
     ) -> None:
         self.id = entry.id
-        self.accounts = accounts
-        self.epochs = [balance.epoch for balance in accounts]
-        self.subject = entry.subject
+        self.entry = entry
+        self.minimum = minimum
+        self.line = line
+        self.accounts = line.accounts if line is not None else ()
+        self.epochs = [balance.epoch for balance in self.accounts]
+        self.touched = touched
+        self.fuse = fuse
         self.held = held
         self.lease_ms = lease_ms
-        self.origin = origin
-        self.outcome = Outcome(state, NOTHING, {})
+        self.outcome = _OPEN if state == "reserved" else Outcome(state, NOTHING, {}, 0)
+
+    def is_of(self, entry: Entry, minimum: Amounts) -> bool:
+        """True for the very reserve that made it."""
+        mine = self.entry
+        return (mine.subject, mine.amounts, mine.path, self.minimum) == (
+            entry.subject,
+            entry.amounts,
+            entry.path,
+            minimum,
+        )
 
     def current(self) -> Iterator[tuple[Balance, bool]]:
         """Its accounts, and whether each is still in the epoch that the hold was made in."""
@@ -138,44 +154,47 @@ class Record:
 
 
 class Outcome(NamedTuple):
-    """Where a record stands: what was booked for it, and which counters were added up."""
+    """Where a record stands: what was booked for it, which counters were added up, and when."""
 
     state: State
     booked: Amounts
     tally: Mapping[str, int]
+    at_ms: int
 
 
-class Plan:
-    """The writes of one verb: decided first, then made.
+_OPEN = Outcome("reserved", NOTHING, {}, 0)
 
-    Each puts a final value, so that a plan cut short by an interrupt can simply be
-    carried out again by the next verb: a verb happens whole or not at all.
+
+def move(
+    plan: Plan,
+    balance: Balance,
+    subject: Subject,
+    tally: Mapping[str, int],
+    spent: Amounts,
+    taken: Amounts = NOTHING,
+    given: Amounts = NOTHING,
+) -> None:
+    """Change one account; at most once a plan and account.
+
+    Args:
+        plan: takes the writes.
+        balance: the account.
+        subject: what the call is.
+        tally: counters to add up.
+        spent: what is spent more.
+        taken: what is newly reserved.
+        given: what is no longer reserved.
     """
-
-    __slots__ = ("writes",)
-
-    def __init__(self) -> None:
-        self.writes: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
-
-    def set(self, target: object, name: str, value: object) -> None:
-        self.writes.append((setattr, (target, name, value)))
-
-    def put(self, mapping: dict[Any, Any], key: object, value: object) -> None:
-        self.writes.append((mapping.__setitem__, (key, value)))
-
-    def drop(self, mapping: dict[Any, Any], key: object) -> None:
-        self.writes.append((mapping.pop, (key, None)))
-
-    def call(self, function: Callable[..., object], *arguments: Any) -> None:
-        """A call that does no harm when it is made twice."""
-        self.writes.append((function, arguments))
-
-    def move(self, balance: Balance, subject: Subject, more: Sums, tally: Mapping[str, int]) -> None:
-        """Change one account; at most once a plan and account."""
-        writes, subjects, counters = self.writes, balance.subjects, balance.tally
-        before = subjects.get(subject)
-        writes.append((setattr, (balance, "sums", balance.sums.plus(more))))
-        writes.append((subjects.__setitem__, (subject, before.plus(more) if before else more)))
+    usd, tokens, calls = spent
+    held_usd, held_tokens, held_calls = taken[0] - given[0], taken[1] - given[1], taken[2] - given[2]
+    add, subjects = plan.writes.append, balance.subjects
+    a, b, c, d, e, f = balance.sums
+    sums = (a + usd, b + tokens, c + calls, d + held_usd, e + held_tokens, f + held_calls)
+    add((setattr, (balance, "sums", _new(Sums, sums))))
+    a, b, c, d, e, f = subjects.get(subject, ZERO)
+    sums = (a + usd, b + tokens, c + calls, d + held_usd, e + held_tokens, f + held_calls)
+    add((subjects.__setitem__, (subject, _new(Sums, sums))))
+    if tally:
+        counters = balance.tally
         for name, amount in tally.items():
-            if amount:
-                writes.append((counters.__setitem__, (name, counters.get(name, 0) + amount)))
+            add((counters.__setitem__, (name, counters.get(name, 0) + amount)))

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-
 _KINDS = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "audio_input", "audio_output")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import socket
 import socketserver
@@ -30,7 +31,9 @@ _SURFACES: dict[str, Surface] = {
     "messages": Messages(),
 }
 # Of OpenAI and Anthropic, and of Azure, old and new.
-_BILLED = re.compile(r"/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|v1)/(?P<surface>[a-z/]+)")
+_BILLED = re.compile(
+    r"/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|v1)/(?P<surface>[a-z/]+)"
+)
 _MADE = re.compile(r"/(?:v1|openai|openai/v1)/responses/(?P<id>resp_[0-9]+)(?P<cancel>/cancel)?")
 _MOST_BYTES = 64 * 2**20  # of a request
 _GLANCE_S = 0.05  # how often an answer that is held back looks whether its client is still there
@@ -45,6 +48,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._connections: set[Any] = set()
+        self._process = os.getpid()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -63,7 +67,10 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def close(self) -> None:
-        """Listen no more, and lose every connection."""
+        """Listen no more, and lose every connection; a forked child only lets go of what is its parent's."""
+        if os.getpid() != self._process:
+            self.server_close()
+            return
         self.shutdown()
         self.server_close()
         with self._lock:

@@ -113,7 +113,9 @@ class Completions(OpenAI):
         return Demand(size, cap, made * len(several), shown=choices * len(several))
 
     def document(self, answer: Answer) -> dict[str, Any]:
-        choices = [_text(answer, index, answer.reply.text, _finish(answer)) for index in range(answer.choices)]
+        choices = [
+            _text(answer, index, answer.reply.text, _finish(answer)) for index in range(answer.choices)
+        ]
         return _completion(answer, choices) | answer.reported(_chat_usage(answer))
 
     def events(self, answer: Answer) -> Iterator[Event]:
@@ -208,7 +210,7 @@ def _completion(answer: Answer, choices: list[dict[str, Any]]) -> dict[str, Any]
     return {**made, "model": answer.model, "choices": choices}
 
 
-def _text(answer: Answer, index: int, text: str, finish: str | None) -> dict[str, Any]:
+def _text(_answer: Answer, index: int, text: str, finish: str | None) -> dict[str, Any]:
     return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
 
 

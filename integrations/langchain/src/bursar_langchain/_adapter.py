@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from langchain_core.outputs import LLMResult
 
 from bursar import (
     Budget,
+    BudgetExceeded,
     BursarError,
     Cover,
     Hold,
@@ -40,6 +42,18 @@ _logger = logging.getLogger("bursar")
 _LOST_KEPT = 256  # runs whose end may still come
 _callbacks: WeakSet[BudgetCallback] = WeakSet()
 _lock = threading.Lock()  # of the set above
+
+
+def _renew() -> None:
+    """In a forked child nobody is left to open a lock that another thread of the parent held."""
+    global _lock  # noqa: PLW0603 - of the process
+    _lock = threading.Lock()
+    for callback in _callbacks:
+        callback._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 @dataclass(slots=True, eq=False)
@@ -229,7 +243,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = (serialized or {}).get("name") or kwargs.get("name") or "tool"
-        self._start(_Run(run_id, serialized, parent_run_id), tool=str(name))
+        self._start(_Run(run_id, serialized, parent_run_id), tool=str(name), messages=[input_str])
 
     @_never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -293,7 +307,10 @@ class BudgetCallback(BaseCallbackHandler):
                 callbacks = list(_callbacks)
             for callback in callbacks:
                 callback._withdraw(run)
-            raise as_refusal(error) from None
+            refusal = as_refusal(error)
+            if isinstance(refusal, BudgetExceeded):
+                self._session.surface(refusal)
+            raise refusal from None
         with self._lock:
             self._runs.setdefault(run.id, []).append(run)
         self._watch(run)

@@ -61,9 +61,7 @@ class Bounded(Demand):
         why_not: why it is not known after all, and the way out.
     """
 
-    def __init__(
-        self, where: Where, body: Mapping[str, Any], why_not: str | None = None, **ask: Any
-    ) -> None:
+    def __init__(self, where: Where, body: Mapping[str, Any], why_not: str | None = None, **ask: Any) -> None:
         self._body = body
         self._caps = {name: whole(body[name]) for name in _CAPS[where.kind] if body.get(name) is not None}
         self._new_cap = where.new_cap(str(body.get("model")))
@@ -170,7 +168,9 @@ class Responses(Bounded):
         calls = whole(body.get("max_tool_calls"))
         super().__init__(where, body, _unbounded_tools(elsewhere, calls))
         if elsewhere and calls is not None:
-            runs = {tool: calls for tool in _RUN_BY_PROVIDER if any(kind.startswith(tool) for kind in elsewhere)}
+            runs = {
+                tool: calls for tool in _RUN_BY_PROVIDER if any(kind.startswith(tool) for kind in elsewhere)
+            }
             self.ask |= {"windows": calls + 1, "requests": runs}
             if not self._caps:
                 self.ask["n"] = calls + 1  # the model's own cap holds for each of its turns

@@ -21,7 +21,7 @@ def guard(seam: Seam) -> None:
     for base in _RESOURCES:
         for resource in _below(base):
             _guard(resource, seam)
-        base.__init_subclass__ = classmethod(lambda cls, **kwargs: _guard(cls, seam))  # type: ignore[assignment]
+        base.__init_subclass__ = classmethod(lambda cls, **_: _guard(cls, seam))  # type: ignore[assignment]
 
 
 def unguard() -> None:
@@ -49,6 +49,7 @@ def _guard(resource: type, seam: Seam) -> None:
 
 
 def _below(cls: type) -> Iterator[type]:
-    for below in cls.__subclasses__():
+    subclasses: list[type] = cls.__subclasses__()
+    for below in subclasses:
         yield below
         yield from _below(below)

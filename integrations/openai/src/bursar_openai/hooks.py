@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import bursar
+from bursar import hookimpl
 
 if TYPE_CHECKING:
     from bursar import Session
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _unmarked(hook: F) -> F:
-    return hook
-
-
-hookimpl = getattr(bursar, "hookimpl", _unmarked)
 
 
 @hookimpl

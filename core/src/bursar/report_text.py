@@ -1,0 +1,71 @@
+"""The cost report as people read it in a terminal or a log."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def report_text(report: Mapping[str, Any]) -> str:
+    """A report of `Session.report` or `Budget.report` as plain text, a line for each fact.
+
+    Args:
+        report: the dict; money in USD.
+    """
+    return "\n".join(_lines(report))
+
+
+def _lines(report: Mapping[str, Any]) -> Iterator[str]:
+    remaining = report["remaining"]
+    left = "" if remaining is None else f", {_usd(remaining)} left"
+    reserved = f", {_usd(report['reserved'])} reserved" if report["reserved"] else ""
+    yield f"{_clean(report['session_id'])}: {_usd(report['total_spent'])} spent{reserved}{left}"
+    for title, names in (("llm", "by_model"), ("tools", "by_tool")):
+        part = report["breakdown"][title]
+        if part["calls"] or part["total"]:
+            yield f"  {title:<7}{_usd(part['total']):>14}  {_count(part['calls'], 'call')}"
+            for name, cost in sorted(part[names].items(), key=lambda line: (-line[1], line[0])):
+                yield f"    {_usd(cost):>17}  {_clean(name)}"
+    for limit in report["limits"]:
+        resets = f", resets at {limit['resets_at']}" if limit["resets_at"] else ""
+        remaining = limit["remaining"]
+        left = _usd(remaining) if isinstance(remaining, float) else f"{remaining:,}"
+        yield f"  limit  {_clean(limit['limit'])}: {left} left{resets}"
+    facts = [
+        _count(report[name], word)
+        for name, word in (
+            ("refusals", "refusal"),
+            ("would_refuse", "ignored refusal"),
+            ("estimated", "estimate"),
+        )
+        if report[name]
+    ]
+    if report["overruns"]["count"]:
+        overruns = report["overruns"]
+        facts.append(f"{_count(overruns['count'], 'overrun')} of {_usd(overruns['total'])}")
+    if report["saved"]:
+        facts.append(f"{_usd(report['saved'])} saved by caches")
+    if report["terminated_by"]:
+        facts.append(f"ended by {report['terminated_by'].replace('_', ' ')}")
+    if facts:
+        yield f"  {', '.join(facts)}"
+    for child in report["children"]:
+        yield from (f"  {line}" for line in _lines(child))
+
+
+def _usd(amount: float) -> str:
+    text = f"{amount:,.9f}".rstrip("0")
+    whole, _, decimals = text.partition(".")
+    return f"${whole}.{decimals.ljust(2, '0')}".replace("$-", "-$")
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def _clean(name: str) -> str:
+    """A hostile name without control characters, line ends and marks that turn the text round."""
+    return "".join(
+        "?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") else letter for letter in name
+    )

@@ -1,0 +1,157 @@
+"""The accounts of a memory store: opened by paths, with the limits that were declared for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..account import parent_key, root_key, shown_key
+from ..errors import LimitConflict
+from ..limits import Limit
+from .base import AccountView, LimitView, Path
+from .books import Balance, Line
+from .plan import Plan
+from .rules import Rule, in_force
+from .spans import Periodic, Rolling, span
+
+Slots = tuple["Limit | None", "Limit | None"]
+
+
+class Accounts:
+    """Balances by key, and which limits hold on a path.
+
+    Args:
+        commit: carries out a plan.
+    """
+
+    def __init__(self, commit: Callable[[Plan], None]) -> None:
+        self._commit = commit
+        self._balances: dict[str, Balance] = {}
+        self._changed = 1  # counts changes of limits, so that the rules of a path can be kept
+
+    def __getitem__(self, key: str) -> Balance:
+        return self._balances[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._balances
+
+    def below(self, root: str) -> Iterator[Balance]:
+        """All of one tree."""
+        return (balance for key, balance in self._balances.items() if root_key(key) == root)
+
+    def open(self, path: Path, now_ms: int) -> Line:
+        """The accounts of a path, created where new, with what their owners declare.
+
+        Raises:
+            LimitConflict: one was declared with other limits.
+        """
+        leaf = self._balances.get(path[-1].key)
+        if leaf is not None and leaf.line is not None and leaf.line.path is path:
+            return leaf.line
+        plan = Plan()
+        accounts = []
+        for account in path:
+            balance = self._balances.get(account.key)
+            if balance is None:
+                balance = Balance(account.key, now_ms)
+                plan.put(self._balances, account.key, balance)
+                for limit in () if account.limits else account.unless_declared:
+                    self._put(plan, balance, (None, limit), limit.key)
+            accounts.append(balance)
+            if account.limits is not balance.declared and account.limits:
+                self._declare(plan, balance, account.limits)
+        line = Line(path, tuple(accounts))
+        plan.set(accounts[-1], "line", line)
+        self._commit(plan)
+        return line
+
+    def rules(self, line: Line) -> list[Rule]:
+        """The limits in force along a path, the leaf's first."""
+        return in_force(line, self._changed)
+
+    def set_limit(self, plan: Plan, balance: Balance, limit: Limit) -> None:
+        """Put a limit in force, whatever was declared."""
+        declared, _ = balance.limits.get(limit.key, (None, None))
+        self._put(plan, balance, (declared, limit), limit.key)
+
+    def drop_limit(self, plan: Plan, balance: Balance, limit: Limit) -> None:
+        """Take one out of force, whatever was declared."""
+        declared, _ = balance.limits.get(limit.key, (None, None))
+        self._put(plan, balance, (declared, None), limit.key)
+
+    def view(self, balance: Balance, now_ms: int) -> AccountView:
+        """One account at one moment."""
+        line = balance.line
+        if line is None:  # it was only ever on the way to others
+            accounts = [balance]
+            while (above := self._balances.get(parent_key(accounts[0].key))) is not None:
+                accounts.insert(0, above)
+            line = Line((), tuple(accounts))
+        own = [rule for rule in reversed(self.rules(line)) if rule.balance is balance]
+        trip = balance.fuse.trip if balance.fuse is not None else None
+        return AccountView(
+            key=balance.key,
+            spent=balance.sums.spent,
+            reserved=balance.sums.reserved,
+            subjects={subject: (sums.spent, sums.reserved) for subject, sums in balance.subjects.items()},
+            tally=dict(balance.tally),
+            limits=tuple(_limit_view(rule, now_ms) for rule in own),
+            for_sessions=tuple(
+                limit for limit in balance.in_force() if limit.window == "session" and not balance.session
+            ),
+            tripped=balance.tripped or (trip.reason if trip is not None and trip.reason else None),
+            opened_ms=balance.opened_ms,
+            circuit="forced_open" if balance.tripped is not None else trip.state if trip else "closed",
+        )
+
+    def _declare(self, plan: Plan, balance: Balance, limits: tuple[Limit, ...]) -> None:
+        """The first declaration counts; a later one has to say the same, or what is in force."""
+        wanted = {limit.key: limit for limit in limits}
+        known = {key for key, (declared, _) in balance.limits.items() if declared is not None}
+        for key, limit in wanted.items():
+            declared, effective = balance.limits.get(key, (None, None))
+            if key in known:
+                agrees = limit in (declared, effective)
+            else:
+                agrees = not known and effective in (None, limit)
+            if not agrees:
+                raise LimitConflict(_conflict(balance, limits))
+            if key not in known:
+                self._put(plan, balance, (limit, limit), key)
+        if not known <= wanted.keys():
+            raise LimitConflict(_conflict(balance, limits))
+        plan.set(balance, "declared", limits)
+
+    def _put(self, plan: Plan, balance: Balance, slots: Slots, key: tuple[str, ...]) -> None:
+        """Keep a limit as it was declared and as it is in force; a new window counts from zero."""
+        _, limit = slots
+        if limit is None:
+            plan.drop(balance.spans, key)
+        elif key not in balance.spans and (counted := span(limit)) is not None:
+            plan.put(balance.spans, key, counted)
+        if slots == (None, None):
+            plan.drop(balance.limits, key)
+        else:
+            plan.put(balance.limits, key, slots)
+        plan.set(self, "_changed", self._changed + 1)
+
+
+def _limit_view(rule: Rule, now_ms: int) -> LimitView:
+    span = rule.span
+    if isinstance(span, Periodic) and not span.slot.period.contains(now_ms):
+        return LimitView(rule.limit, 0, 0)
+    frees_ms = None
+    if isinstance(span, Rolling):
+        plan = Plan()
+        span.refresh(plan, now_ms)
+        plan.carry_out()
+        frees_ms = span.frees_ms(span.spent) if span.spent > 0 else None
+    return LimitView(rule.limit, *rule.used(), frees_ms)
+
+
+def _conflict(balance: Balance, limits: tuple[Limit, ...]) -> str:
+    here = ", ".join(map(str, balance.in_force())) or "no limits"
+    return (
+        f"the account {shown_key(balance.key)!r:.80} has {here}, and is declared here with"
+        f" {', '.join(map(str, limits))}; give one of the two budgets another name,"
+        " declare the same limits, or change them with set_limit"
+    )

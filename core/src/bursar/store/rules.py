@@ -1,0 +1,184 @@
+"""Limits in force on a path of the memory store, and what they say to a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..amounts import Amounts
+from ..call import Subject
+from ..limits import Limit
+from ..policy import WHOLE_PPM, Terms
+from .base import UNITS, Entry, Mark, Refused, StalePeriod
+from .books import Balance, Line
+from .plan import Plan
+from .spans import Periodic, Rolling, Span
+
+_HARD = -1  # the mark of a limit that has refused
+
+
+class Rule(NamedTuple):
+    """A limit in force on an account.
+
+    Attributes:
+        unit: the index of its unit in `Sums`.
+        plain: True when every call counts.
+        span: what it has counted; None where the sums of the account are those of the limit.
+        own: True for a session's own limit in USD, from which its finalization reserve is kept.
+        account: the place of its account on the path, from the root.
+    """
+
+    balance: Balance
+    limit: Limit
+    unit: int
+    plain: bool
+    span: Span | None
+    own: bool
+    account: int
+
+    def used(self) -> tuple[int, int]:
+        """Spent and reserved of what the limit counts, in its unit."""
+        unit = self.unit
+        if self.span is not None:
+            return self.span.spent, self.span.reserved
+        if self.plain:
+            return self.balance.sums[unit], self.balance.sums[unit + 3]
+        covered = [sums for subject, sums in self.balance.subjects.items() if self.limit.covers(subject)]
+        return sum(sums[unit] for sums in covered), sum(sums[unit + 3] for sums in covered)
+
+    def covers(self, subject: Subject) -> bool:
+        """True when a call to this subject counts."""
+        return self.plain or self.limit.covers(subject)
+
+
+def in_force(line: Line, changed: int) -> list[Rule]:
+    """The limits in force along a path, the leaf's first.
+
+    A limit of a budget over the window ``session`` holds for each session right below it.
+    """
+    if line.changed == changed:
+        return line.rules
+    found: list[Rule] = []
+    for_sessions: list[Limit] = []
+    for place, balance in enumerate(line.accounts):
+        for limit in balance.in_force():
+            if limit.window == "session" and not balance.session:
+                for_sessions.append(limit)
+            else:
+                found.append(_rule(balance, limit, place))
+        if balance.session:
+            found += [_rule(balance, limit, place) for limit in for_sessions]
+            for_sessions = []
+    found.reverse()
+    line.rules, line.changed = found, changed
+    line.windows = [rule for rule in found if rule.span is not None]
+    return found
+
+
+def _rule(balance: Balance, limit: Limit, place: int) -> Rule:
+    plain = limit.unit != "calls" and not limit.selective
+    own = plain and balance.session and limit.window == "session" and limit.unit == "usd"
+    return Rule(balance, limit, UNITS.index(limit.unit), plain, balance.spans.get(limit.key), own, place)
+
+
+def refresh(plan: Plan, windows: Sequence[Rule], entry: Entry, now_ms: int) -> StalePeriod | None:
+    """Bring the windows of a path to now; a calendar period that is over needs the client's next one."""
+    zones = []
+    for rule in windows:
+        span = rule.span
+        if isinstance(span, Rolling):
+            span.refresh(plan, now_ms)
+        elif isinstance(span, Periodic) and now_ms >= span.slot.period.end_ms:
+            tz = rule.limit.tz
+            known = entry.periods.get(tz)
+            period = getattr(known, rule.limit.window) if known is not None else None
+            if period is not None and period.contains(now_ms):
+                span.begin(plan, period)
+            else:
+                zones.append(tz)
+    return StalePeriod(now_ms, tuple(dict.fromkeys(zones))) if zones else None
+
+
+def grant(
+    plan: Plan, found: Sequence[Rule], entry: Entry, minimum: Amounts, terms: Terms, now_ms: int
+) -> Amounts | Refused:
+    """The worst case or what is left of it, or the first limit that has not even room for the minimum."""
+    granted, subject = list(entry.amounts), entry.subject
+    refused: Refused | None = None
+    for rule in found:
+        balance, limit, unit, plain, span, own, _ = rule
+        if not plain and not limit.covers(subject):
+            continue
+        if plain and span is None:
+            sums = balance.sums
+            spent, reserved = sums[unit], sums[unit + 3]
+        else:
+            spent, reserved = rule.used()
+        kept = terms.kept(limit.amount) if own else 0
+        left = limit.amount - spent - reserved - kept
+        if left < minimum[unit]:
+            wait_s = retry_after_s(rule, minimum[unit] - left, minimum[unit], now_ms)
+            if refused is None:
+                refused = _refused(plan, rule, spent, reserved, entry.amounts[unit], now_ms)
+                refused = refused._replace(retry_after_s=wait_s, kept=kept)
+            elif refused.retry_after_s is not None:  # the first one is told; all of them have to wait
+                longest_s = None if wait_s is None else max(wait_s, refused.retry_after_s)
+                refused = refused._replace(retry_after_s=longest_s)
+        granted[unit] = min(granted[unit], left)
+    return Amounts(*granted) if refused is None else refused
+
+
+def exceeded(plan: Plan, found: Sequence[Rule], entry: Entry, now_ms: int) -> Refused | None:
+    """The first limit of a call that is exceeded now."""
+    for rule in found:
+        spent, reserved = rule.used()
+        if spent + reserved > rule.limit.amount and rule.covers(entry.subject):
+            return _refused(plan, rule, spent, reserved, entry.amounts[rule.unit], now_ms)
+    return None
+
+
+def _refused(plan: Plan, rule: Rule, spent: int, reserved: int, asked: int, now_ms: int) -> Refused:
+    first = _tell(plan, rule, _HARD, now_ms)
+    return Refused(rule.balance.key, rule.limit, spent, reserved, asked, first=first)
+
+
+def retry_after_s(rule: Rule, missing: int, least: int, now_ms: int) -> float | None:
+    """Seconds until a window has room again; None where time alone does not help."""
+    if least > rule.limit.amount:
+        return None
+    at_ms = None
+    if isinstance(rule.span, Periodic):
+        at_ms = rule.span.slot.period.end_ms
+    elif isinstance(rule.span, Rolling):
+        at_ms = rule.span.frees_ms(missing)
+    return None if at_ms is None else (at_ms - now_ms) / 1000
+
+
+def marks(plan: Plan, found: Sequence[Rule], entry: Entry, terms: Terms, now_ms: int) -> tuple[Mark, ...]:
+    """The fractions of the limits of this call that are reached, and were not told in this period."""
+    if not terms.soft_ppm:
+        return ()
+    reached, lowest = [], terms.soft_ppm[0]
+    for rule in found:
+        _, limit, _, plain, _, _, _ = rule
+        if limit.amount and (plain or limit.covers(entry.subject)):
+            spent, _ = rule.used()
+            whole, millionths = limit.amount, spent * WHOLE_PPM
+            if millionths >= whole * lowest:
+                reached += [
+                    Mark(rule.balance.key, rule.limit, ppm, spent)
+                    for ppm in terms.soft_ppm
+                    if millionths >= whole * ppm and _tell(plan, rule, ppm, now_ms)
+                ]
+    return tuple(reached)
+
+
+def _tell(plan: Plan, rule: Rule, ppm: int, now_ms: int) -> bool:
+    """True the first time in a period of the limit; for a rolling one, once in its length."""
+    limit, span = rule.limit, rule.span
+    amount, since_ms = rule.balance.marks.get((limit.key, ppm), (-1, 0))
+    now = span.slot.period.start_ms if isinstance(span, Periodic) else now_ms if limit.span_ms else 0
+    if amount == limit.amount and now - since_ms < (limit.span_ms or 1):
+        return False
+    plan.put(rule.balance.marks, (limit.key, ppm), (limit.amount, now))
+    return True

@@ -1,0 +1,1 @@
+"""The promises of a store, by what they are about."""
