@@ -1,7 +1,7 @@
 """An SDK in miniature, of the shape that those of OpenAI and Anthropic have, over plain HTTP.
 
 `request` is passed once, and around each attempt are the methods that a `Seam` covers. It reads
-chat completions, and takes other paths for words of ``allow=``.
+chat completions and Responses, and takes other paths for words of ``allow=``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Base:
         url = urlsplit(self.base_url)
         connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)
         try:
-            connection.request("POST", url.path + path, body, {"Authorization": "Bearer none"})
+            connection.request(options.method, url.path + path, body, {"Authorization": "Bearer none"})
             response = Response(connection, connection.getresponse(), stream)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -138,14 +138,16 @@ class AsyncClient(Base):
 class Options(SimpleNamespace):
     """A request as an SDK keeps it."""
 
-    def __init__(self, url: str = "/chat/completions", extra_json: Any = None, **body: Any) -> None:
-        super().__init__(url=url, json_data=body, extra_json=extra_json)
+    def __init__(self, url: str = "/chat/completions", method: str = "POST", **body: Any) -> None:
+        super().__init__(url=url, method=method, json_data=body, extra_json=None)
 
 
 class ChatReading(Reading):
     def whole(self, document: Any) -> None:
         self.answer = read_answer(document)
-        self.pending = document.get("pending")
+        if document.get("status") in ("queued", "in_progress"):
+            self.pending, self.ended = document["id"], False
+        self.broken = document.get("status") == "cancelled"
 
     def event(self, raw: bytes) -> bytes:
         data = data_of(raw)
@@ -174,12 +176,12 @@ class ChatDemand(Demand):
 def read(client: Any, options: Any) -> Demand:
     """What a request asks for."""
     word, body = options.url.removeprefix("/"), body_of(options) or {}
-    if word == "models":
-        return ChatDemand(polled=body.get("id"))
+    if word.startswith(("models", "responses/")):
+        return ChatDemand(polled=word.removesuffix("/cancel").split("/")[-1])
     ask = {name: body[name] for name in ("model", "messages") if name in body}
     if "max_tokens" in body:
         ask["max_output_tokens"] = body["max_tokens"]
-    if word != "chat/completions":
+    if word not in ("chat/completions", "responses"):
         return ChatDemand(ask, endpoint=word)
     demand = ChatDemand(ask, why_not=body.get("why_not"))
     demand.asks_usage = bool(body.get("stream"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, BursarError, Session, dropin
+from bursar import Budget, BudgetExceeded, BursarError, Session, dropin, hookimpl, plugins
 from bursar.testing import ScriptedProvider
 
 from .sdk import AsyncClient, Client, Options, seam
@@ -23,14 +23,17 @@ class Plugin:
     def __init__(self) -> None:
         self.patched = 0
 
+    @hookimpl
     def bursar_wrap_client(self, client: object, session: Session) -> object | None:
         return seam.wrap(client, session) if isinstance(client, Client | AsyncClient) else None
 
+    @hookimpl
     def bursar_patch(self) -> str:
         self.patched += 1
         seam.patch()
         return "openai"
 
+    @hookimpl
     def bursar_unpatch(self) -> None:
         self.patched -= 1
         seam.unpatch()
@@ -39,7 +42,7 @@ class Plugin:
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
     plugin = Plugin()
-    monkeypatch.setattr(dropin, "_plugins", lambda: (plugin,))
+    monkeypatch.setattr(plugins, "_installed", lambda: (plugins._plugin(plugin, "mini"),))
     monkeypatch.setattr(dropin, "find_spec", lambda name: name if name == "openai" else None)
     yield plugin
     bursar.teardown()
@@ -94,20 +97,35 @@ def test_an_sdk_that_nothing_covers(plugin: Plugin, monkeypatch: pytest.MonkeyPa
 
 
 def test_clients_are_wrapped_by_whoever_knows_them(plugin: Plugin, client: Client) -> None:
-    """And unwrapped again; what nobody knows is a `TypeError` that says what it is."""
+    """And unwrapped again."""
     session = Budget("$1").session()
     assert bursar.wrap_client(client, session) is client
     ask(client)
     assert bursar.unwrap_client(client) is client
     ask(client)
     assert session.calls == 1
-    with pytest.raises(TypeError, match="builtins.int"):
-        bursar.wrap_client(5, session)
 
 
-def test_the_plugins_are_those_that_are_installed() -> None:
-    """Found by their entry points, and loaded once."""
-    assert dropin._plugins() is dropin._plugins()
+def test_a_plugin_that_fails_to_cover(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that says so, and the others are uncovered again."""
+
+    class Broken:
+        @hookimpl
+        def bursar_patch(self) -> str:
+            raise KeyError("sk-secret")
+
+    both = (plugins._plugin(plugin, "mini"), plugins._plugin(Broken(), "broken"))
+    monkeypatch.setattr(plugins, "_installed", lambda: both)
+    with pytest.raises(BursarError, match="not covered.*'broken'") as error:
+        bursar.init("$1")
+    assert plugin.patched == 0 and bursar.get_session() is None and "sk-secret" not in str(error.value)
+
+
+def test_what_has_a_price_is_tracked(plugin: Plugin) -> None:
+    """Whoever pays here pays for it."""
+    bursar.init("$1")
+    assert bursar.track("found", "$0.10", tool_name="search") == "found"
+    assert bursar.spent() * 10 == 1
 
 
 # -- decorated functions ------------------------------------------------------------------------------

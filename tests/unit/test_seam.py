@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,9 +19,10 @@ from bursar import (
     Session,
     StoreUnavailable,
     UnpriceableCall,
-    unwrap_client,
 )
 from bursar.current import pays_for_process
+from bursar.meter import Background
+from bursar.seam import unwrap
 from bursar.testing import Reply, ScriptedProvider
 
 from .sdk import AsyncClient, Client, Failed, Options, seam
@@ -154,8 +157,8 @@ def test_copies_are_wrapped_and_others_are_not(caller: Caller) -> None:
     assert type(seam.wrap(again, session)).__mro__[1] is type(caller.client())
     caller.ask(again)
     assert (session.calls, other.calls) == (2, 0)
-    assert type(unwrap_client(again)) is type(caller.client())
-    assert type(unwrap_client(again)) is type(caller.client())
+    assert type(unwrap(again)) is type(caller.client())
+    assert type(unwrap(again)) is type(caller.client())
 
 
 # -- attempts -------------------------------------------------------------------------------------
@@ -172,9 +175,7 @@ def test_error_answers_keep_the_hold(caller: Caller) -> None:
 
 @pytest.mark.parametrize(("limit", "requests"), [("$1", 2), ("$0.0008", 1)])
 @pytest.mark.parametrize("reply", [Reply(drop="before_headers"), Reply(status=504, billed=True)])
-def test_an_attempt_in_doubt_stays_counted(
-    reply: Reply, limit: str, requests: int, caller: Caller
-) -> None:
+def test_an_attempt_in_doubt_stays_counted(reply: Reply, limit: str, requests: int, caller: Caller) -> None:
     """The next one is held anew, or refused."""
     client, session = caller.wrapped(limit, max_retries=2, clamp=False)
     caller.provider.script(reply)
@@ -260,6 +261,22 @@ def test_what_nothing_bounds(named: bool, how: str, caller: Caller) -> None:
     assert (caller.provider.arrivals, session.spent, session.reserved) == (how != "refused", 0, 0)
 
 
+def test_a_price_of_the_users_own_bounds_it(caller: Caller) -> None:
+    """With one, the request is held like any other."""
+    client, session = caller.wrapped("$0.00001", prices={"gpt-image-1": (10, 40)})
+    with pytest.raises(BudgetExceeded):
+        caller.ask(client, Options("/images", model="gpt-image-1", messages=CHAT["messages"], max_tokens=50))
+    assert (caller.provider.arrivals, session.reserved) == (0, 0)
+
+
+def test_a_budget_that_only_alerts_refuses_nothing(caller: Caller) -> None:
+    """What nothing bounds passes it, too."""
+    client, session = caller.wrapped("$0", hard_stop=False)
+    caller.ask(client, Options(**CHAT, why_not="because"))
+    caller.ask(client)
+    assert session.calls == 2
+
+
 def test_a_covering_hold_is_the_price_of_what_nothing_bounds(provider: ScriptedProvider) -> None:
     """Whatever usage is told: the caller said what it costs."""
     client, session = Caller(provider, asynchronous=False).wrapped("$1")
@@ -293,6 +310,62 @@ def test_something_is_opened(provider: ScriptedProvider) -> None:
         with pytest.raises(UnpriceableCall):
             seam.open(bare, "realtime")
     seam.open(bare, "realtime")
+
+
+# -- answers that are made in the background --------------------------------------------------------
+
+
+def test_an_answer_that_is_fetched_later(caller: Caller) -> None:
+    """Its hold waits for whoever asks after it, through any covered client, and is settled once."""
+    client, session = caller.wrapped("$1")
+    caller.provider.script(Reply(polls=1))
+    made = Options("/responses", model="gpt-4o", input="sky", background=True, max_tokens=50)
+    id = json.loads(caller.ask(client, made))["id"]
+    with pytest.raises(Failed):
+        caller.ask(client, Options("/models/unknown", "GET"))
+    assert session.spent == 0 < session.reserved
+    for status in ("in_progress", "completed", "completed"):
+        answer = json.loads(caller.ask(client, Options(f"/responses/{id}", "GET")))
+        assert answer["status"] == status
+    assert_exact(session, caller.provider)
+
+
+def test_an_answer_that_cannot_be_fetched(caller: Caller) -> None:
+    """A poll that fails, in whatever way, leaves the hold; one that tells of its end does not."""
+    client, session = caller.wrapped("$1")
+    made = Options("/responses", model="gpt-4o", input="sky", background=True, max_tokens=50)
+    id = json.loads(caller.ask(client, made))["id"]
+    with pytest.raises(Failed):
+        caller.ask(client, Options(f"/responses/elsewhere/{id}", "GET"))
+    lost = type(client)("http://127.0.0.1:9", 1)
+    with pytest.raises(Failed):
+        caller.ask(lost, Options(f"/responses/{id}", "GET"))
+    assert session.reserved > 0
+    caller.ask(client, Options(f"/responses/{id}/cancel"))
+    caller.ask(client, Options(f"/responses/{id}", "GET"))
+    assert session.reserved == 0 and session.spent >= caller.provider.bill
+
+
+def test_only_so_many_answers_are_waited_for() -> None:
+    """The oldest are left to their leases."""
+    background, hold = Background(), Budget().session().reserve(cost="$0.01")
+    for number in range(2_000):
+        background.put(str(number), hold)
+    assert background.get("0") is None and background.get("1999") is hold
+    background.drop("1999")
+    background.drop("1999")
+    assert background.get("1999") is None and background.waits
+
+
+# -- refusals that somebody swallows ------------------------------------------------------------------
+
+
+def test_a_refusal_that_is_swallowed_comes_back(caller: Caller) -> None:
+    """A framework between the client and the caller may hide it: the end of the session does not."""
+    session = Budget("$0.0001").session()
+    client = seam.wrap(caller.client(), session)
+    with pytest.raises(BudgetExceeded), session, contextlib.suppress(BudgetExceeded):
+        caller.ask(client)
 
 
 # -- the process ----------------------------------------------------------------------------------
