@@ -99,3 +99,15 @@ def test_ask_reads_no_messages() -> None:
             Ask(model="gpt-4o", **{setting: items})
         assert next(items) == {"role": "user"}
         Ask(model="gpt-4o", **{setting: [{"role": "user"}]})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"windows": 0}, {"windows": None}, {"requests": {"web_search": -1}}, {"requests": {"": 1}},
+     {"requests": {"web_search": 1.5}}],
+)  # fmt: skip
+def test_what_a_provider_may_do_by_itself_is_counted(wrong: dict[str, Any]) -> None:
+    """Context windows are one or more, runs of its tools none or more, by name."""
+    with pytest.raises(ValueError, match="windows|requests|tool"):
+        Ask(model="gpt-4o", **wrong)
+    assert Ask(model="gpt-4o", windows=3, requests={"web_search": 2}).windows == 3

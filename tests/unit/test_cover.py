@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget, Hold
-from bursar.cover import Cover, cover, covered_hold
+from bursar.cover import Cover, claim_hold, cover, covered_hold
 
 OUTER: Hold = Budget().session().reserve(cost=0)
 INNER: Hold = Budget().session().reserve(cost=0)
@@ -160,3 +160,14 @@ def test_thousand_closed_covers_are_not_kept() -> None:
         first = Cover(OUTER)
     assert first.outer is None
     first.close()
+
+
+def test_a_hold_pays_for_one_request() -> None:
+    """Who claims it first sends on it; the next one gets that of the cover around it, then none."""
+    assert claim_hold() is None
+    with cover(OUTER), cover(INNER):
+        copied = contextvars.copy_context()
+        assert copied.run(claim_hold) is INNER
+        assert claim_hold() is OUTER
+        assert claim_hold() is None
+        assert covered_hold() is INNER

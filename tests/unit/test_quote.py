@@ -282,3 +282,34 @@ def test_cap_follows_the_scarcer_of_money_and_tokens(tokens: int, usd: int) -> N
     found = asked(model="chat", input_tokens=1_000, max_output_tokens=300)
     assume(found.want.usd + usd >= found.want.usd)
     assert found.cap(Amounts(found.want.usd + usd, tokens, 1)) == tokens - 1_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ({"windows": 3}, 3 * 8_000),
+        ({"windows": 2, "messages": ["x" * 10_000]}, 10_024),
+        ({"windows": 2, "messages": ["x" * 50_000]}, 16_000),
+        ({"messages": ["x" * 50_000]}, 8_000),
+        ({"windows": 3, "input_tokens": 90_000}, 90_000),
+    ],
+)
+def test_input_may_fill_several_windows(arguments: dict[str, Any], sent: int) -> None:
+    """Unknown input fills all of them, known input no more than its bytes; a number is what it says."""
+    found = asked(model="windowed", max_output_tokens=10, **arguments)
+    assert found.want.tokens == sent + 10
+
+
+def test_runs_of_the_providers_tools_are_held() -> None:
+    """Each at its fee, beside the tokens, also where the output is clamped; without a fee the way out is told."""
+
+    class Searching(PriceBook):
+        def rates(self, model: str, provider: str | None = None, tier: str | None = None) -> Rates:
+            fees = {"web_search": 10_000_000}
+            return Rates(2_500_000, 10_000_000, requests=fees, context_window=1_000, max_output_tokens=100)
+
+    found = quote(Ask(model="m", input_tokens=10, requests={"web_search": 3}), "id-1", Searching(), POLICY)
+    assert found.want.usd == 30_000_000 + 10 * 2_500 + 100 * 10_000
+    assert found.cap(Amounts(30_000_000 + 10 * 2_500 + 40 * 10_000, 110, 1)) == 40
+    with pytest.raises(UnpriceableCall, match="'file_search' has no price.*cost="):
+        quote(Ask(model="m", input_tokens=10, requests={"file_search": 1}), "id-1", Searching(), POLICY)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bursar.testing import Rate, Reply, Request, ScriptedProvider, ToolCall
-from bursar.testing._openai import Embeddings
+from bursar.testing._openai import Embeddings, Images
 
 CHAT, RESPONSES, EMBEDDINGS, MESSAGES = (
     *("/v1/chat/completions", "/v1/responses"),
@@ -1047,3 +1047,118 @@ def test_stopping_in_a_forked_child_ends_nothing() -> None:
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
         client.send(CHAT, CHAT_BODY)
     client.connection.close()
+
+
+# -- surfaces that only some ask for ------------------------------------------------------------------
+
+
+def test_completions(client: Client, provider: ScriptedProvider) -> None:
+    """Each prompt has its choices; what is made of `best_of` is billed, and what is shown is `n` of it."""
+    body = {"model": "gpt-3.5-turbo-instruct", "prompt": QUESTION}
+    answer = client.send("/v1/completions", body)[1]
+    assert (answer["object"], answer["choices"][0]["finish_reason"]) == ("text_completion", "length")
+    assert answer["usage"] | {"prompt_tokens_details": 0, "completion_tokens_details": 0} == {
+        "prompt_tokens": 5, "completion_tokens": 16, "total_tokens": 21,
+        "prompt_tokens_details": 0, "completion_tokens_details": 0,
+    }  # fmt: skip
+    several = {**body, "prompt": ["sky", "sea"], "best_of": 3, "n": 2, "max_tokens": 100}
+    assert len(client.send("/v1/completions", several)[1]["choices"]) == 4
+    tokens = {**body, "prompt": [[1, 2, 3], [4]], "max_tokens": 1}
+    assert client.send("/v1/completions", tokens)[1]["usage"]["prompt_tokens"] == 4
+    assert [served.output_tokens for served in provider.served] == [16, 6 * 40, 2]
+    assert client.send("/v1/completions", {**body, "prompt": []})[0] == 400
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_stream_of_completions(client: Client, asked: bool) -> None:
+    """Its usage comes at the end, when it is asked for."""
+    body = {"model": "gpt-3.5-turbo-instruct", "prompt": "sky", "n": 2, "max_tokens": 50}
+    events = client.stream("/v1/completions", {**body, "stream_options": {"include_usage": asked}})
+    assert events.pop() == "[DONE]"
+    assert (events[-1].get("usage") is not None) == asked
+    assert {choice["index"] for event in events for choice in event["choices"]} == {0, 1}
+
+
+def test_pictures(client: Client, provider: ScriptedProvider) -> None:
+    """As many as are asked for, paid by the token, and never as a stream."""
+    answer = client.send("/v1/images/generations", {"model": "gpt-image-1", "prompt": "sky", "n": 2})[1]
+    assert len(answer["data"]) == 2 and answer["usage"]["output_tokens"] == 80
+    assert provider.bill_nanos == answer["usage"]["input_tokens"] * 10_000 + 80 * 40_000
+    assert list(Images().events(None)) == []  # type: ignore[arg-type]
+
+
+def test_moderations_are_free(client: Client, provider: ScriptedProvider) -> None:
+    """They arrive, and are no calls."""
+    assert client.send("/v1/moderations", {"input": "sky"})[0] == 200
+    assert (provider.arrivals, provider.hits, provider.calls) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/openai/deployments/prod/chat/completions?api-version=1", 200),
+        ("/openai/deployments/gpt-4o/chat/completions", 200),
+        ("/openai/deployments/other/chat/completions", 404),
+        ("/openai/v1/chat/completions", 200),
+        ("/openai/chat/completions", 200),
+        ("/openai/deployments/prod/chat/elsewhere", 404),
+    ],
+)
+def test_the_paths_of_azure(path: str, status: int) -> None:
+    """A deployment is a name for a model, whatever the body says; the key comes in a header of its own."""
+    with ScriptedProvider(deployments={"prod": "gpt-4o-mini"}) as provider:
+        connection = http.client.HTTPConnection("127.0.0.1", provider.port, timeout=10)
+        connection.request("POST", path, json.dumps(CHAT_BODY), {"api-key": "none"})
+        assert connection.getresponse().status == status
+        connection.close()
+        assert [served.model for served in provider.served] == [
+            "gpt-4o-mini" if "prod" in path else "gpt-4o" for _ in range(status == 200)
+        ]
+
+
+def test_what_was_said_before_is_input_again(client: Client, provider: ScriptedProvider) -> None:
+    """Of the response before, and of all that a conversation had; a response that is not there is rejected."""
+    first = client.send(RESPONSES, RESPONSES_BODY)[1]
+    client.send(RESPONSES, {**RESPONSES_BODY, "previous_response_id": first["id"]})
+    for conversation in ("conv_1", {"id": "conv_1"}, "conv_2"):
+        client.send(RESPONSES, {**RESPONSES_BODY, "conversation": conversation})
+    alone = first["usage"]["input_tokens"]
+    assert [served.input_tokens - alone for served in provider.served] == [0, alone + 40, 0, alone + 40, 0]
+    status, error = client.send(RESPONSES, {**RESPONSES_BODY, "previous_response_id": "resp_99"})
+    assert (status, error["error"]["param"]) == (400, "previous_response_id")
+
+
+def test_tools_of_the_provider(client: Client, provider: ScriptedProvider) -> None:
+    """Each run reads the input once more, is listed, and has a fee; there are no more than the request allows."""
+    provider.always(Reply(hidden_tokens=100, runs={"web_search": 2, "file_search": 2}))
+    answer = client.send(RESPONSES, {**RESPONSES_BODY, "max_tool_calls": 3})[1]
+    assert [item["type"] for item in answer["output"]] == [
+        "web_search_call", "web_search_call", "file_search_call", "message"
+    ]  # fmt: skip
+    (served,) = provider.served
+    assert served.tokens.runs == {"web_search": 2, "file_search": 1}
+    assert served.cost_nanos == served.input_tokens * 2_500 + 40 * 10_000 + 2 * 10_000_000 + 2_500_000
+    assert served.input_tokens == 4 * (100 + 11 + 3)
+    assert [event["item"]["type"] for event in client.stream(RESPONSES, RESPONSES_BODY)
+            if event["type"] == "response.output_item.added"] == [
+        "web_search_call", "web_search_call", "file_search_call", "file_search_call", "message"
+    ]  # fmt: skip
+
+
+def test_an_answer_in_the_background(client: Client, provider: ScriptedProvider) -> None:
+    """Billed at once, and there after so many polls, as a whole or as a stream; stopped, it never comes."""
+    provider.script(Reply(polls=2))
+    queued = client.send(RESPONSES, {**RESPONSES_BODY, "background": True})[1]
+    assert (queued["status"], queued["usage"], provider.calls) == ("queued", None, 1)
+    path = f"{RESPONSES}/{queued['id']}"
+    told = [client.send(path, method="GET")[1]["status"] for _ in range(3)]
+    assert told == ["in_progress", "in_progress", "completed"]
+    assert client.send(path, method="GET")[1]["usage"]["output_tokens"] == 40
+    client.connection.request("GET", f"{path}?stream=true", headers=KEY)
+    assert b"response.completed" in client.connection.getresponse().read()
+    assert client.send(f"{path}/cancel")[1]["status"] == "cancelled"
+    assert client.send(path, method="GET")[1]["status"] == "cancelled"
+    assert client.send(f"{path}/cancel", method="GET")[0] == 404
+    assert client.send(path)[0] == 404
+    assert client.send(f"{RESPONSES}/resp_999", method="GET")[0] == 404
+    assert (provider.hits, provider.calls) == (1, 1)

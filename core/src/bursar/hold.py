@@ -132,12 +132,11 @@ class Hold(OneProcess):
         """
         self._check_process()
         if response is not _ABSENT:
-            if was_charged(response) and self.state == "reserved":
-                return (yield from self._paid_elsewhere())
             answer = read_answer(response)
-            known = self._ledger.paid.get(answer)
-            if known is not None and known.id != self.id and self.state == "reserved":
-                return (yield from self._paid_elsewhere())  # a covered client reserved for it by itself
+            known = self._ledger.paid.get(answer)  # to a covered client, which reserved for it by itself
+            elsewhere = was_charged(response) or (known is not None and known.id != self.id)
+            if elsewhere and self.state != "settled":
+                return (yield from self._paid_elsewhere())
             usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
@@ -168,8 +167,11 @@ class Hold(OneProcess):
         return charge
 
     def _paid_elsewhere(self) -> Steps[Charge]:
-        """The answer was charged by somebody else: nothing is booked here."""
-        yield from self._release()
+        """The answer was charged by somebody else: nothing is booked here, and what is in doubt stays so."""
+        if self.state == "reserved":
+            yield from self._release()
+        elif self.charge is not None:
+            return self.charge
         now_s = self._ledger.clock.now()
         return Charge(self.id, self.call, NO_USD, None, False, NO_USD, NO_USD, now_s)
 

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .errors import BursarError
+from .errors import BursarError, StoreError
 from .hold import Hold
 from .log import logger
 from .reading import Reading
@@ -182,5 +182,6 @@ class Meter:
             raise
 
     def _once_more(self, steps: Callable[[], Steps[None]], error: BursarError) -> None:
-        logger.warning("call %s could not be booked, and will be tried again: %s", self.hold.id, error)
-        self.hold._ledger.later(steps())
+        logger.warning("call %s could not be booked: %s", self.hold.id, error)
+        if isinstance(error, StoreError):
+            self.hold._ledger.later(steps())

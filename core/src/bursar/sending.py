@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .cover import claim_hold
 from .demand import Demand
-from .errors import UnpriceableCall
+from .errors import BudgetExceeded, UnpriceableCall
 from .hold import Hold
 from .meter import Background, Meter
 from .outcome import outcome_of
@@ -143,13 +143,15 @@ class Sending:
 
     def _reserve(self) -> Steps[Hold]:
         demand, session = self._demand, self._payer
-        if demand.why_not is not None:
-            raise UnpriceableCall(demand.why_not, endpoint=demand.ask.get("model"))
-        model = demand.ask.get("model")
-        if demand.endpoint is None or session._ledger.prices.given(model):
-            return (yield from session._reserve(**demand.ask))
-        allow_or_refuse(session, demand.endpoint)
-        return (yield from session._reserve(model, tool=None if model else demand.endpoint, cost=0))
+        model, ask = demand.ask.get("model"), demand.ask
+        if demand.why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
+            allow_or_refuse(session, demand.endpoint, demand.why_not)
+            ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
+        try:
+            return (yield from session._reserve(**ask))
+        except BudgetExceeded as refusal:
+            session.surface(refusal)  # whoever called the SDK may swallow it
+            raise
 
     def _take(self, hold: Hold, *, flat: bool = False) -> None:
         self.options = self._demand.fit(self._given, hold.binding_cap)
@@ -161,15 +163,17 @@ class Sending:
         options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
 
 
-def allow_or_refuse(session: Session, endpoint: str) -> None:
-    """Let what nothing bounds pass, if the budget allows it.
+def allow_or_refuse(session: Session, endpoint: str | None, why_not: str | None = None) -> None:
+    """Let what nothing bounds pass, if the budget allows it, or never refuses.
 
     Raises:
         UnpriceableCall: it does not.
     """
-    if endpoint not in session._ledger.policy.allow:
+    policy = session._ledger.policy
+    if endpoint not in policy.allow and policy.terms.enforce:
         raise UnpriceableCall(
-            f"nothing bounds beforehand what {endpoint!r} costs: let it pass with Budget(...,"
+            why_not
+            or f"nothing bounds beforehand what {endpoint!r} costs: let it pass with Budget(...,"
             f" allow=({endpoint!r},)), or send it within `with session.reserve(cost=...):`, which then"
             " pays for it",
             endpoint=endpoint,

@@ -109,9 +109,9 @@ class Tracking(Handle):
             UsageMissing: it has no usable usage; call `record` with what you know.
             UnknownModel: the model has no price; nothing was booked.
         """
-        if was_charged(response):
-            return response
         answer = read_answer(response)
+        if was_charged(response) or self._ledger.paid.get(answer) is not None:
+            return response
         model = model or answer.model
         usage = self._ledger.hooks.read_usage(response) or answer.usage
         if usage is None or usage.flaw or model is None:

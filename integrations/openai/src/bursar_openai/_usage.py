@@ -69,7 +69,7 @@ class CompletionReading(Reading):
             self.final = bool(usage) and (self.stopped or not choices)
         if not self._unasked:
             return raw
-        if not choices and (usage or self.stopped):
+        if document.get("choices") == [] and (usage or self.stopped):
             return b""  # Azure begins with one that has no choices either, and that nobody asked for
         return _NO_USAGE.sub(b"", raw) if b'"usage"' in raw else raw
 

@@ -1,0 +1,100 @@
+"""What an integration makes of a request, and what becomes of its body."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bursar import Budget, Demand, Reading, body_of, text_bytes, with_members
+from bursar.call import Call
+
+
+def options(body: Any = None, extra: Any = None) -> Any:
+    return SimpleNamespace(json_data=body, extra_json=extra)
+
+
+@pytest.mark.parametrize(
+    ("body", "extra", "merged"),
+    [
+        ({"a": 1}, None, {"a": 1}),
+        ({"a": 1, "b": 2}, {"b": 3}, {"a": 1, "b": 3}),
+        (None, {"b": 3}, {"b": 3}),
+        (None, None, {}),
+        (b"{}", None, None),
+        ([1], None, None),
+        ({"a": 1}, "odd", None),
+    ],
+)
+def test_the_body_that_is_sent(body: Any, extra: Any, merged: Any) -> None:
+    """The extra members win; what is no object has no members."""
+    assert body_of(options(body, extra)) == merged
+
+
+@pytest.mark.parametrize(
+    ("body", "extra", "members"),
+    [
+        ({"cap": 50}, None, {"cap": 20}),
+        ({"cap": 50}, {"cap": 40}, {"cap": 20}),
+        ({"cap": 50}, {"other": 1}, {"cap": 20, "new": True}),
+        (None, {"cap": 40}, {"cap": 20, "new": True}),
+        ({"cap": 50}, None, {}),
+    ],
+)
+def test_members_are_set_where_they_count(body: Any, extra: Any, members: dict[str, Any]) -> None:
+    """In a copy: the dicts of the caller stay as they are."""
+    given, before = options(body, extra), repr((body, extra))
+    changed = with_members(given, members)
+    assert body_of(changed) == {**(body_of(given) or {}), **members}
+    assert repr((body, extra)) == before
+    assert (changed is given) == (not members)
+
+
+def test_a_demand_that_says_nothing_is_free() -> None:
+    """It has no price and no words, sends what it was given, and takes errors as they are."""
+    demand, given = Demand(polled="resp_1"), options({})
+    assert demand.free and demand.polled == "resp_1"
+    assert demand.fit(given, 5) is given and demand.again(ValueError()) is None
+    assert not Demand({"model": "m"}).free and not Demand(endpoint="audio").free
+    with pytest.raises(NotImplementedError):
+        demand.reading()
+
+
+def test_a_reading_learns_its_words_elsewhere() -> None:
+    """A body that is no object says nothing; one that is goes to the integration."""
+    reading = Reading()
+    for payload in (b"", b"<html>", b"[1]", b"[" * 100_000):
+        reading.body(payload)
+    assert reading.ended and reading.answer is None
+    with pytest.raises(NotImplementedError):
+        reading.body(b"{}")
+    with pytest.raises(NotImplementedError):
+        reading.event(b"data: 1\n\n")
+
+
+@pytest.mark.parametrize(
+    ("n", "cap", "seen", "hidden", "output"),
+    [(1, 100, 20, False, 36), (2, 100, 20, False, 52), (1, 30, 20, False, 30), (1, 0, 20, False, 0), (1, 100, 20, True, None)],
+)
+def test_an_estimate(n: int, cap: int, seen: int, hidden: bool, output: int | None) -> None:
+    """All that could be seen, and the marks around it, up to the cap; nothing where output may be hidden."""
+    reading = Reading(hidden=hidden)
+    reading.visible_bytes = seen
+    usage = reading.estimate(Call("1", "model", input_tokens=7, max_output_tokens=cap, n=n))
+    assert (usage and (usage.input_tokens, usage.output_tokens)) == (None if output is None else (7, output))
+
+
+def test_text_is_counted_by_its_bytes() -> None:
+    """However deep it is, and only text."""
+    assert text_bytes({"a": ["x", {"b": "yz"}], "c": 5, "d": None, "e": "ä\ud800"}) == 3 + 5
+
+
+def test_a_budget_lists_what_it_allows() -> None:
+    """Words of endpoints, with a hyphen or an underscore; anything else is named in the error."""
+    assert Budget(allow=("audio", "fine-tuning"))._ledger.policy.allow == {"audio", "fine_tuning"}
+    assert Budget(allow=["images"])._ledger.policy.allow == {"images"}
+    wrong: Any
+    for wrong in ("audio", ("audio", "smell"), (5,), 5, None):
+        with pytest.raises(ValueError, match="allow="):
+            Budget(allow=wrong)

@@ -1,0 +1,39 @@
+"""Events are cut out of a stream of bytes, and no byte is lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bursar.sse import Events, data_of
+
+
+@given(st.lists(st.integers(1, 40)), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())
+def test_however_it_is_cut_the_events_are_the_same(sizes: list[int], newline: bytes, ended: bool) -> None:
+    """Three events, in pieces of any size, with any end of line; the rest is what has no blank line yet."""
+    stream = b"event: a\ndata: 1\n\ndata: 2\ndata: 3\n\n: ping\n\n" + (b"" if ended else b"data: 4\n")
+    stream = stream.replace(b"\n", newline)
+    events, found, at = Events(), [], 0
+    for size in [*sizes, len(stream)]:
+        found += events.feed(stream[at : at + size])
+        at += size
+    assert b"".join(found) + events.rest == stream
+    assert [data_of(event) for event in found] == [b"1", b"2\n3", b""]
+    assert data_of(events.rest) == (b"" if ended else b"4")
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        (b"data: x\n\n", b"x"),
+        (b"data:x\n\n", b"x"),
+        (b"data:  x\n\n", b" x"),
+        (b"data\n\n", b""),
+        (b"id: 1\ndata: x\nretry: 5\n\n", b"x"),
+        (b"", b""),
+    ],
+)
+def test_data(event: bytes, data: bytes) -> None:
+    """One space after the colon is not part of it; other fields are not data."""
+    assert data_of(event) == data

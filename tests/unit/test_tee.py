@@ -1,0 +1,151 @@
+"""A body is read while its caller reads it, in the caller's own pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from bursar import Budget, Hold, Reading, Session
+from bursar.meter import Background, Meter
+from bursar.tee import attach
+
+EVENTS = [b"data: {}\n\n", b"data: secret\n\n", b'data: {"usage": {"input_tokens": 3, "output_tokens": 2}}\n\n']
+
+
+class Words(Reading):
+    """Hides what is secret, ends with what has usage."""
+
+    def whole(self, document: Any) -> None:
+        from bursar import read_answer
+
+        self.answer = read_answer({"model": "gpt-4o", **document})
+
+    def event(self, raw: bytes) -> bytes:
+        if b"usage" in raw:
+            self.body(raw.removeprefix(b"data: "))
+        return b"" if b"secret" in raw else raw
+
+
+class Body:
+    """A response whose body comes in pieces, and perhaps breaks."""
+
+    def __init__(self, pieces: list[bytes], error: Exception | None = None) -> None:
+        self.pieces = pieces
+        self.error = error
+        self.closed = 0
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        yield from self.pieces
+        if self.error is not None:
+            raise self.error
+        self.close()
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            yield piece
+        if self.error is not None:
+            raise self.error
+        await self.aclose()
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+class Case:
+    """A response with a meter on it."""
+
+    def __init__(self, response: Any, *, document: bool = False, events: bool = False) -> None:
+        self.session: Session = Budget("$1").session()
+        self.hold: Hold = self.session.reserve("gpt-4o", input_tokens=10, max_output_tokens=10)
+        self.meter = Meter(self.hold, Words(hidden=True), Background())
+        self.meter.sent = True
+        self.response = response
+        attach(response, self.meter, document=document, events=events)
+
+    def read(self, asynchronous: bool, size: int | None = None, most: int = 10**6) -> list[bytes]:
+        if not asynchronous:
+            pieces = []
+            for piece in self.response.iter_bytes(size):
+                pieces.append(piece)
+                if len(pieces) == most:
+                    break
+            return pieces
+
+        async def read() -> list[bytes]:
+            pieces = []
+            async for piece in self.response.aiter_bytes(size):
+                pieces.append(piece)
+                if len(pieces) == most:
+                    break
+            return pieces
+
+        return asyncio.run(read())
+
+
+KINDS = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
+@KINDS
+@pytest.mark.parametrize("size", [None, 1, 5, 1_000])
+@pytest.mark.parametrize("cut", [1, 4, 1_000])
+def test_events_pass_and_the_last_one_books(cut: int, size: int | None, asynchronous: bool) -> None:
+    """In pieces of the size that was asked for; what is hidden leaves no gap."""
+    stream = b"".join(EVENTS)
+    case = Case(Body([stream[at : at + cut] for at in range(0, len(stream), cut)]), events=True)
+    pieces = case.read(asynchronous, size)
+    assert b"".join(pieces) == EVENTS[0] + EVENTS[2]
+    assert all(pieces) and (size is None or all(len(piece) == size for piece in pieces[:-1]))
+    assert (case.hold.state, case.response.closed) == ("settled", 1)
+    assert case.session.spent * 10**9 == 3 * 2_500 + 2 * 10_000
+
+
+@KINDS
+@pytest.mark.parametrize("end", [b"data: secret", b"", b": ping"])
+def test_a_stream_that_ends_without_its_usage(end: bytes, asynchronous: bool) -> None:
+    """Nobody said that it is over: in doubt. What came without a blank line passes all the same."""
+    case = Case(Body([EVENTS[0], end]), events=True)
+    assert b"".join(case.read(asynchronous)) == EVENTS[0] + (b"" if b"secret" in end else end)
+    assert case.hold.state == "in_doubt"
+
+
+@KINDS
+@pytest.mark.parametrize(("document", "state"), [(True, "settled"), (False, "settled")])
+def test_a_document_is_kept_together(document: bool, state: str, asynchronous: bool) -> None:
+    """One that is JSON is read at its end; of anything else nothing is known but that it came."""
+    case = Case(Body([b'{"usage": {"input_', b'tokens": 3, "output_tokens": 2}}']), document=document)
+    assert len(case.read(asynchronous)) == 2
+    assert case.hold.state == state
+    assert (case.session.spent * 10**9 == 27_500) == document
+    assert case.session.report()["estimated"] == (not document)
+
+
+@KINDS
+def test_a_body_that_breaks(asynchronous: bool) -> None:
+    """The reader gets the error, the ledger a call in doubt."""
+    case = Case(Body([EVENTS[0]], ConnectionError("cut")), events=True)
+    with pytest.raises(ConnectionError):
+        case.read(asynchronous)
+    assert case.session.reserved == 0 and case.hold.state == "in_doubt"
+
+
+@KINDS
+@pytest.mark.parametrize("close", [True, False])
+def test_a_body_that_is_left(close: bool, asynchronous: bool) -> None:
+    """Closed, or only forgotten: in doubt at the ledger's next step, and once."""
+    case = Case(Body(list(EVENTS)), events=True)
+    case.read(asynchronous, most=1)
+    if close:
+        asyncio.run(case.response.aclose()) if asynchronous else case.response.close()
+        assert case.response.closed == 1
+    else:
+        del case.response
+        gc.collect()
+    assert case.session.reserved == 0 and case.hold.state == "in_doubt"
+    assert case.session.spent == case.hold.amount
