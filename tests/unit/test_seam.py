@@ -396,7 +396,11 @@ def test_other_layers_stay(provider: ScriptedProvider) -> None:
     """Where somebody has patched over us, nothing is taken from under them."""
     seam.patch()
     ours = Client.request
-    Client.request = lambda self, *args, **kwargs: ours(self, *args, **kwargs)  # type: ignore[method-assign]
+
+    def over_ours(self: Client, *args: Any, **kwargs: Any) -> Any:
+        return ours(self, *args, **kwargs)
+
+    Client.request = over_ours  # type: ignore[method-assign]
     theirs = Client.request
     seam.unpatch()
     assert Client.request is theirs
