@@ -12,8 +12,9 @@ from bursar.store.base import Booked, Entry, Granted, Path, Refused, StalePeriod
 from bursar.store.books import Outcome, Record
 from bursar.store.lanes import Lane
 from bursar.store.plan import Plan
-from bursar.store.spans import Rolling
 from bursar.testing import ManualClock, StoreContract
+
+from .restarting import Restarting
 
 
 class Generous(MemoryStore):
@@ -59,18 +60,6 @@ class Doubling(MemoryStore):
     def reserve(self, entry: Entry, *more: Any) -> Granted | Refused | StalePeriod:
         self._records._by_id.pop(entry.id, None)
         return super().reserve(entry, *more)
-
-
-class Restarting(MemoryStore):
-    """Its rolling windows begin anew as a whole, as fixed ones do."""
-
-    _began_ms = 0
-
-    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> StalePeriod | None:
-        for rule in lane.windows:
-            if isinstance(rule.span, Rolling) and now_ms - self._began_ms >= rule.span.span_ms // 2:
-                self._began_ms, rule.span.buckets, rule.span.first = now_ms, {}, 0
-        return super()._refresh(lane, entry, now_ms)
 
 
 class Talkative(MemoryStore):

@@ -6,7 +6,7 @@ unused comment is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Literal
@@ -14,21 +14,29 @@ from typing import Any, Literal
 from typing_extensions import assert_type
 
 from bursar import (
+    Alert,
+    AlertKind,
+    AlertLevel,
     Answer,
     Budget,
     BudgetExceeded,
     BursarError,
     Call,
+    CallVetoed,
     Charge,
     Cover,
+    Estimate,
     Hold,
     HoldClosed,
     InvalidAmount,
     LedgerRolledBack,
     Limit,
     LimitConflict,
+    LoopDetected,
     MemoryStore,
+    PluginInfo,
     Price,
+    Refusal,
     Session,
     Store,
     StoreError,
@@ -38,13 +46,19 @@ from bursar import (
     UnpriceableCall,
     Usage,
     UsageMissing,
+    VelocityExceeded,
     as_session,
     cover,
     covered_hold,
+    hookimpl,
+    list_plugins,
     outcome_of,
     read_answer,
     register_model,
     register_models,
+    report_text,
+    unwrap_client,
+    wrap_client,
 )
 from bursar.testing import (
     ManualClock,
@@ -67,7 +81,19 @@ assert_type(Budget(5, 0.5, Decimal("0.25"), max_spend="$9"), Budget)
 assert_type(Budget(unknown_model=(1, "2.50"), unknown_outcome="observed", clamp=16), Budget)
 assert_type(Budget(lease=timedelta(minutes=5), clock=ManualClock(), store=MemoryStore()), Budget)
 assert_type(Budget(tool_prices={"search": "$0.01"}, aliases={"mine": "gpt-4o"}, tier="batch"), Budget)
+assert_type(Budget("$5/day", tz="Europe/Oslo", child_limits=("$1", Limit("5 calls/1h"), 2)), Budget)
+assert_type(
+    Budget(soft_limit=(0.8, Decimal("0.9"), 1), finalization_reserve="$0.05", hard_stop=False), Budget
+)
+assert_type(Budget(max_repeated_calls=None, loop_window=timedelta(minutes=1), cooldown=30), Budget)
+assert_type(Budget(loop_window_seconds=60, max_velocity="$1/min"), Budget)
+assert_type(Budget(max_velocity=Limit("20 calls/1min", tool="*"), soft_limit=None), Budget)
+assert_type(Budget(on_soft_limit=print, on_hard_limit=print, on_loop_detected=print, on_alert=print), Budget)
 Budget("$5", lease=None)  # type: ignore[arg-type]
+Budget("$5", soft_limit="0.9")  # type: ignore[arg-type]
+Budget("$5", max_velocity=1)  # type: ignore[arg-type]
+Budget("$5", on_alert="print")  # type: ignore[arg-type]
+Budget("$5", child_limits=5)  # type: ignore[arg-type]
 Budget("$5", unknown_outcome="best")  # type: ignore[arg-type]
 Budget("$5", maximum="$5")  # type: ignore[call-arg]
 
@@ -84,6 +110,39 @@ assert_type(budget.calls, int)
 assert_type(budget.report(), dict[str, Any])
 budget.trip("why")
 budget.untrip("why")
+budget.reset("why")
+budget.set_limit("$10/24h")
+budget.drop_limit(Limit("$10/24h"))
+budget.acknowledge_rollback("why")
+assert_type(budget.correct("-$0.20", "why"), Charge)
+assert_type(budget.children(), list[Budget])
+assert_type(budget.summary(), dict[str, dict[str, Any]])
+assert_type(budget.tree(), dict[str, dict[str, Any]])
+assert_type(report_text(budget.report()), str)
+assert_type([finding.account for finding in budget.audit()], list[str])
+budget.reset()  # type: ignore[call-arg]
+budget.correct(None, "why")  # type: ignore[arg-type]
+
+
+@budget.on_alert
+def pager(alert: Alert) -> None:
+    """A listener stays what it is."""
+    assert_type(alert.id, str)
+    assert_type(alert.kind, AlertKind)
+    assert_type(alert.level, AlertLevel)
+    assert_type(alert.message, str)
+    assert_type(alert.account, str)
+    assert_type(alert.limit, str | None)
+    assert_type(alert.fraction, float | None)
+    assert_type(alert.spent, Decimal | int | None)
+    assert_type(alert.at, float)
+    assert_type(alert.report, Mapping[str, Any])
+    assert_type(alert.kind.upper(), str)
+    alert.level = AlertLevel.CRITICAL  # type: ignore[misc]
+
+
+heard: list[Callable[[Alert], object]] = [pager]
+budget.on_alert(5)  # type: ignore[type-var]
 
 limit = Limit("20 calls", tool="search", provider="openai")
 assert_type(limit.unit, Literal["usd", "tokens", "calls"])
@@ -130,7 +189,54 @@ assert_type(session.terminated_by, str | None)
 assert_type(session.report(), dict[str, Any])
 assert_type(session.child_session("$1", name="inner", max_spend=2), Session)
 session.trip("why")
+session.untrip("why")
+session.reset("why")
 session.close()
+
+# -- after the fact, questions, the end ---------------------------------------------------------------
+
+assert_type(session.record("gpt-4o", 800, 200), Charge)
+assert_type(session.record("mine", tokens=1_000, provider="acme", tier="batch"), Charge)
+assert_type(session.record("gpt-4o", usage=Usage(800, 200)), Charge)
+session.record("gpt-4o", "800", 200)  # type: ignore[arg-type]
+session.record(input_tokens=800)  # type: ignore[call-arg]
+
+
+class Completion:
+    """What some SDK returns."""
+
+
+assert_type(session.wrap(Completion()), Completion)
+assert_type(session.wrap({"usage": 5}, model="gpt-4o", provider="openai"), dict[str, int])
+assert_type(session.track(["found"], "$0.01", tool_name="search"), list[str])
+session.track("found")  # type: ignore[call-arg]
+
+
+@session.track_tool(cost="$0.01", tool_name="search")
+def search(query: str, *, deep: bool = False) -> list[str]:
+    """A tool keeps its signature."""
+    return [query] * deep
+
+
+@session.track_tool()
+async def fetch(url: str) -> bytes:
+    """An async one, too."""
+    return url.encode()
+
+
+assert_type(search("cats", deep=True), list[str])
+search(5)  # type: ignore[arg-type]
+assert_type(session.can_spend("$0.10"), bool)
+assert_type(session.would_exceed(0.10), bool)
+session.check("gpt-4o", 800, 200, provider="openai")
+assert_type(session.estimate("gpt-4o", 800, 200, provider="openai"), Decimal)
+session.check("gpt-4o", 800)  # type: ignore[call-arg]
+session.would_exceed([])  # type: ignore[arg-type]
+with session.finalize() as finalizing:
+    assert_type(finalizing, Session)
+session.surface(BudgetExceeded("swallowed"))
+session.handled(ValueError())
+assert_type(budget.session(swallow=True, session_id="run-7"), Session)
 
 
 async def main() -> None:
@@ -149,12 +255,35 @@ async def main() -> None:
         await hold.aresolve(ValueError())
         assert_type(await session.areport(), dict[str, Any])
         assert_type((await session.abalance()).remaining, Decimal | None)
+        assert_type(await session.arecord("gpt-4o", 800, 200), Charge)
+        assert_type(await session.wrap_async(complete()), Completion)
+        assert_type(await session.atrack("found", "$0.01"), str)
+        assert_type(await session.acan_spend("$0.10"), bool)
+        assert_type(await session.awould_exceed("$0.10"), bool)
+        await session.acheck("gpt-4o", 800, 200)
+        assert_type(await fetch("https://example.com"), bytes)
         await session.atrip("why")
+        await session.auntrip("why")
+        await session.areset("why")
+        await session.arecord("gpt-4o", "800")  # type: ignore[arg-type]
     assert_type(await budget.areport(), dict[str, Any])
     assert_type((await budget.abalance()).spent, Decimal)
     await budget.atrip("why")
     await budget.auntrip("why")
+    await budget.aset_limit("$10/24h")
+    await budget.adrop_limit("$10/24h")
+    await budget.aacknowledge_rollback("why")
+    assert_type(await budget.acorrect("$0.20", "why"), Charge)
+    assert_type(await budget.achildren(), list[Budget])
+    assert_type(await budget.asummary(), dict[str, dict[str, Any]])
+    assert_type(await budget.atree(), dict[str, dict[str, Any]])
+    assert_type((await budget.aaudit())[0].account, str)
     await session.aclose()
+
+
+async def complete() -> Completion:
+    """An answer that takes its time."""
+    return Completion()
 
 
 def books(charge: Charge) -> None:
@@ -206,10 +335,59 @@ def integrates(hold: Hold, error: Exception) -> None:
     assert_type(answer.model, str | None)
 
 
+# -- plugins ------------------------------------------------------------------------------------------
+
+
+class Plugin:
+    """Hooks keep their types under the marker."""
+
+    @hookimpl
+    def bursar_estimate(self, call: Call) -> Estimate | None:
+        """USD in any spelling, and a count of tokens."""
+        assert_type(call.fingerprint, str | None)
+        Estimate("$1")  # type: ignore[call-arg]
+        Estimate(None, 5)  # type: ignore[arg-type]
+        return Estimate(Decimal(1), 500) if call.model else None
+
+    @hookimpl(tryfirst=True)
+    def bursar_before_reserve(self, call: Call, session: Session) -> None:
+        """Refuses."""
+        raise CallVetoed("no", reason="rule 4")
+
+    @hookimpl
+    def bursar_refused(self, refusal: Refusal) -> None:
+        """Looks."""
+        assert_type(refusal.call, Call)
+        assert_type(refusal.error, BudgetExceeded)
+        assert_type(refusal.at, float)
+        refusal.at = 5.0  # type: ignore[misc]
+
+    @hookimpl
+    def bursar_alert(self, alert: Alert) -> None:
+        """Looks."""
+        assert_type(alert.report, Mapping[str, Any])
+
+
+def brings(client: datetime) -> None:
+    """Plugins of a budget; a client keeps its type."""
+    assert_type(Plugin().bursar_estimate(Call("1", "model")), Estimate | None)
+    assert_type(Budget("$5", plugins=[Plugin()], store="house://db"), Budget)
+    Budget("$5", plugins=5)  # type: ignore[arg-type]
+    assert_type(list_plugins(), tuple[PluginInfo, ...])
+    assert_type(list_plugins(budget)[0].failures, Mapping[str, int])
+    assert_type(list_plugins(session)[0].version, str | None)
+    list_plugins("$5")  # type: ignore[arg-type]
+    assert_type(wrap_client(client, session), datetime)
+    assert_type(wrap_client(client, "$5"), datetime)
+    assert_type(unwrap_client(client), datetime)
+
+
 # -- errors -------------------------------------------------------------------------------------------
 
 
-def refuses(refusal: BudgetExceeded, tripped: Tripped, unknown: UnknownModel, odd: UnpriceableCall) -> None:
+def refuses(
+    refusal: BudgetExceeded, loop: LoopDetected, tripped: Tripped, unknown: UnknownModel, odd: UnpriceableCall
+) -> None:
     """What a refusal tells."""
     assert_type(refusal.limit, str | None)
     assert_type(refusal.account, str | None)
@@ -220,7 +398,13 @@ def refuses(refusal: BudgetExceeded, tripped: Tripped, unknown: UnknownModel, od
     assert_type(refusal.retry_after, float | None)
     assert_type(refusal.model, str | None)
     assert_type(refusal.tool, str | None)
+    assert_type(refusal.result, Any)
+    assert_type(loop.key, str | None)
+    assert_type(loop.count, int | None)
+    assert_type(loop.window, float | None)
     assert_type(tripped.reason, str | None)
+    assert_type(tripped.cause, str | None)
+    assert_type(CallVetoed("no").reason, str | None)
     assert_type(unknown.near, tuple[str, ...])
     assert_type(odd.endpoint, str | None)
     assert_type(BudgetExceeded("no more", limit="$5/session"), BudgetExceeded)
@@ -232,11 +416,11 @@ def is_a() -> None:
     values: list[type[ValueError]] = [InvalidAmount, UsageMissing]
     lookups: list[type[LookupError]] = [UnknownModel]
     stores: list[type[StoreError]] = [StoreUnavailable, LedgerRolledBack, LimitConflict]
-    refusals: list[type[BudgetExceeded]] = [Tripped]
-    let_through: list[type[Exception]] = [LangChainRefusal]
+    refusals: list[type[BudgetExceeded]] = [LoopDetected, VelocityExceeded, Tripped, CallVetoed]
+    transparent: list[type[Exception]] = [LangChainRefusal]
     assert_type((roots, values), tuple[list[type[BursarError]], list[type[ValueError]]])
     assert_type((lookups, stores), tuple[list[type[LookupError]], list[type[StoreError]]])
-    assert_type((refusals, let_through), tuple[list[type[BudgetExceeded]], list[type[Exception]]])
+    assert_type((refusals, transparent), tuple[list[type[BudgetExceeded]], list[type[Exception]]])
 
 
 # -- testing ------------------------------------------------------------------------------------------

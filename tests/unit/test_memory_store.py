@@ -131,16 +131,60 @@ def test_a_declaration_with_less_is_a_conflict() -> None:
     assert store.read("default").accounts["default"].spent.usd == 1
 
 
-def test_a_doubt_that_was_settled_is_folded_once() -> None:
-    """A call that became final twice, and calls of an epoch before, leave clean books when they are forgotten."""
+def test_what_became_final_twice_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls in doubt that were settled, soon or late, and calls of an epoch before: clean books when they are forgotten."""
+    monkeypatch.setattr("bursar.store.records._KEPT", 300)
     store = MemoryStore()
-    for number in range(3):
-        store.reserve(entry(f"d{number}", 1), Amounts(1, 0, 1), TERMS)
-        store.doubt(entry(f"d{number}", 1))
-        store.settle(entry(f"d{number}", 0))
+    for id in ("soon", "late"):
+        store.reserve(entry(id, 1), Amounts(1, 0, 1), TERMS)
+        store.doubt(entry(id, 1))
+    store.settle(entry("soon", 0))
     store.reset(PATH, "a new day")
-    for number in range(10_100):
+    for number in range(2_000):
         store.book(Entry(f"n{number}", PATH, GPT, Amounts(1, 0, 0)))
+        if number == 400:
+            store.settle(entry("late", 3))
+    assert len(store._records._by_id) < 600
     assert store.audit("default") == ()
     accounts = store.read("default").accounts
-    assert accounts[PATH[1].key].spent.usd == 10_100 == accounts["default"].spent.usd
+    assert (accounts[PATH[1].key].spent.usd, accounts["default"].spent.usd) == (2_000, 2_003)
+
+
+def test_leases_of_closed_holds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And those of open ones still end."""
+    monkeypatch.setattr("bursar.store.records._KEPT", 300)
+    clock = ManualClock(1_750_000_000)
+    store = MemoryStore(clock)
+    path = PATH[1:]
+    store.reserve(Entry("open", path, GPT, Amounts(7, 0, 1)), Amounts(7, 0, 1), TERMS)
+    for number in range(3_000):
+        store.reserve(Entry(f"n{number}", path, GPT, Amounts(1, 0, 1)), Amounts(1, 0, 1))
+        store.release(f"n{number}", path, {})
+    assert len(store._records._leases) < 1_500
+    clock.advance(60)
+    (view,) = store.read(path[0].key, (path[0].key,)).accounts.values()
+    assert (view.spent.usd, view.reserved.usd) == (7, 0)
+
+
+def test_a_breaker_remembers_the_calls_of_its_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more than so many of them, the latest."""
+    monkeypatch.setattr("bursar.store.circuit._MOST_CALLS", 50)
+    clock = ManualClock(1_750_000_000)
+    store = MemoryStore(clock)
+    path = (session_account(ROOT, "s", ()),)
+
+    def remembered() -> list[str]:
+        fuse = store._accounts[path[0].key].fuse
+        assert fuse is not None
+        return list(fuse.calls)
+
+    terms = Terms(breaker=Breaker(5, 60_000, None, None))
+    for number in range(100):
+        line = Entry(f"a{number}", path, GPT, Amounts(0, 0, 1), fingerprint=f"call {number}")
+        store.reserve(line, Amounts(0, 0, 1), terms)
+        if number == 39:
+            assert remembered() == [f"call {number}" for number in range(40)]
+    assert remembered() == [f"call {number}" for number in range(50, 100)]
+    clock.advance(61)
+    store.reserve(Entry("b", path, GPT, Amounts(0, 0, 1), fingerprint="call 99"), Amounts(0, 0, 1), terms)
+    assert remembered() == ["call 99"]

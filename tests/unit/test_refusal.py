@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bursar.call import Call
+from bursar.charge import Charge
 from bursar.errors import BudgetExceeded, Tripped
 from bursar.limits import Limit
-from bursar.refusal import refusal
+from bursar.refusal import booked_refusal, refusal
 from bursar.store.base import Refused
 
 MODEL = Call("1", "model", "gpt-4o")
@@ -106,6 +107,23 @@ def test_refusal_of_a_stopped_account(call: Call, what: str) -> None:
     )
     assert error.limit is None
     assert error.remaining is None
+
+
+@pytest.mark.parametrize("call", [MODEL, TOOL])
+def test_refusal_after_the_fact_by_a_store_that_says_little(call: Call) -> None:
+    """A store that names no limit is believed all the same, before the call and after it."""
+    nothing, ten_cents = Decimal(0), Decimal("0.1")
+    booked = booked_refusal(
+        Refused("default/@run"), Charge("1", call, ten_cents, None, False, nothing, nothing, 0.0)
+    )
+    assert type(booked) is BudgetExceeded and "cost $0.10 and is booked; nothing more is admitted" in str(
+        booked
+    )
+    asked = refusal(Refused("default/@run"), call)
+    assert type(asked) is BudgetExceeded and "'default/run' refuses it; raise the limit" in str(asked)
+    for error in (booked, asked):
+        assert (error.account, error.model, error.tool) == ("default/run", call.model, call.tool)
+        assert (error.limit, error.remaining) == (None, None)
 
 
 def test_hostile_names_are_escaped() -> None:

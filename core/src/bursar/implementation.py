@@ -24,6 +24,11 @@ _MEANT: Mapping[str, type[BursarError]] = {  # what a plugin raises for the call
 }
 
 
+def at_work() -> bool:
+    """True within a plugin."""
+    return bool(_at_work.get())
+
+
 class HookFailed(Exception):
     """An implementation raised, or returned nonsense. No word of what it raised, which may hold secrets."""
 

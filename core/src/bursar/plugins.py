@@ -15,7 +15,6 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pluggy import HookImpl, PluginManager
@@ -25,6 +24,8 @@ from .implementation import Implementation, where
 from .log import logger
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from .handle import Handle
 
 _NAME = "bursar"  # of the project at pluggy, and of the group of entry points
@@ -140,8 +141,10 @@ def _plugin(thing: object, name: str, version: str | None = None) -> Plugin:
     Raises:
         NotAPlugin: nothing that can be used.
     """
-    if inspect.isclass(thing):
-        raise NotAPlugin(f"the plugin {thing.__name__!r} is a class; give an object of it")
+    if inspect.isclass(thing) or inspect.isroutine(thing):
+        raise NotAPlugin(
+            f"{thing.__name__!r} is a function or a class; a plugin is a module or an object with hooks in it"
+        )
     manager = PluginManager(_NAME)
     manager.register(thing, name)
     for attribute in dir(thing):
@@ -240,6 +243,8 @@ def _load() -> Iterator[Plugin]:
 
 
 def _entries() -> list[EntryPoint]:
+    from importlib.metadata import entry_points
+
     try:
         return sorted(entry_points(group=_NAME), key=lambda entry: entry.name)
     except Exception as error:  # some distribution is broken, perhaps none of ours
@@ -264,7 +269,7 @@ def _unused(entry: EntryPoint, why: str) -> Plugin:
 
 
 def _version(entry: EntryPoint) -> str | None:
+    version: str | None = None
     with suppress(Exception):  # metadata may be broken, too
-        version: str | None = entry.dist.version if entry.dist else None
-        return version
-    return None
+        version = entry.dist.version if entry.dist else None
+    return version

@@ -109,20 +109,15 @@ def complete(error: CallVetoed, asked: Quote, path: Path) -> None:
 
 def booked_refusal(refused: Refused, charge: Charge) -> BudgetExceeded:
     """The refusal after the fact: the charge is booked, and passes a limit."""
-    limit = refused.limit
-    text = f"{_named(charge.call)} cost {show_usd(to_nanos(charge.cost))} and is booked"
-    if limit is None:
-        return BudgetExceeded(text, account=shown_key(refused.account))
-    figures = _figures(limit, refused)
+    account, limit = shown_key(refused.account), refused.limit
+    known: dict[str, Any] = {"account": account, "model": charge.call.model, "tool": charge.call.tool}
+    text = f"{_named(charge.call)} cost {show_usd(to_nanos(charge.cost))} and is booked; "
+    if limit is not None:
+        known |= _figures(limit, refused)
+        spent, reserved = limit.show(refused.spent), limit.show(refused.reserved)
+        text += f"{limit} in {account!r} is passed: {spent} spent, {reserved} reserved. "
     kind = VelocityExceeded if refused.cause == "velocity" else BudgetExceeded
-    return kind(
-        f"{text}; {limit} in {shown_key(refused.account)!r} is passed: {limit.show(refused.spent)} spent,"
-        f" {limit.show(refused.reserved)} reserved. Nothing more is admitted; raise the limit to go on",
-        account=shown_key(refused.account),
-        model=charge.call.model,
-        tool=charge.call.tool,
-        **figures,
-    )
+    return kind(f"{text}nothing more is admitted; raise the limit to go on", **known)
 
 
 def _named(call: Call) -> str:

@@ -14,7 +14,7 @@ from .answer import read_answer
 from .ask import Ask
 from .call import Call
 from .charge import Charge
-from .charged import forget, was_charged
+from .charged import forget, remember, was_charged
 from .errors import BudgetExceeded, UsageMissing
 from .events import Event
 from .handle import Handle
@@ -39,7 +39,8 @@ class Tracking(Handle):
         self._events = events
 
     def _terms(self) -> Terms:
-        return self._ledger.policy.terms
+        """What the budget has decided, at this place."""
+        raise NotImplementedError
 
     # -- after the fact -----------------------------------------------------------------------
 
@@ -119,6 +120,7 @@ class Tracking(Handle):
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
+        remember(response)  # before it is booked: nobody else is to book it meanwhile
         try:
             yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:

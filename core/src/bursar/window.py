@@ -23,6 +23,7 @@ class Period(NamedTuple):
     end_ms: int
 
     def contains(self, moment_ms: int) -> bool:
+        """True for a moment in it, in milliseconds since the epoch."""
         return self.start_ms <= moment_ms < self.end_ms
 
 

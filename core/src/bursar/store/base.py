@@ -140,11 +140,6 @@ class Refused(NamedTuple):
         """What the limit has left, in its unit; negative after an overrun."""
         return self.limit.amount - self.spent - self.reserved if self.limit else 0
 
-    @property
-    def news(self) -> bool:
-        """True when somebody should be told."""
-        return self.first
-
 
 class Booked(NamedTuple):
     """A charge is in the books.

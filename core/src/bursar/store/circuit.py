@@ -162,9 +162,8 @@ def _remember(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[i
 
 
 def _forget(calls: dict[str, tuple[int, ...]], before_ms: int) -> None:
-    """Calls that left the window, the oldest first, and more where there are very many."""
-    while calls:
-        oldest = next(iter(calls))
-        if calls[oldest][-1] > before_ms and len(calls) <= _MOST_CALLS:
-            return
+    """Calls that left the window, the oldest first, and more where there are very many; never the last."""
+    oldest = next(iter(calls))
+    while calls[oldest][-1] <= before_ms or len(calls) > _MOST_CALLS:
         calls.pop(oldest, None)
+        oldest = next(iter(calls))
