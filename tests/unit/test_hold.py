@@ -347,3 +347,10 @@ def test_a_model_that_is_free_by_policy_answers_under_any_name() -> None:
     session = Budget("$0", unknown_model="free").session()
     hold = session.reserve("local/llama", input_tokens=800, max_output_tokens=200)
     assert hold.settle(CHAT | {"model": "llama.gguf"}).cost == 0 and session.calls == 1
+
+
+def test_usage_of_what_has_no_price_is_booked_at_the_hold() -> None:
+    """A cost that was given covers a call to nobody knows what: its tokens are counted, and not priced."""
+    hold = Budget("$1").session().reserve(tool="in-house", cost="$0.10")
+    charge = hold.settle(usage=Usage(800, 100))
+    assert (charge.cost, charge.estimated) == (Decimal("0.1"), True)
