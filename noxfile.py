@@ -173,6 +173,15 @@ def calculator(session: Session) -> None:
 
 
 @nox.session
+def notebook(session: Session) -> None:
+    """In a real Jupyter kernel: await at the top level, the stop button, cells that are run again."""
+    wheels(session, CORE)
+    session.install("ipykernel")
+    tools(session, "test")
+    pytest(session, "-Wdefault", "tests/notebook", minimum="notebook")
+
+
+@nox.session
 def docs(session: Session) -> None:
     """Every code block of the pages runs, and the rules of the house hold."""
     examples_need(session)

@@ -16,7 +16,7 @@ from agent import run
 from views import Result, view
 
 from bursar import Budget, BursarError
-from bursar.testing import Reply, ScriptedProvider, ToolCall
+from bursar.testing import Reply, Request, ScriptedProvider, ToolCall
 
 OUTPUT_TOKENS = 120
 PAUSE_S = 0.12  # so that people can watch
@@ -73,11 +73,12 @@ def show(
     return 0 if result.holds else 1
 
 
-def stuck(_request: object) -> Reply:
-    """The model's answer, always: search on."""
+def stuck(request: Request) -> Reply:
+    """The model's answer, always: search on, one page further."""
     pause = PAUSE_S if sys.stdout.isatty() else 0
+    page = 1 + sum(message["role"] == "tool" for message in request.body["messages"])
     return Reply(
-        tool_calls=[ToolCall("search_suppliers", {"query": "shipping time Reykjavik"})],
+        tool_calls=[ToolCall("search_suppliers", {"query": f"shipping time Reykjavik, page {page}"})],
         output_tokens=OUTPUT_TOKENS,
         delay=pause,
     )

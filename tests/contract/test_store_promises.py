@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from importlib import import_module
+from pathlib import Path
+
 from bursar import MemoryStore
 from bursar.testing import ManualClock, StoreContract
+
+from .toy_store import ToyStore
+
+PUBLIC = ("bursar", "bursar.store", "bursar.testing")
 
 
 class TestMemoryStore(StoreContract):
@@ -12,3 +20,25 @@ class TestMemoryStore(StoreContract):
     def open_store(self, clock: ManualClock) -> MemoryStore:
         """An empty store in memory."""
         return MemoryStore(clock)
+
+
+class TestToyStore(StoreContract):
+    """A list of lines, written by somebody who knows the protocol only."""
+
+    def open_store(self, clock: ManualClock) -> ToyStore:
+        """An empty list."""
+        return ToyStore(clock)
+
+
+def test_a_store_of_ones_own_needs_public_names_only() -> None:
+    """The toy store imports what is in `__all__` of a public module, and nothing else of ours."""
+    imported = set()
+    for name in ("toy_store.py", "toy_lines.py"):
+        for node in ast.walk(ast.parse((Path(__file__).parent / name).read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                imported |= {(node.module or "", alias.name) for alias in node.names}
+            elif isinstance(node, ast.Import):
+                imported |= {(alias.name, "") for alias in node.names}
+    ours = {(module, name) for module, name in imported if module.split(".")[0] == "bursar"}
+    assert len(ours) > 20
+    assert ours <= {(module, name) for module in PUBLIC for name in import_module(module).__all__}

@@ -10,14 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from bursar import HoldClosed, Limit, MemoryStore
+from bursar import HoldClosed, Limit, MemoryStore, Store
 from bursar.account import child_account, root_account, session_account
-from bursar.amounts import Amounts
-from bursar.call import Subject
-from bursar.policy import Breaker, Terms
-from bursar.store.base import Entry, Granted, Refused, StalePeriod
+from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Subject, Terms
 from bursar.testing import ManualClock
 from bursar.window import calendar
+
+from ..contract.toy_store import ToyStore
 
 LEASE_S = 60
 START_S = 1_750_000_000  # 15:06:40 UTC
@@ -99,11 +98,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     holds = Bundle("holds")
 
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty store."""
+        raise NotImplementedError
+
     @initialize()
     def open(self) -> None:
         """An empty store and an empty model."""
         self.clock = ManualClock(START_S)
-        self.store = MemoryStore(self.clock)
+        self.store = self.open_store(self.clock)
         self.model = Model()
         self.count = 0
         rolling = Limit(f"0.{ROLLING:09d}/1h")
@@ -276,5 +279,22 @@ def limit(account: str, window: str) -> Limit:
     return Limit(f"0.{LIMITS[account]:09d}/{window}")
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
-TestLedgerMachine = LedgerMachine.TestCase
+class MemoryMachine(LedgerMachine):
+    """Balances in this process."""
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty store in memory."""
+        return MemoryStore(clock)
+
+
+class ToyMachine(LedgerMachine):
+    """Balances that are added up from lines."""
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty list."""
+        return ToyStore(clock)
+
+
+TestMemoryMachine, TestToyMachine = MemoryMachine.TestCase, ToyMachine.TestCase
+TestMemoryMachine.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
+TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=200)

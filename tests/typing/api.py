@@ -14,13 +14,16 @@ from typing import Any, Literal
 from typing_extensions import assert_type
 
 from bursar import (
+    Alert,
     Answer,
     Budget,
     BudgetExceeded,
     BursarError,
     Call,
+    CallVetoed,
     Charge,
     Cover,
+    Estimate,
     Hold,
     HoldClosed,
     InvalidAmount,
@@ -28,7 +31,9 @@ from bursar import (
     Limit,
     LimitConflict,
     MemoryStore,
+    PluginInfo,
     Price,
+    Refusal,
     Session,
     Store,
     StoreError,
@@ -41,10 +46,14 @@ from bursar import (
     as_session,
     cover,
     covered_hold,
+    hookimpl,
+    list_plugins,
     outcome_of,
     read_answer,
     register_model,
     register_models,
+    unwrap_client,
+    wrap_client,
 )
 from bursar.testing import (
     ManualClock,
@@ -206,6 +215,53 @@ def integrates(hold: Hold, error: Exception) -> None:
     assert_type(answer.model, str | None)
 
 
+# -- plugins ------------------------------------------------------------------------------------------
+
+
+class Plugin:
+    """Hooks keep their types under the marker."""
+
+    @hookimpl
+    def bursar_estimate(self, call: Call) -> Estimate | None:
+        """USD in any spelling, and a count of tokens."""
+        assert_type(call.fingerprint, str | None)
+        Estimate("$1")  # type: ignore[call-arg]
+        Estimate(None, 5)  # type: ignore[arg-type]
+        return Estimate(Decimal(1), 500) if call.model else None
+
+    @hookimpl(tryfirst=True)
+    def bursar_before_reserve(self, call: Call, session: Session) -> None:
+        """Refuses."""
+        raise CallVetoed("no", reason="rule 4")
+
+    @hookimpl
+    def bursar_refused(self, refusal: Refusal) -> None:
+        """Looks."""
+        assert_type(refusal.call, Call)
+        assert_type(refusal.error, BudgetExceeded)
+        assert_type(refusal.at, float)
+        refusal.at = 5.0  # type: ignore[misc]
+
+    @hookimpl
+    def bursar_alert(self, alert: Alert) -> None:
+        """Looks."""
+        assert_type(alert.report, Mapping[str, Any])
+
+
+def brings(client: datetime) -> None:
+    """Plugins of a budget; a client keeps its type."""
+    assert_type(Plugin().bursar_estimate(Call("1", "model")), Estimate | None)
+    assert_type(Budget("$5", plugins=[Plugin()], store="house://db"), Budget)
+    Budget("$5", plugins=5)  # type: ignore[arg-type]
+    assert_type(list_plugins(), tuple[PluginInfo, ...])
+    assert_type(list_plugins(budget)[0].failures, Mapping[str, int])
+    assert_type(list_plugins(session)[0].version, str | None)
+    list_plugins("$5")  # type: ignore[arg-type]
+    assert_type(wrap_client(client, session), datetime)
+    assert_type(wrap_client(client, "$5"), datetime)
+    assert_type(unwrap_client(client), datetime)
+
+
 # -- errors -------------------------------------------------------------------------------------------
 
 
@@ -221,6 +277,7 @@ def refuses(refusal: BudgetExceeded, tripped: Tripped, unknown: UnknownModel, od
     assert_type(refusal.model, str | None)
     assert_type(refusal.tool, str | None)
     assert_type(tripped.reason, str | None)
+    assert_type(CallVetoed("no").reason, str | None)
     assert_type(unknown.near, tuple[str, ...])
     assert_type(odd.endpoint, str | None)
     assert_type(BudgetExceeded("no more", limit="$5/session"), BudgetExceeded)
@@ -232,11 +289,11 @@ def is_a() -> None:
     values: list[type[ValueError]] = [InvalidAmount, UsageMissing]
     lookups: list[type[LookupError]] = [UnknownModel]
     stores: list[type[StoreError]] = [StoreUnavailable, LedgerRolledBack, LimitConflict]
-    refusals: list[type[BudgetExceeded]] = [Tripped]
-    transparent: type[Exception] = LangChainRefusal
+    refusals: list[type[BudgetExceeded]] = [Tripped, CallVetoed]
+    let_through: list[type[Exception]] = [LangChainRefusal]
     assert_type((roots, values), tuple[list[type[BursarError]], list[type[ValueError]]])
     assert_type((lookups, stores), tuple[list[type[LookupError]], list[type[StoreError]]])
-    assert_type((refusals, transparent), tuple[list[type[BudgetExceeded]], type[Exception]])
+    assert_type((refusals, let_through), tuple[list[type[BudgetExceeded]], list[type[Exception]]])
 
 
 # -- testing ------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from bursar import errors
 from bursar.errors import (
     BudgetExceeded,
     BursarError,
+    CallVetoed,
     HoldClosed,
     InvalidAmount,
     LedgerRolledBack,
@@ -33,6 +34,7 @@ FACTS: dict[type[BursarError], dict[str, Any]] = {
         "asked": Decimal("0.6"), "remaining": Decimal("0.5"), "retry_after": 30.0, "model": "gpt-4o",
         "tool": "web_search", "result": {"answer": 42},
     },
+    CallVetoed: {"reason": "by night", "model": "gpt-4o"},
     Tripped: {"reason": "by hand", "account": "default"},
     UnpriceableCall: {"endpoint": "images"},
     UnknownModel: {"model": "gpt-9", "near": ("gpt-4o", "gpt-5")},
@@ -54,6 +56,7 @@ FAMILY = list(family())
     [
         (BursarError, {Exception}),
         (BudgetExceeded, {BursarError}),
+        (CallVetoed, {BudgetExceeded}),
         (Tripped, {BudgetExceeded}),
         (UnpriceableCall, {BursarError}),
         (InvalidAmount, {BursarError, ValueError}),
@@ -110,7 +113,7 @@ def test_error_without_a_message(kind: type[BursarError]) -> None:
     assert str(caught.value) == ""
 
 
-@pytest.mark.parametrize("kind", [BudgetExceeded, Tripped])
+@pytest.mark.parametrize("kind", [BudgetExceeded, CallVetoed, Tripped])
 @pytest.mark.parametrize(
     "name",
     ["limit", "account", "spent", "reserved", "asked", "remaining", "retry_after", "model", "tool", "result"],

@@ -43,6 +43,11 @@ MODEL_IN_TOOL = Subject("model", ("gpt-4o",), "openai", "web_search")
         ("20 calls", "calls", 20, "session"),
         ("20.0 calls", "calls", 20, "session"),
         ("20  calls / total", "calls", 20, "total"),
+        ("$20/24h", "usd", 20_000_000_000, "24h"),
+        ("$0.05 / 90s", "usd", 50_000_000, "90s"),
+        ("2M tokens/day", "tokens", 2_000_000, "day"),
+        ("20 calls/15min", "calls", 20, "15min"),
+        ("$100/month", "usd", 100_000_000_000, "month"),
     ],
     ids=repr,
 )
@@ -55,7 +60,7 @@ def test_text_is_read(text: str, unit: str, amount: int, window: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "/", "/total", "$5/", "$5/fortnight", "$5/Total", "$5/session/total", "$5//total", "$5/\n",
+        "", "/", "/total", "$5/", "$5/fortnight", "$5/24", "$5/0h", "$5/1.5h", "$5/days", "$5/24 h", "$5/hour/day", "$5/99999d", "$5/Total", "$5/session/total", "$5//total", "$5/\n",
         "tokens", "50 token", "50ktokens", "50tokens", "k tokens", "-5 tokens", "1,00 tokens", "1.2.3 tokens",
         "1.5 tokens", "1.0000001M tokens", "0.0001k tokens", "5K tokens", "5m tokens", "5 Tokens", "$5 tokens",
         "5\ttokens", "٥ tokens", "99999999999999999 tokens", "4,500,000,000,000,001 tokens", "9999999999999M calls",
@@ -134,10 +139,10 @@ def test_selective(limit: Limit, selective: bool) -> None:
 def test_key_ignores_the_amount_only() -> None:
     """Limits that differ in the amount are the same limit; those that differ in anything else are not."""
     different = [
-        Limit("$1"), Limit("$1/total"), Limit("1 tokens"), Limit("1 calls"),
+        Limit("$1"), Limit("$1/total"), Limit("$1/day"), Limit("$1/24h"), Limit("$1/hour"), Limit("$1/1h"), Limit("1 tokens"), Limit("1 calls"),
         Limit("$1", model="a"), Limit("$1", tool="a"), Limit("$1", provider="a"),
     ]  # fmt: skip
-    assert len({limit.key for limit in different}) == 7
+    assert len({limit.key for limit in different}) == len(different)
     assert Limit("$1", model="a").key == Limit("$2", model="a").key
 
 
@@ -182,7 +187,7 @@ def test_amount_is_shown_in_its_unit(limit: Limit, amount: int, text: str) -> No
 @given(
     st.integers(0, 4_500_000_000_000_000),
     st.sampled_from(["usd", "tokens", "calls"]),
-    st.sampled_from(["session", "total"]),
+    st.sampled_from(["session", "total", "hour", "day", "week", "month", "90s", "15min", "24h", "30d"]),
 )
 def test_text_of_a_limit_reads_back(amount: int, unit: str, window: str) -> None:
     """Every limit reads back from its own text, up to the largest there is."""
@@ -207,3 +212,44 @@ def test_limit_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(limit)) == copy.deepcopy(limit) == copy.copy(limit) == limit
     with pytest.raises(AttributeError):
         limit.amount = 10**15  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("$5/24h", "$5/1d"),
+        ("$5/60s", "$5/1min"),
+        ("$5/90min", "$5/5400s"),
+        ("5k tokens/7d", "5000 tokens/168h"),
+    ],
+)
+def test_a_span_is_as_long_as_it_is_however_written(one: str, other: str) -> None:
+    """The same amount over the same time is the same limit; each still prints as it was written."""
+    assert Limit(one) == Limit(other) and hash(Limit(one)) == hash(Limit(other))
+    assert Limit(one).key == Limit(other).key and Limit(one).span_ms == Limit(other).span_ms
+    assert str(Limit(one)).endswith(one.rpartition("/")[2])
+    assert Limit(one) != Limit(f"4{other[1:]}")
+
+
+@pytest.mark.parametrize(
+    ("text", "span_ms", "tz", "windowed"),
+    [
+        ("$5", 0, "", False),
+        ("$5/total", 0, "", False),
+        ("$5/hour", 0, "UTC", True),
+        ("$5/day", 0, "UTC", True),
+        ("$5/week", 0, "UTC", True),
+        ("$5/month", 0, "UTC", True),
+        ("$5/1h", 3_600_000, "", True),
+        ("$5/30d", 2_592_000_000, "", True),
+    ],
+)
+def test_only_calendar_periods_have_a_zone(text: str, span_ms: int, tz: str, windowed: bool) -> None:
+    """A day begins somewhere; 24 hours are the same everywhere."""
+    limit = Limit(text)
+    assert (limit.span_ms, limit.tz, limit.windowed) == (span_ms, tz, windowed)
+    moved = limit.in_zone("Europe/Oslo")
+    assert moved.tz == ("Europe/Oslo" if tz else "") and limit.tz == tz
+    assert (moved == limit) is not tz.startswith("UTC")
+    assert (moved.key, moved.amount, str(moved)) == (limit.key, limit.amount, str(limit))
+    assert moved.in_zone("Europe/Oslo") is moved

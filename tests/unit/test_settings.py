@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -85,6 +86,19 @@ def test_unknown_outcome(word: Any) -> None:
         ("tool_prices", {"search": "cheap"}), ("tool_prices", {"search": -1}), ("tool_prices", {"search": True}),
         ("tool", {"": 1}), ("tool", {5: 1}),
         ("unknown_model", "guess"), ("aliases", {"a": 5}), ("prices", {"m": 5}),
+        ("tz", "Mars/Olympus"), ("tz", ""), ("tz", None),
+        ("soft_limit", 0), ("soft_limit", 1.01), ("soft_limit", -0.5), ("soft_limit", True), ("soft_limit", "0.9"),
+        ("soft_limit", (0.5, 2)), ("soft_limit", float("nan")), ("soft_limit", 1e-9), ("soft_limit", Decimal("nan")),
+        ("soft_limit", Decimal("snan")), pytest.param("soft_limit", 10**400, id="soft-huge"),
+        ("finalization_reserve", 1), ("finalization_reserve", 1.5), ("finalization_reserve", -0.1), ("finalization_reserve", True),
+        ("finalization_reserve", "5%"), ("finalization_reserve", "-$1"), ("finalization_reserve", None), ("finalization_reserve", float("nan")),
+        ("max_repeated_calls", 0), ("max_repeated_calls", -1), ("max_repeated_calls", True), ("max_repeated_calls", 2.0), ("max_repeated_calls", "10"),
+        ("loop_window", 0), ("loop_window", "soon"), ("loop_window", None), ("loop_window", timedelta(0)),
+        ("max_velocity", "$1"), ("max_velocity", "$1/"), ("max_velocity", "$1/session"), ("max_velocity", "$1/total"), ("max_velocity", "fast/min"),
+        ("max_velocity", 1), ("max_velocity", True), ("max_velocity", Limit("$1/day")), ("max_velocity", Limit("$1")),
+        ("cooldown", 0), ("cooldown", -1), ("cooldown", "30"), ("cooldown", float("inf")),
+        ("hard_stop", 0), ("hard_stop", None), ("hard_stop", "no"),
+        ("on_soft_limit", 5), ("on_hard_limit", "print"), ("on_loop_detected", []), ("on_alert", False),
     ],
 )  # fmt: skip
 def test_wrong_setting_is_named(setting: str, value: Any) -> None:
@@ -92,6 +106,61 @@ def test_wrong_setting_is_named(setting: str, value: Any) -> None:
     field = {"tool": "tool_prices"}.get(setting, setting)
     with pytest.raises(ValueError, match=setting if setting != "aliases" else "model"):
         Settings(**{field: value}).ledger()
+
+
+@pytest.mark.parametrize(
+    ("soft_limit", "millionths"),
+    [
+        (0.9, (900_000,)),
+        (1, (1_000_000,)),
+        (Decimal("0.333333"), (333_333,)),
+        ((0.8, 1.0, 0.8), (800_000, 1_000_000)),
+        ([0.9, 0.5], (500_000, 900_000)),
+        ({0.25}, (250_000,)),
+        ((), ()),
+        (None, ()),
+    ],
+)
+def test_soft_limits(soft_limit: Any, millionths: tuple[int, ...]) -> None:
+    """Fractions in ascending order, each once; none at all for None."""
+    assert Settings(soft_limit=soft_limit).ledger().policy.terms.soft_ppm == millionths
+
+
+@pytest.mark.parametrize(
+    ("reserve", "kept"),
+    [(0, 0), (0.05, 250_000_000), (Decimal("0.1"), 500_000_000), ("$0.05", 50_000_000), ("7", 7_000_000_000)],
+)
+def test_finalization_reserve(reserve: Any, kept: int) -> None:
+    """A number is a fraction of the session's limit, here five dollars; a text is an amount."""
+    terms = Settings(finalization_reserve=reserve).ledger().policy.terms
+    assert terms.kept(5_000_000_000) == kept
+    assert terms._replace(finalizing=True).kept(5_000_000_000) == 0
+
+
+@pytest.mark.parametrize(
+    ("rate", "limit"),
+    [
+        ("$1/min", Limit("$1/1min")),
+        ("$1/s", Limit("$1/1s")),
+        ("$1/h", Limit("$1/1h")),
+        ("$1/hour", Limit("$1/1h")),
+        ("$1/d", Limit("$1/24h")),
+        ("$1/day", Limit("$1/24h")),
+        ("$1/week", Limit("$1/7d")),
+        ("$1/month", Limit("$1/30d")),
+        ("50k tokens/10min", Limit("50k tokens/10min")),
+        (Limit("20 calls/1min", tool="*"), Limit("20 calls/1min", tool="*")),
+    ],
+)
+def test_velocity_is_always_rolling(rate: Any, limit: Limit) -> None:
+    """Words that are calendar periods elsewhere are spans here; a limit over a span is taken as it is."""
+    breaker = Settings(max_velocity=rate).ledger().policy.terms.breaker
+    assert breaker is not None and breaker.velocity == limit
+
+
+def test_without_loops_and_speed_there_is_no_breaker() -> None:
+    """Nothing is remembered for a breaker that nothing could open."""
+    assert Settings(max_repeated_calls=None).ledger().policy.terms.breaker is None
 
 
 def test_wrong_tool_price_names_the_tool() -> None:

@@ -7,10 +7,23 @@ from .answer import Answer, read_answer
 from .budget import Budget, as_session
 from .call import Call
 from .charge import Charge
+from .clients import unwrap_client, wrap_client
 from .cover import Cover, cover, covered_hold
+from .demand import Demand, body_of, with_members
+from .dropin import (
+    budgeted,
+    get_session,
+    init,
+    remaining,
+    report,
+    spent,
+    teardown,
+    track,
+)
 from .errors import (
     BudgetExceeded,
     BursarError,
+    CallVetoed,
     HoldClosed,
     InvalidAmount,
     LedgerRolledBack,
@@ -24,13 +37,20 @@ from .errors import (
     UsageMissing,
     VelocityExceeded,
 )
+from .estimate import Estimate
 from .hold import Hold
+from .hookspecs import hookimpl
 from .limits import Limit
 from .outcome import outcome_of
+from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
+from .reading import Reading, text_bytes
+from .refusal import Refusal
 from .report_text import report_text
+from .seam import Seam
 from .session import Session
+from .sse import data_of
 from .store.base import Store
 from .store.memory import MemoryStore
 from .usage import Usage
@@ -42,6 +62,17 @@ __all__ = [
     "Budget",
     "Limit",
     "Session",
+    # Two lines, no changes to the code
+    "budgeted",
+    "get_session",
+    "init",
+    "remaining",
+    "report",
+    "spent",
+    "teardown",
+    "track",
+    "unwrap_client",
+    "wrap_client",
     # The life of one paid call
     "Call",
     "Charge",
@@ -60,17 +91,31 @@ __all__ = [
     # Where balances live
     "MemoryStore",
     "Store",
+    # Plugins
+    "Estimate",
+    "PluginInfo",
+    "Refusal",
+    "hookimpl",
+    "list_plugins",
     # For integrations
     "Answer",
     "Cover",
+    "Demand",
+    "Reading",
+    "Seam",
     "as_session",
+    "body_of",
     "cover",
     "covered_hold",
+    "data_of",
     "outcome_of",
     "read_answer",
+    "text_bytes",
+    "with_members",
     # Errors
     "BudgetExceeded",
     "BursarError",
+    "CallVetoed",
     "HoldClosed",
     "InvalidAmount",
     "LedgerRolledBack",

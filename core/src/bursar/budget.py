@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from .account import child_account, is_session, name_of, root_account, root_key, session_account, shown_key
@@ -14,7 +14,7 @@ from .handle import Handle
 from .ids import new_id
 from .limits import Limit, LimitLike
 from .log import logger
-from .money import Money, to_signed_nanos, to_usd
+from .money import Money, shown, to_signed_nanos, to_usd
 from .policy import UnknownOutcome
 from .report import build_report, summary, tree
 from .session import Session
@@ -54,6 +54,9 @@ class Budget(Handle):
             `Price`; or the path of a JSON file with them.
         aliases: other names for models, such as those of Azure deployments.
         tool_prices: USD for a run, by tool.
+        allow: endpoints that covered clients may use although nothing bounds what they cost:
+            ``"agents"``, ``"audio"``, ``"batches"``, ``"containers"``, ``"evals"``, ``"fine_tuning"``,
+            ``"images"``, ``"realtime"``, ``"stores"``, ``"videos"``, ``"other"``.
         unknown_model: what a model without a price costs: ``"refuse"``, ``"free"``, or a price.
         unknown_outcome: what a call costs whose cost cannot be known: ``"worst"`` (the
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
@@ -67,6 +70,7 @@ class Budget(Handle):
         on_loop_detected: called with the report when a repeated call stops a session.
         on_alert: called with every `Alert`; see `Budget.on_alert`.
         clock: tells the time to a store in memory; for tests.
+        plugins: plugins of this budget only, asked before the installed ones: see docs/hooks.md.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
@@ -78,7 +82,7 @@ class Budget(Handle):
         *limits: LimitLike,
         max_spend: LimitLike | None = None,
         name: str | None = None,
-        store: Store | None = None,
+        store: Store | str | None = None,
         tz: str = "UTC",
         soft_limit: SoftLimit = 0.9,
         finalization_reserve: Money = 0,
@@ -92,6 +96,7 @@ class Budget(Handle):
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
         tool_prices: Mapping[str, Money] | None = None,
+        allow: Collection[str] = (),
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
         estimate: str = "strict",
@@ -107,6 +112,7 @@ class Budget(Handle):
         webhook_secret: str | None = None,
         webhook_allow_private: bool = False,
         clock: Clock | None = None,
+        plugins: Iterable[object] = (),
     ) -> None:
         not_yet(
             estimate=estimate,
@@ -129,6 +135,7 @@ class Budget(Handle):
             prices=prices,
             aliases=aliases,
             tool_prices=tool_prices,
+            allow=allow,
             unknown_model=unknown_model,
             unknown_outcome=unknown_outcome,
             clamp=clamp,
@@ -139,6 +146,7 @@ class Budget(Handle):
             on_loop_detected=on_loop_detected,
             on_alert=on_alert,
             clock=clock,
+            plugins=plugins,
         )
         super().__init__(settings.ledger(), (root_account(settings.name, settings.limits),))
         self.name = settings.name
@@ -219,7 +227,12 @@ class Budget(Handle):
         """Call `listener` with every `Alert` of this budget, its children and its sessions; a decorator.
 
         What it raises is logged, and reaches nobody.
+
+        Raises:
+            ValueError: it cannot be called.
         """
+        if not callable(listener):
+            raise ValueError(f"on_alert={shown(listener)} cannot be called")
         self._ledger.alerts.listen(listener)
         return listener
 

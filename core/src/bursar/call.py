@@ -39,6 +39,7 @@ class Call:
         max_output_tokens: the output cap of one choice, as granted.
         n: how many choices were asked for.
         tier: the service tier it is priced at.
+        fingerprint: the same for calls with the same input; None where the input is not known.
     """
 
     id: str
@@ -50,3 +51,4 @@ class Call:
     max_output_tokens: int = 0
     n: int = 1
     tier: str | None = None
+    fingerprint: str | None = None

@@ -16,6 +16,11 @@ def remember(response: object) -> None:
         return  # no weak references to it, and a strong one would keep the answer alive
 
 
+def forget(response: object) -> None:
+    """It could not be booked after all."""
+    _charged.pop(id(response), None)
+
+
 def was_charged(response: object) -> bool:
     """True for an object that is paid for."""
     known = _charged.get(id(response))

@@ -4,6 +4,7 @@ BursarError
   BudgetExceeded            a reserve did not fit; the call was never made
     LoopDetected            the same call, again and again
     VelocityExceeded        too much in too short a time
+    CallVetoed              a plugin refused
     Tripped                 somebody or something stopped the account
   UnpriceableCall           no upper bound can be given beforehand
   InvalidAmount             (ValueError) not an amount of money, tokens or calls
@@ -84,6 +85,16 @@ class LoopDetected(BudgetExceeded):
 
 class VelocityExceeded(BudgetExceeded):
     """The call would spend more within a short span than `max_velocity` allows."""
+
+
+class CallVetoed(BudgetExceeded):
+    """A plugin refused the call, whatever is left.
+
+    Attributes:
+        reason: why, in the words of the plugin.
+    """
+
+    reason: str | None = None
 
 
 class Tripped(BudgetExceeded):

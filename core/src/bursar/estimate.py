@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import UnpriceableCall
+from .errors import InvalidAmount, UnpriceableCall
+from .money import Money, shown, to_nanos, to_usd
+from .usage import MAX_TOKENS
 
 _PER_MESSAGE = 8  # role and separators; chat formats use 3 to 5
 _PER_REQUEST = 16
@@ -55,6 +57,27 @@ _OWN_TOOLS = (None, "function", "custom")
 _CLIENT_TOOL = re.compile(
     r"(bash|computer|memory|text_editor)_[0-9]{8}"
 )  # Anthropic's: defined there, run here
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a plugin expects a call to cost; held instead of its worst case.
+
+    Attributes:
+        usd: USD; reads back as ``Decimal``.
+        tokens: input and output together.
+
+    Raises:
+        InvalidAmount: not an amount of USD, or not a whole number of tokens.
+    """
+
+    usd: Money
+    tokens: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "usd", to_usd(to_nanos(self.usd)))
+        if type(self.tokens) is not int or not 0 <= self.tokens <= MAX_TOKENS:
+            raise InvalidAmount(f"tokens={shown(self.tokens)} is not a whole number from 0 to {MAX_TOKENS:,}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 from typing import Any
 
@@ -20,13 +21,16 @@ def fingerprint(kind: str, name: str | None, content: Iterable[Any] | str | None
         return None
     try:
         text = json.dumps([kind, name, content], sort_keys=True, default=_plain, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # an object of a tool may do anything when it is looked at
         return None
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _plain(value: object) -> object:
-    """A model of Pydantic as its fields, bytes as a digest, other collections as lists."""
+    """A model of Pydantic as its fields, bytes as a digest, other collections as lists.
+
+    Nothing is used up by looking at it: what can be walked only once has no text.
+    """
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(exclude_none=True)
@@ -34,6 +38,8 @@ def _plain(value: object) -> object:
         return blake2b(value, digest_size=16).hexdigest()
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Iterable):
+    if isinstance(value, AbstractSet):
+        return sorted(value, key=repr)
+    if isinstance(value, Sequence):
         return list(value)
     raise TypeError  # an object without a stable text

@@ -75,15 +75,24 @@ class Hold(OneProcess):
 
     @property
     def id(self) -> str:
+        """Made before the call is sent; the `Charge` carries it too."""
         return self.call.id
 
     @property
     def amount(self) -> Decimal:
+        """What is held, in USD."""
         return to_usd(self._held.usd)
 
     @property
     def max_output_tokens(self) -> int | None:
+        """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
+
+    @property
+    def binding_cap(self) -> int | None:
+        """The output cap that the request has to carry; None where the model's own is no higher."""
+        cap, own = self.max_output_tokens, self._asked.own_cap
+        return None if cap is None or (own is not None and cap >= own) else cap
 
     # -- outcomes -------------------------------------------------------------------------
 
@@ -103,7 +112,8 @@ class Hold(OneProcess):
 
         An answer without usage, or with nonsense for usage, is booked at the hold and
         marked `estimated`; it is never free. Where the cost was known from the start (a
-        tool, an explicit `cost=`), nothing needs to be given.
+        tool, an explicit `cost=`), nothing needs to be given. An answer that was charged
+        already, to another hold of the budget, books nothing and gives this one back.
 
         Args:
             response: the provider's answer, an object or a dict with ``usage``.
@@ -125,6 +135,10 @@ class Hold(OneProcess):
             if was_charged(response) and self.state == "reserved":
                 return (yield from self._paid_elsewhere())
             answer = read_answer(response)
+            known = self._ledger.paid.get(answer)
+            if known is not None and known.id != self.id and self.state == "reserved":
+                return (yield from self._paid_elsewhere())  # a covered client reserved for it by itself
+            usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
             usage = Usage(input_tokens or 0, output_tokens or 0)
@@ -146,9 +160,9 @@ class Hold(OneProcess):
         booked = yield "settle", entry, ledger.policy.terms
         if isinstance(booked, StalePeriod):
             booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
-        charge = self._close("settled", booked, nanos, usage, estimated)
         if response is not _ABSENT:
             remember(response)
+        charge = self._close("settled", booked, nanos, usage, estimated)
         if booked.news:
             yield from ledger.announce(booked, self._path, self.call)
         return charge
@@ -206,8 +220,10 @@ class Hold(OneProcess):
         self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield "release", self.id, self._path, {"saved": nanos} if nanos else {}
-        self.state = "released"
+        again, self.state = self.state == "released", "released"
         self._events.append(Event("release", self.call, to_usd(nanos)))
+        if not again:
+            self._ledger.hooks.released(self)
 
     def _extend(self, seconds: Duration | None = None) -> Steps[None]:
         """Start the lease anew, for calls that take longer.
@@ -300,9 +316,11 @@ class Hold(OneProcess):
 
     def _priced(self, usage: Usage | None, model: str | None, tier: str | None) -> int | None:
         """Nano-dollars by the model that answered; None where that cannot be known."""
-        if usage is None or self._asked.rates is None:
+        if usage is None:
             return None
         rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier)
+        if rates is None:
+            return None
         try:
             nanos = cost_nanos(rates, usage)
         except UnknownModel as error:
@@ -334,6 +352,7 @@ class Hold(OneProcess):
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
             self._events.append(Event("charge", self.call, charge, state))
+            self._ledger.hooks.settled(charge)
         return charge
 
     def __repr__(self) -> str:

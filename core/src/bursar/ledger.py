@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .account import root_key
 from .amounts import Amounts
@@ -14,22 +14,28 @@ from .ask import Ask
 from .call import Call, Subject
 from .charge import Charge
 from .clock import Clock
-from .errors import BursarError, StoreError
+from .errors import BudgetExceeded, BursarError, CallVetoed, StoreError
 from .events import Event
 from .fingerprint import fingerprint
 from .hold import Hold
+from .hooks import Hooks
 from .ids import new_id
+from .implementation import at_work
 from .log import logger
 from .money import to_usd
+from .paid import Paid
 from .policy import Policy, Terms
 from .price import Rates
 from .pricing import PriceBook
 from .quote import quote
-from .refusal import booked_refusal, refusal
+from .refusal import Refusal, booked_refusal, refusal
 from .steps import Steps, arun, run
 from .store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
 from .usage import Usage
 from .window import Calendar, calendar
+
+if TYPE_CHECKING:
+    from .session import Session
 
 T = TypeVar("T")
 
@@ -65,29 +71,39 @@ class Ledger:
         clock: tells how long a session took; balances go by the store's own time.
         alerts: tells the listeners what an answer of the store has to tell.
         calendars: the periods of now by time zone, as the store last asked for them.
+        hooks: asks the plugins and tells them.
+        paid: the answers that were charged lately.
     """
 
     def __init__(
-        self, store: Store, prices: PriceBook, policy: Policy, clock: Clock, alerts: Announcer
+        self,
+        store: Store,
+        prices: PriceBook,
+        policy: Policy,
+        clock: Clock,
+        alerts: Announcer,
+        hooks: Hooks,
     ) -> None:
         self.store = store
         self.alerts = alerts
         self.prices = prices
         self.policy = policy
         self.clock = clock
+        self.hooks = hooks
+        self.paid = Paid()
         self._late: deque[Steps[Any]] = deque()
         self.calendars: Mapping[str, Calendar] = {}
 
     def run(self, steps: Steps[T]) -> T:
-        """Carry out steps, after those that finalisers left behind."""
-        while self._late:
+        """Carry out steps, after those that finalisers left behind. Within a plugin these wait."""
+        while self._late and not at_work():
             with _logged():
                 run(self._late.popleft(), self.store)
         return run(steps, self.store)
 
     async def arun(self, steps: Steps[T]) -> T:
         """The same without blocking the event loop."""
-        while self._late:
+        while self._late and not at_work():
             with _logged():
                 await arun(self._late.popleft(), self.store)
         return await arun(steps, self.store)
@@ -96,7 +112,9 @@ class Ledger:
         """Leave steps to be carried out before the next ones; touches no store and no lock."""
         self._late.append(steps)
 
-    def reserve(self, path: Path, ask: Ask, events: deque[Event], terms: Terms) -> Steps[Hold]:
+    def reserve(
+        self, path: Path, ask: Ask, events: deque[Event], terms: Terms, session: Session
+    ) -> Steps[Hold]:
         """Set the worst case of a call aside.
 
         Args:
@@ -104,14 +122,21 @@ class Ledger:
             ask: what the call is.
             events: where the outcomes of the hold are noted.
             terms: of the budget, perhaps with its finalization reserve.
+            session: whose call it is, for the plugins.
 
         Raises:
-            BudgetExceeded: it does not fit; nothing was changed.
+            BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed.
             UnknownModel: the model has no price.
             UnpriceableCall: the worst case has no bound.
         """
         id = new_id() if ask.key is None else f"{path[-1].key}:{ask.key}"
         asked = quote(ask, id, self.prices, self.policy)
+        try:
+            self.hooks.before_reserve(asked, session, path)
+        except CallVetoed as error:
+            self._refuse(asked.call, error, events)
+            raise
+        asked = self.hooks.estimated(asked)
         mark = None if ask.messages is None else self._fingerprint(ask, asked.call)
         entry = Entry(id, path, asked.subject, asked.want, {}, self.calendars, mark)
         answer = yield "reserve", entry, asked.minimum, terms
@@ -120,20 +145,22 @@ class Ledger:
         if isinstance(answer, Refused):
             if answer.first:
                 yield from self.announce(answer, path, asked.call)
-            error = refusal(answer, asked.call, self._loop_s)
-            events.append(Event("refusal", asked.call, str(error)))
-            raise error
+            refused = refusal(answer, asked.call, self._loop_s)
+            self._refuse(asked.call, refused, events)
+            raise refused
         cap = asked.cap(answer.amounts)
         call = (
             asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
         )
         hold = Hold(self, path, call, asked, answer, events)
-        if answer.ignored is not None and answer.ignored.first:
-            try:
+        try:
+            if not answer.repeated:
+                self.hooks.reserved(hold)
+            if answer.news:
                 yield from self.announce(answer, path, call)
-            except BaseException:  # an interrupt: the call will not be made
-                yield from hold._release()
-                raise
+        except BaseException:  # an interrupt: the call will not be made
+            yield from hold._release()
+            raise
         return hold
 
     def probe(self, path: Path, ask: Ask, terms: Terms) -> Steps[None]:
@@ -144,12 +171,12 @@ class Ledger:
             UnknownModel: the model has no price.
             UnpriceableCall: the worst case has no bound.
         """
-        asked = quote(ask, new_id(), self.prices, self.policy)
+        asked = self.hooks.estimated(quote(ask, new_id(), self.prices, self.policy))
         entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, self.calendars)
         answer = yield "probe", entry, asked.minimum, terms
         if isinstance(answer, StalePeriod):
             answer = yield from self.again(answer, "probe", entry, asked.minimum, terms)
-        if isinstance(answer, Refused) and terms.enforce:
+        if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
             raise refusal(answer, asked.call, self._loop_s)
 
     def charge(
@@ -170,11 +197,16 @@ class Ledger:
             call.id, call, to_usd(nanos), usage, False, to_usd(0), to_usd(0), booked.now_ms / 1000
         )
         events.append(Event("charge", call, charge, "settled"))
+        self.hooks.settled(charge)
         if booked.news:
             yield from self.announce(booked, path, call)
         if booked.over is not None and self.policy.terms.enforce:
             raise booked_refusal(booked.over, charge)
         return charge
+
+    def _refuse(self, call: Call, error: BudgetExceeded, events: deque[Event]) -> None:
+        events.append(Event("refusal", call, str(error)))
+        self.hooks.refused(Refusal(call, error, self.clock.now()))
 
     def announce(self, answer: Granted | Refused | Booked, path: Path, call: Call) -> Steps[None]:
         """Tell the listeners what is new; what fails of it is logged only."""
@@ -190,8 +222,12 @@ class Ledger:
         call = Call(new_id(), "correction")
         entry = Entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0), {}, self.calendars)
         booked = yield from self.book("book", entry)
+        if booked.news:
+            yield from self.announce(booked, path, call)
         nothing = to_usd(0)
-        return Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
+        charge = Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
+        self.hooks.settled(charge)
+        return charge
 
     def book(self, verb: str, entry: Entry) -> Steps[Booked]:
         """Write a charge: ``"settle"``, ``"doubt"`` or ``"book"``."""
@@ -228,7 +264,9 @@ class Ledger:
             return None
         return fingerprint(call.kind, call.model or call.tool, ask.messages)
 
-    def answer_rates(self, call: Call, asked: Rates, model: str | None, tier: str | None) -> Rates:
+    def answer_rates(
+        self, call: Call, asked: Rates | None, model: str | None, tier: str | None
+    ) -> Rates | None:
         """The rates of the model and tier that answered; those asked for where they are not known."""
         tier = self.policy.tier or tier or call.tier
         found = self.prices.find(model, call.provider, tier) if model is not None else None

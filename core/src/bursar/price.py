@@ -95,11 +95,11 @@ class Rates:
     call_fee: int = 0
     context_window: int | None = None
     max_output_tokens: int | None = None
-    _worst: dict[tuple[bool, bool], WorstCase] = field(
+    _worst: dict[tuple[bool, bool], Worst] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def worst_case(self, *, cache_writes: bool = True, audio: bool = False) -> WorstCase:
+    def worst_case(self, *, cache_writes: bool = True, audio: bool = False) -> Worst:
         """The most that a call can cost; made once, because every reserve asks for it.
 
         Args:
@@ -108,7 +108,7 @@ class Rates:
         """
         worst = self._worst.get((cache_writes, audio))
         if worst is None:
-            worst = self._worst[cache_writes, audio] = WorstCase(self, cache_writes, audio)
+            worst = self._worst[cache_writes, audio] = Worst(self, cache_writes, audio)
         return worst
 
 
@@ -193,7 +193,7 @@ def cost_nanos(rates: Rates, usage: Usage) -> int:
     return -(-pico // _PICO_PER_NANO)
 
 
-class WorstCase:
+class Worst:
     """The most that a call can cost: every token priced as the dearest that it can turn out to be.
 
     Args:

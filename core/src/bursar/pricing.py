@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -85,6 +85,7 @@ class PriceBook:
             per million tokens, or the path of a JSON file. They hold for every provider and tier.
         aliases: ``{name: known name}``, for deployments and gateways.
         unknown_model: ``"refuse"``, ``"free"``, or a price for every model that has none.
+        ask: what a model without a price costs, by name, provider and tier; asked before `unknown_model`.
 
     Raises:
         InvalidAmount: not a price.
@@ -96,6 +97,7 @@ class PriceBook:
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
         unknown_model: UnknownModelPolicy = "refuse",
+        ask: Callable[[str, str | None, str | None], Rates | None] = lambda *_: None,
     ) -> None:
         if isinstance(prices, (str, os.PathLike)):
             self._prices = read_prices("prices=", prices)
@@ -105,6 +107,7 @@ class PriceBook:
         self._file = read_prices("BURSAR_PRICES", path) if path else {}
         self._aliases = _checked_aliases({} if aliases is None else aliases)
         self._unknown = _policy(unknown_model)
+        self._ask = ask
         self._lock = threading.Lock()
         self._hits: _Hits = (registered(), self._prices, {})
         self._subjects: dict[tuple[str, str | None, str | None], Subject] = {}
@@ -122,7 +125,7 @@ class PriceBook:
             UnknownModel: it has no price; `near` has the closest names that have one.
             ValueError: not a name, or not a tier.
         """
-        found = self._find(model, provider, tier)
+        found = self._find(model, provider, tier) or self._asked(model, provider, tier)
         if found is None:
             found = self._unknown
         if found is None:
@@ -135,9 +138,20 @@ class PriceBook:
         `unknown_model` has no say here.
         """
         try:
-            return self._find(model, provider, tier)
-        except ValueError:
+            return self._find(model, provider, tier) or self._asked(model, provider, tier)
+        except (ValueError, UnknownModel):
             return None
+
+    def given(self, model: str | None, provider: str | None = None) -> bool:
+        """True when the user gave the model a price, here, in the process or by file."""
+        if model is None:
+            return False
+        host, names = _names(self.canonical(model), provider)
+        sources = (self._prices, registered(), self._file)
+        return any(f"{host}/{name}" in source or name in source for source in sources for name in names)
+
+    def _asked(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
+        return self._ask(self.canonical(model), provider, check_tier(tier))
 
     def canonical(self, model: str) -> str:
         """The name behind an alias; the name itself if it is none.

@@ -1,23 +1,40 @@
-"""The store's refusal as an error that says what to do."""
+"""A refusal, by the store or by a plugin, as an error that says what to do."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from .account import shown_key
 from .call import Call
 from .charge import Charge
-from .errors import BudgetExceeded, LoopDetected, Tripped, VelocityExceeded
+from .errors import BudgetExceeded, CallVetoed, LoopDetected, Tripped, VelocityExceeded
 from .limits import Limit
 from .money import show_usd, to_nanos, to_usd
-from .store.base import Refused
+from .quote import Quote
+from .store.base import Path, Refused
 
 _CHEAPER = {
     "usd": "raise the limit, ask for fewer output tokens, or use a cheaper model",
     "tokens": "raise the limit, or ask for fewer output tokens",
     "calls": "raise the limit",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that is not made.
+
+    Attributes:
+        call: what was asked for, at its worst case.
+        error: what its caller gets.
+        at: seconds since the epoch, by the clock of the budget.
+    """
+
+    call: Call
+    error: BudgetExceeded
+    at: float
 
 
 def refusal(refused: Refused, call: Call, loop_s: float | None = None) -> BudgetExceeded:
@@ -64,6 +81,30 @@ def refusal(refused: Refused, call: Call, loop_s: float | None = None) -> Budget
     if refused.retry_after_s is not None:
         advice = f"wait {refused.retry_after_s:,.0f} s, or {advice}"
     return BudgetExceeded(f"{what} was not made: {_standing(refused)}; {advice}", **known)
+
+
+def veto(why: str, asked: Quote, path: Path) -> CallVetoed:
+    """The refusal of a call because a plugin that may refuse it failed."""
+    error = CallVetoed(
+        f"{_named(asked.call)} was not made: {why}; mend that plugin, or take it away", reason=why
+    )
+    complete(error, asked, path)
+    return error
+
+
+def complete(error: CallVetoed, asked: Quote, path: Path) -> None:
+    """Fill in what a plugin that refuses a call has left open."""
+    call = asked.call
+    known = {
+        "reason": str(error),
+        "account": shown_key(path[-1].key),
+        "asked": to_usd(asked.minimum.usd),
+        "model": call.model,
+        "tool": call.tool,
+    }
+    for name, value in known.items():
+        if getattr(error, name) is None:
+            setattr(error, name, value)
 
 
 def booked_refusal(refused: Refused, charge: Charge) -> BudgetExceeded:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
+from . import current
 from .account import name_of, session_account
 from .ask import Ask
-from .errors import BudgetExceeded, BursarError, LoopDetected, Tripped, VelocityExceeded
+from .call import Call
+from .charge import Charge
+from .errors import (
+    BudgetExceeded,
+    BursarError,
+    CallVetoed,
+    LoopDetected,
+    StoreError,
+    Tripped,
+    VelocityExceeded,
+)
 from .hold import Hold
 from .ids import new_id
 from .ledger import Ledger
 from .limits import LimitLike
+from .log import logger
 from .money import Money, to_nanos
 from .policy import Terms
 from .report import build_report
@@ -26,11 +39,13 @@ from .standing import standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path
 from .tracking import Tracking
+from .usage import Usage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = 1_000
-_finalizing: ContextVar[frozenset[str]] = ContextVar("bursar_finalizing", default=frozenset())
+_Place: TypeAlias = "tuple[int, str]"  # of an account: its store, its key
+_finalizing: ContextVar[frozenset[_Place]] = ContextVar("bursar_finalizing", default=frozenset())
 
 
 class Reserving:
@@ -58,8 +73,10 @@ class Reserving:
 class Session(Tracking):
     """A run that spends from its own limits and from those of every budget above it.
 
-    Made by `Budget.session`. A context manager, sync and async; it may be entered again,
-    and works outside ``with`` until it is closed. Safe for threads and tasks.
+    Made by `Budget.session`. A context manager, sync and async: inside it the session is the
+    current one of the thread or task, which pays for what clients covered by `bursar.init` send.
+    It may be entered again, and works outside ``with`` until it is closed. Safe for threads
+    and tasks.
 
     Attributes:
         id: its name in the budget; the same id in the same store is the same session.
@@ -76,10 +93,13 @@ class Session(Tracking):
         self._entered = 0
         self._opened_s = ledger.clock.now()
         self._closed_s: float | None = None
+        self._closings = count()
         self.metadata = metadata
+        ledger.hooks.session_opened(self)
 
     @property
     def id(self) -> str:
+        """Its name in the budget."""
         return name_of(self._path[-1].key)
 
     # -- paid calls -------------------------------------------------------------------------
@@ -99,6 +119,8 @@ class Session(Tracking):
         tier: str | None = None,
         key: str | None = None,
         clamp: bool = True,
+        windows: int = 1,
+        requests: Mapping[str, int] | None = None,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
 
@@ -106,7 +128,8 @@ class Session(Tracking):
             model: the model to be called.
             provider: who bills it, where the name of the model does not say.
             input_tokens: the most input that it can be billed for.
-            messages: what will be sent, instead of a number; bounded by its bytes.
+            messages: what will be sent, instead of a number; bounded by its bytes. For a tool its
+                input, so that the same run over and over is noticed.
             tools: the tool schemas that go with the messages.
             max_output_tokens: the output cap of one choice; the model's own by default.
             n: how many choices are asked for.
@@ -116,9 +139,13 @@ class Session(Tracking):
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left.
+            windows: how many context windows the input may fill: one for each prompt of several,
+                and one more for each run of a tool of the provider's.
+            requests: how often such tools may run, by name (``{"web_search": 3}``).
 
         Raises:
-            BudgetExceeded: it does not fit; nothing was changed, and the call must not be made.
+            BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed, and the
+                call must not be made.
             UnknownModel: the model has no price.
             UnpriceableCall: its worst case has no bound.
             ValueError: a name or a count is not one.
@@ -139,9 +166,11 @@ class Session(Tracking):
             tier=tier,
             key=key,
             clamp=clamp,
+            windows=windows,
+            requests=requests or {},
         )
         try:
-            hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms())
+            hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms(), self)
         except BudgetExceeded as refusal:
             self._refusal = refusal
             raise
@@ -153,6 +182,13 @@ class Session(Tracking):
     def areserve(self, *args: Any, **kwargs: Any) -> Reserving:
         """`reserve` without blocking the event loop: ``await`` it, or ``async with`` it."""
         return Reserving(self._ledger, self._reserve(*args, **kwargs))
+
+    def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
+        try:
+            return (yield from super()._book(call, nanos, usage))
+        except BudgetExceeded as refusal:
+            self._refusal = refusal
+            raise
 
     def child_session(
         self, *limits: LimitLike, name: str | None = None, max_spend: LimitLike | None = None
@@ -176,7 +212,7 @@ class Session(Tracking):
 
         It holds for this thread or task, and for those that copy its context.
         """
-        token = _finalizing.set(_finalizing.get() | {self._path[-1].key})
+        token = _finalizing.set(_finalizing.get() | {(id(self._ledger.store), self._path[-1].key)})
         self._swallowed = None
         try:
             yield self
@@ -185,12 +221,15 @@ class Session(Tracking):
 
     def _terms(self) -> Terms:
         terms, finalizing = self._ledger.policy.terms, _finalizing.get()
-        if finalizing and any(account.key in finalizing for account in self._path):
+        store = id(self._ledger.store)
+        if finalizing and any((store, account.key) in finalizing for account in self._path):
             return terms._replace(finalizing=True)
         return terms
 
     def track_tool(self, cost: Money | None = None, tool_name: str | None = None) -> Callable[[F], F]:
         """A decorator that reserves before each run of a function, sync or async, and charges it after.
+
+        Runs with the same arguments count as the same call, where these can be told apart.
 
         Args:
             cost: USD a run; by default the tool's price in `tool_prices`.
@@ -207,14 +246,14 @@ class Session(Tracking):
 
             @functools.wraps(function)
             def run(*args: Any, **kwargs: Any) -> Any:
-                with self.reserve(tool=name, cost=cost) as hold:
+                with self.reserve(tool=name, cost=cost, messages=[args, kwargs]) as hold:
                     result = function(*args, **kwargs)
                     hold.settle(cost=hold.amount)
                     return result
 
             @functools.wraps(function)
             async def arun(*args: Any, **kwargs: Any) -> Any:
-                async with self.areserve(tool=name, cost=cost) as hold:
+                async with self.areserve(tool=name, cost=cost, messages=[args, kwargs]) as hold:
                     result = await function(*args, **kwargs)
                     await hold.asettle(cost=hold.amount)
                     return result
@@ -235,16 +274,26 @@ class Session(Tracking):
             self._swallowed = refusal
 
     def handled(self, refusal: BaseException) -> None:
-        """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``."""
-        swallowed = self._swallowed
-        if swallowed is not None and (swallowed is refusal or swallowed.args == refusal.args):
-            self._swallowed = None
+        """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``.
+
+        Args:
+            refusal: the refusal, a copy of it, or an error that it caused.
+        """
+        swallowed, seen = self._swallowed, set()
+        error: BaseException | None = refusal
+        while error is not None and id(error) not in seen:  # frameworks raise errors of theirs from ours
+            if swallowed is error or (swallowed is not None and swallowed.args == error.args):
+                self._swallowed = None
+            seen.add(id(error))
+            error = error.__cause__ or error.__context__
 
     # -- where it stands --------------------------------------------------------------------
 
     @property
     def terminated_by(self) -> str | None:
-        """Why the last call was refused; None when it was admitted.
+        """Why the last call was refused, or passed a limit after the fact.
+
+        None once one was admitted, and where a plugin refused.
 
         ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
         """
@@ -255,7 +304,7 @@ class Session(Tracking):
             return "velocity_exceeded"
         if isinstance(refusal, Tripped):
             return "tripped"
-        return None if refusal is None else "budget_exhausted"
+        return None if refusal is None or isinstance(refusal, CallVetoed) else "budget_exhausted"
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
@@ -274,26 +323,36 @@ class Session(Tracking):
 
     # -- its life ---------------------------------------------------------------------------
 
-    def close(self) -> None:
+    def _close(self) -> Steps[None]:
         """End the session; holds that are open still settle."""
-        if self._closed_s is None:
-            self._closed_s = self._ledger.clock.now()
+        if next(self._closings):  # in one step, whoever else closes it now
+            return
+        self._closed_s = self._ledger.clock.now()
+        hooks = self._ledger.hooks
+        if hooks.heard("bursar_session_closed"):
+            try:
+                report = yield from self._report()
+            except StoreError as error:
+                logger.error("the report of the session %r could not be read: %s", self.id, error)
+            else:
+                hooks.session_closed(report)
 
-    async def aclose(self) -> None:
-        """`close` for async code."""
-        self.close()
+    close, aclose = blocking(_close), awaitable(_close)
 
     def __enter__(self) -> Session:
         self._entered += 1
+        current.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        current.leave(self)
         self._entered -= 1
-        if not self._entered and error is None and self._swallowed is not None:
+        if not self._entered:
             refusal, self._swallowed = self._swallowed, None
-            raise refusal
+            if refusal is not None and error is None:
+                raise refusal
 
     async def __aenter__(self) -> Session:
         return self.__enter__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,11 +12,14 @@ from typing import TypeAlias, get_args
 from .alerts import AlertCallback, AlertKind, Alerts, ReportCallback
 from .clock import Clock, SystemClock
 from .duration import Duration, to_seconds
+from .endpoints import check_allow
 from .errors import InvalidAmount
+from .hooks import Hooks
 from .ledger import Ledger
 from .limits import Limit, LimitLike, as_limit
 from .money import Money, shown, to_nanos
 from .names import check_name
+from .plugins import Plugins
 from .policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .price import Price
 from .pricing import PriceBook, check_tier
@@ -52,7 +55,7 @@ class Settings:
 
     limits: tuple[Limit, ...] = ()
     name: str = "default"
-    store: Store | None = None
+    store: Store | str | None = None
     tz: str = "UTC"
     soft_limit: SoftLimit = 0.9
     finalization_reserve: Money = 0
@@ -65,6 +68,7 @@ class Settings:
     prices: Prices | None = None
     aliases: Mapping[str, str] | None = None
     tool_prices: Mapping[str, Money] | None = None
+    allow: Collection[str] = ()
     unknown_model: UnknownModelPolicy = "refuse"
     unknown_outcome: UnknownOutcome = "worst"
     clamp: bool | int = True
@@ -75,10 +79,12 @@ class Settings:
     on_loop_detected: ReportCallback | None = None
     on_alert: AlertCallback | None = None
     clock: Clock | None = None
+    plugins: Iterable[object] = ()
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_tier(self.tier)
+        check_allow(self.allow)
         zone(self.tz)
         soft_ppm(self.soft_limit)
         kept(self.finalization_reserve)
@@ -104,12 +110,9 @@ class Settings:
             raise ValueError(
                 f"clamp={shown(clamp)} is not True, False or the smallest useful number of tokens"
             )
-        if isinstance(self.store, str):
-            scheme = self.store.partition("://")[0]
-            raise ValueError(f"store={scheme[:40]!r} by URL is not available yet; give a Store, or None")
-        if self.store is not None and (isinstance(self.store, type) or not isinstance(self.store, Store)):
+        if not isinstance(self.store, Store | str | None) or isinstance(self.store, type):
             raise ValueError(
-                "store= takes None, for a store in memory, or an object with the verbs of a Store"
+                "store= takes None, for a store in memory, a URL, or an object with the verbs of a Store"
             )
         if self.clock is not None and (isinstance(self.clock, type) or not isinstance(self.clock, Clock)):
             raise ValueError("clock= takes an object with a method now(), like bursar.testing.ManualClock")
@@ -125,10 +128,11 @@ class Settings:
     def ledger(self) -> Ledger:
         """The mechanism that these settings describe."""
         smallest = _SMALLEST_CAP if self.clamp is True else int(self.clamp) or None
-        store = self.store if self.store is not None else MemoryStore(self.clock)
+        hooks = Hooks(Plugins(self.plugins))
+        store = self._store(hooks)
         return Ledger(
             store,
-            PriceBook(self.prices, self.aliases, self.unknown_model),
+            PriceBook(self.prices, self.aliases, self.unknown_model, hooks.price),
             Policy(
                 terms=self._terms(),
                 unknown_outcome=self.unknown_outcome,
@@ -136,12 +140,23 @@ class Settings:
                 tier=self.tier,
                 tool_prices={tool: to_nanos(price) for tool, price in (self.tool_prices or {}).items()},
                 tz=self.tz,
+                allow=check_allow(self.allow),
             ),
             self.clock or SystemClock(),
-            self._alerts(store.durability),
+            self._alerts(store.durability, hooks),
+            hooks,
         )
 
-    def _alerts(self, durability: str) -> Alerts:
+    def _store(self, hooks: Hooks) -> Store:
+        if not isinstance(self.store, str):
+            return self.store if self.store is not None else MemoryStore(self.clock)
+        store = hooks.open_store(self.store)
+        if store is None:
+            scheme = self.store.partition("://")[0]  # the rest may hold a password
+            raise ValueError(f"store={scheme[:40]!r} is opened by no plugin; give a Store, or None")
+        return store
+
+    def _alerts(self, durability: str, hooks: Hooks) -> Alerts:
         by_kind = {
             AlertKind.SOFT_LIMIT: self.on_soft_limit,
             AlertKind.HARD_LIMIT: self.on_hard_limit,
@@ -149,7 +164,7 @@ class Settings:
         }
         return Alerts(
             {kind: listener for kind, listener in by_kind.items() if listener is not None},
-            () if self.on_alert is None else (self.on_alert,),
+            (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert),
             durability,
         )
 
@@ -270,9 +285,11 @@ def velocity(rate: str | Limit | None) -> Limit | None:
 def _ppm(fraction: object) -> int | None:
     if isinstance(fraction, bool) or not isinstance(fraction, int | float | Decimal):
         return None
-    if not -1 <= fraction <= 1:  # nor NaN
+    try:
+        number = float(fraction)  # the caller's own decimal context must not round it
+    except (ValueError, OverflowError):
         return None
-    return round(fraction * WHOLE_PPM)
+    return round(number * WHOLE_PPM) if -1 <= number <= 1 else None  # nor NaN
 
 
 def _ms(span: Duration, setting: str) -> int:

@@ -14,7 +14,7 @@ from .answer import read_answer
 from .ask import Ask
 from .call import Call
 from .charge import Charge
-from .charged import remember, was_charged
+from .charged import forget, remember, was_charged
 from .errors import BudgetExceeded, UsageMissing
 from .events import Event
 from .handle import Handle
@@ -48,9 +48,9 @@ class Tracking(Handle):
         model: str,
         input_tokens: int | None = None,
         output_tokens: int | None = None,
+        provider: str | None = None,
         *,
         tokens: int | None = None,
-        provider: str | None = None,
         usage: Usage | None = None,
         tier: str | None = None,
     ) -> Steps[Charge]:
@@ -67,9 +67,13 @@ class Tracking(Handle):
 
         Raises:
             BudgetExceeded: it is booked, and a limit is exceeded now.
+            TypeError: there is nothing to book, or more than one thing; nothing was booked.
             UnknownModel: the model has no price; nothing was booked.
             ValueError: a count is not one; nothing was booked.
         """
+        parts = input_tokens is not None or output_tokens is not None
+        if parts + (tokens is not None) + (usage is not None) != 1:
+            raise TypeError("record() needs input_tokens= and output_tokens=, or tokens=, or usage=")
         prices, policy = self._ledger.prices, self._ledger.policy
         name = prices.canonical(check_name("model", model))
         rates = prices.rates(name, provider, policy.tier or tier)
@@ -108,19 +112,22 @@ class Tracking(Handle):
             return response
         answer = read_answer(response)
         model = model or answer.model
-        if answer.usage is None or answer.usage.flaw or model is None:
+        usage = self._ledger.hooks.read_usage(response) or answer.usage
+        if usage is None or usage.flaw or model is None:
             missing = "model" if model is None else "usable usage"
             raise UsageMissing(
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
                 " output_tokens) with what you know of it"
             )
+        remember(response)  # before it is booked: nobody else is to book it meanwhile
         try:
-            yield from self._record(model, usage=answer.usage, provider=provider, tier=answer.tier)
+            yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
         except BudgetExceeded as refusal:
             refusal.result = response
-            remember(response)
             raise
-        remember(response)
+        except Exception:  # no price, no store: it is still to be booked
+            forget(response)
+            raise
         return response
 
     wrap = blocking(_wrap)

@@ -12,6 +12,8 @@ from .errors import InvalidAmount
 LIFELONG = ("session", "total")
 CALENDAR = ("hour", "day", "week", "month")
 _HOUR_MS = 3_600_000
+_DAY = timedelta(days=1)
+_LONGEST_S = 36_525 * 86_400  # a hundred years
 
 
 class Period(NamedTuple):
@@ -21,6 +23,7 @@ class Period(NamedTuple):
     end_ms: int
 
     def contains(self, moment_ms: int) -> bool:
+        """True for a moment in it, in milliseconds since the epoch."""
         return self.start_ms <= moment_ms < self.end_ms
 
 
@@ -37,7 +40,7 @@ def parse_window(text: str) -> tuple[str, int]:
     """A window as it was written, and its span in milliseconds where it is a rolling one, else 0.
 
     Raises:
-        InvalidAmount: it is none.
+        InvalidAmount: it is none, or a rolling one of more than a hundred years.
     """
     word = text.strip(" ")
     if word in LIFELONG or word in CALENDAR:
@@ -50,6 +53,8 @@ def parse_window(text: str) -> tuple[str, int]:
             f"the window {text!r:.60} is none of {words}, nor a rolling span like"
             " '90s', '15min', '24h' or '30d'"
         ) from None
+    if span_s > _LONGEST_S:
+        raise InvalidAmount(f"the window {text!r:.60} is longer than a hundred years; use 'total'")
     return word, int(span_s * 1000)
 
 
@@ -71,7 +76,10 @@ def zone(name: str) -> tzinfo:
 
 
 def calendar(now_ms: int, tz: str) -> Calendar:
-    """The periods that a moment lies in. A day may have 23 or 25 hours; a week begins on Monday.
+    """The periods that a moment lies in; each begins where the one before it ends.
+
+    A day may have 23 or 25 hours; a week begins on Monday. Hours are counted from the beginning of
+    the day, so that clocks that move by half an hour leave the last one of that day shorter.
 
     Args:
         now_ms: milliseconds since the epoch.
@@ -81,16 +89,19 @@ def calendar(now_ms: int, tz: str) -> Calendar:
         ValueError: no such time zone.
     """
     local = datetime.fromtimestamp(now_ms // 1000, zone(tz))
-    into_hour_ms = (local.minute * 60 + local.second) * 1000 + now_ms % 1000
-    hour_ms = now_ms - into_hour_ms
     today = local.replace(hour=0, minute=0, second=0, fold=0)
-    monday = today - timedelta(days=today.weekday())
+    tomorrow = today + _DAY
+    if now_ms >= _ms(tomorrow):  # the clocks went back over midnight: the day that had begun goes on
+        today, tomorrow = tomorrow, tomorrow + _DAY
+    day = Period(_ms(today), _ms(tomorrow))
+    hour_ms = now_ms - (now_ms - day.start_ms) % _HOUR_MS
+    monday = today - today.weekday() * _DAY
     first = today.replace(day=1)
     return Calendar(
-        Period(hour_ms, hour_ms + _HOUR_MS),
-        Period(_ms(today), _ms(today + timedelta(days=1))),
-        Period(_ms(monday), _ms(monday + timedelta(days=7))),
-        Period(_ms(first), _ms((first + timedelta(days=32)).replace(day=1))),
+        Period(hour_ms, min(hour_ms + _HOUR_MS, day.end_ms)),
+        day,
+        Period(_ms(monday), _ms(monday + 7 * _DAY)),
+        Period(_ms(first), _ms((first + 32 * _DAY).replace(day=1))),
     )
 
 

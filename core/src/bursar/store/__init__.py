@@ -1,1 +1,70 @@
-"""Stores: where balances live."""
+"""Where balances live, and all that a store of one's own is written with.
+
+`Store` has the verbs, `bursar.testing.StoreContract` the promises. The other names are the
+values that the verbs take and answer.
+"""
+
+from ..account import Account, is_session, parent_key, root_key
+from ..amounts import NOTHING, Amounts
+from ..call import Subject
+from ..limits import Limit
+from ..policy import WHOLE_PPM, Breaker, Terms
+from ..window import Calendar, Period
+from .base import (
+    PLAIN,
+    UNITS,
+    AccountView,
+    Booked,
+    Cause,
+    Circuit,
+    Entry,
+    Finding,
+    Granted,
+    LimitView,
+    Mark,
+    Path,
+    Refused,
+    Snapshot,
+    StalePeriod,
+    State,
+    Store,
+)
+
+__all__ = [
+    # The verbs
+    "Store",
+    # What they take
+    "Breaker",
+    "Entry",
+    "PLAIN",
+    "Path",
+    "Terms",
+    # What they answer
+    "Booked",
+    "Cause",
+    "Granted",
+    "Mark",
+    "Refused",
+    "StalePeriod",
+    "State",
+    # What readers are shown
+    "AccountView",
+    "Circuit",
+    "Finding",
+    "LimitView",
+    "Snapshot",
+    # What these are made of
+    "Account",
+    "Amounts",
+    "Calendar",
+    "Limit",
+    "NOTHING",
+    "Period",
+    "Subject",
+    "UNITS",
+    "WHOLE_PPM",
+    # Which key is what
+    "is_session",
+    "parent_key",
+    "root_key",
+]

@@ -66,7 +66,7 @@ class Fuse:
             rate, unit = self.rate(limit, now_ms), UNITS.index(limit.unit)
             left = limit.amount - rate.spent - rate.reserved
             if left < minimum[unit]:
-                return self._too_fast(plan, limit, rate, entry.amounts[unit], now_ms)
+                return self._too_fast(plan, limit, rate, entry.amounts[unit], breaker, now_ms)
             granted = Amounts(
                 *(min(amount, left) if place == unit else amount for place, amount in enumerate(granted))
             )
@@ -78,7 +78,14 @@ class Fuse:
                 within = f"{breaker.loop_ms / 1000:g} s"
                 reason = f"{name!r} was called {made} times with the same input within {within}"
                 self._open(plan, "loop", reason, now_ms)
-                return Refused(self.account, cause="loop", first=True, times=made + 1, reason=reason)
+                return Refused(
+                    self.account,
+                    cause="loop",
+                    first=True,
+                    times=made + 1,
+                    reason=reason,
+                    retry_after_s=_cooldown_s(breaker),
+                )
         return granted
 
     def exceeded(self, plan: Plan, entry: Entry, breaker: Breaker, now_ms: int) -> Refused | None:
@@ -89,7 +96,7 @@ class Fuse:
         rate = self.rate(limit, now_ms)
         if rate.spent + rate.reserved <= limit.amount:
             return None
-        return self._too_fast(plan, limit, rate, entry.amounts[UNITS.index(limit.unit)], now_ms)
+        return self._too_fast(plan, limit, rate, entry.amounts[UNITS.index(limit.unit)], breaker, now_ms)
 
     def rate(self, limit: Limit, now_ms: int) -> Rolling:
         """What was spent within the span of a velocity, as of now."""
@@ -124,15 +131,29 @@ class Fuse:
         plan.set(self, "trip", CLOSED)
         plan.set(self, "calls", {})
 
-    def _too_fast(self, plan: Plan, limit: Limit, rate: Rolling, asked: int, now_ms: int) -> Refused:
+    def _too_fast(
+        self, plan: Plan, limit: Limit, rate: Rolling, asked: int, breaker: Breaker, now_ms: int
+    ) -> Refused:
         reason = f"spending would pass {limit}"
         self._open(plan, "velocity", reason, now_ms)
         return Refused(
-            self.account, limit, rate.spent, rate.reserved, asked, cause="velocity", first=True, reason=reason
+            self.account,
+            limit,
+            rate.spent,
+            rate.reserved,
+            asked,
+            retry_after_s=_cooldown_s(breaker),
+            cause="velocity",
+            first=True,
+            reason=reason,
         )
 
     def _open(self, plan: Plan, cause: Cause, reason: str, now_ms: int) -> None:
         plan.set(self, "trip", Trip("open", cause, reason, now_ms, None))
+
+
+def _cooldown_s(breaker: Breaker) -> float | None:
+    return None if breaker.cooldown_ms is None else breaker.cooldown_ms / 1000
 
 
 def _forget(calls: dict[str, tuple[int, ...]], before_ms: int) -> None:

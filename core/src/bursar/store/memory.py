@@ -289,7 +289,7 @@ class MemoryStore(OneProcess, Store):
         held = NOTHING if before == "released" else record.held
         tally = entry.tally
         overrun_usd = 0
-        exceeds = entry.amounts.usd > held.usd or entry.amounts.tokens > held.tokens
+        exceeds = any(amount > set_aside for amount, set_aside in zip(entry.amounts, held, strict=True))
         if exceeds and not unheld:
             overrun_usd = max(0, entry.amounts.usd - held.usd)
             tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}

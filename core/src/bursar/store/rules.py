@@ -104,6 +104,7 @@ def grant(
 ) -> Amounts | Refused:
     """The worst case or what is left of it, or the first limit that has not even room for the minimum."""
     granted, subject = list(entry.amounts), entry.subject
+    refused: Refused | None = None
     for rule in found:
         balance, limit, unit, plain, span, own, _ = rule
         if not plain and not limit.covers(subject):
@@ -117,10 +118,14 @@ def grant(
         left = limit.amount - spent - reserved - kept
         if left < minimum[unit]:
             wait_s = retry_after_s(rule, minimum[unit] - left, minimum[unit], now_ms)
-            refused = _refused(plan, rule, spent, reserved, entry.amounts[unit], now_ms)
-            return refused._replace(retry_after_s=wait_s, kept=kept)
+            if refused is None:
+                refused = _refused(plan, rule, spent, reserved, entry.amounts[unit], now_ms)
+                refused = refused._replace(retry_after_s=wait_s, kept=kept)
+            elif refused.retry_after_s is not None:  # the first one is told; all of them have to wait
+                longest_s = None if wait_s is None else max(wait_s, refused.retry_after_s)
+                refused = refused._replace(retry_after_s=longest_s)
         granted[unit] = min(granted[unit], left)
-    return Amounts(*granted)
+    return Amounts(*granted) if refused is None else refused
 
 
 def exceeded(plan: Plan, found: Sequence[Rule], entry: Entry, now_ms: int) -> Refused | None:

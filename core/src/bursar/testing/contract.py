@@ -17,4 +17,9 @@ class StoreContract(Admission, Outcomes, Declared, Windows, Breaking):
         class TestMyStore(StoreContract):
             def open_store(self, clock):
                 return MyStore(clock=clock)
+
+    Attributes:
+        many_calls: how many finished calls one of the tests leaves behind, a day before it looks
+            at their accounts again: more than your store keeps whole at a time. A store that
+            forgets by age alone may take fewer.
     """

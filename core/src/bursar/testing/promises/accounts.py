@@ -76,12 +76,14 @@ class Declared(Words):
         assert self.store.audit("other") == ()
 
     def test_old_records_fold_into_their_accounts(self) -> None:
-        """Many finished calls leave the balances exact and the books clean."""
+        """Many finished calls, a day later, leave the balances exact and the books clean."""
         path = root()
-        for number in range(12_000):
+        for number in range(self.many_calls):
             self.held(f"h{number}", path, usd(3))
             self.settle(Entry(f"h{number}", path, GPT, usd(2)))
-        assert self.numbers(path[0]) == (24_000, 0)
+        self.clock.advance(90_000)
+        self.held("after", path, usd(3))
+        assert self.numbers(path[0]) == (2 * self.many_calls, 3)
         self.clean()
 
     def test_threads_never_pass_a_limit_together(self) -> None:

@@ -54,6 +54,7 @@ class Words:
 
     clock: ManualClock
     store: Store
+    many_calls = 12_000  # more than the store keeps whole at a time
 
     def open_store(self, clock: ManualClock) -> Store:
         """An empty store that takes its time from `clock`."""

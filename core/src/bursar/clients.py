@@ -1,0 +1,47 @@
+"""One client of an SDK under a budget, by whichever plugin covers the SDK."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from .budget import Budget, as_session
+from .limits import LimitLike
+from .session import Session
+
+C = TypeVar("C")
+
+INTEGRATIONS = {"anthropic": "bursar-anthropic", "openai": "bursar-openai"}
+
+
+def wrap_client(client: C, session: LimitLike | Budget | Session) -> C:
+    """The client with every call of it charged to a session; other clients stay as they are.
+
+    Args:
+        client: of an SDK that an installed plugin covers, or one of the budget's.
+        session: what it is charged to; of a budget or a limit a new session is made.
+
+    Raises:
+        BursarError: the plugin failed to.
+        TypeError: no plugin covers such a client.
+    """
+    paying = as_session(session)
+    covered: C | None = paying._ledger.hooks.wrap_client(client, paying)
+    if covered is None:
+        modules = {base.__module__.partition(".")[0] for base in type(client).__mro__}
+        wanted = " ".join(INTEGRATIONS[name] for name in sorted(modules & {*INTEGRATIONS}))
+        hint = f"; pip install {wanted}" if wanted else ""
+        raise TypeError(f"no plugin covers a client of the type {type(client).__name__}{hint}")
+    return covered
+
+
+def unwrap_client(client: C) -> C:
+    """The client as it was before `wrap_client`.
+
+    Raises:
+        TypeError: it is not wrapped, or by a plugin that cannot undo it.
+    """
+    undo = getattr(client, "__bursar_unwrap__", None)
+    if not callable(undo):
+        raise TypeError(f"this {type(client).__name__} was not wrapped by wrap_client()")
+    plain: C = undo()
+    return plain

@@ -1,0 +1,278 @@
+"""A store of somebody else's, written from the protocol and the promises alone: one lock, and sums."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from bursar import HoldClosed
+from bursar.store import (
+    NOTHING,
+    PLAIN,
+    UNITS,
+    Amounts,
+    Booked,
+    Cause,
+    Entry,
+    Finding,
+    Granted,
+    Limit,
+    Path,
+    Refused,
+    Snapshot,
+    StalePeriod,
+    Subject,
+    Terms,
+    is_session,
+)
+
+from .toy_lines import Book, Line, Lines
+
+HARD = -1  # what stands for a refusal among the fractions that were told
+
+
+class ToyStore(Lines):
+    """Balances in a list. Keeps every promise, forgets nothing, and is slow."""
+
+    durability = "toy"
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(clock)
+        self.lock = threading.Lock()
+
+    # -- the verbs ------------------------------------------------------------------------------
+
+    def reserve(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
+    ) -> Granted | Refused | StalePeriod:
+        with self.lock:
+            now = self.now()
+            known = self.by_id.get(entry.id)
+            if known is not None:
+                same = known.entry._replace(periods=entry.periods) == entry and known.minimum == minimum
+                if not same:
+                    raise HoldClosed(f"{entry.id!r} is another call")
+                return Granted(known.held, known.state, True, now)  # type: ignore[arg-type]
+            books = self.open(entry.path)
+            zones = self.turn(books, entry)
+            if zones:
+                return StalePeriod(now, zones)
+            verdict = self.verdict(books, entry, minimum, terms)
+            ignored = None
+            if isinstance(verdict, Refused):
+                refused = self.note(verdict)
+                enforced = terms.enforce or refused.cause == "tripped"
+                tally = {"refusals" if enforced else "would_refuse": 1}
+                self.lines.append(Line(entry, now, self.epochs(books), state="refused", tally=tally))
+                if enforced:
+                    return refused
+                ignored = refused
+            held = verdict if isinstance(verdict, Amounts) and terms.enforce else entry.amounts
+            session = self.session(books) if terms.breaker is not None and ignored is None else None
+            if session is not None and session.circuit != "closed":
+                session.circuit, session.trying = "half_open", entry.id
+                session.forgiven = len(self.lines)
+            self.add(Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms))
+            return Granted(held, "reserved", False, now, ignored)
+
+    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
+        with self.lock:
+            now = self.now()
+            books = self.open(entry.path)
+            zones = self.turn(books, entry)
+            if zones:
+                return StalePeriod(now, zones)
+            verdict = self.verdict(books, entry, minimum, terms)
+            return verdict if isinstance(verdict, Refused) else Granted(verdict, "reserved", False, now)
+
+    def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        with self.lock:
+            return self.conclude(entry, "settled", terms)
+
+    def book(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        with self.lock:
+            return self.conclude(entry, "settled", terms, unheld=True)
+
+    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        with self.lock:
+            return self.conclude(entry, "in_doubt", terms)
+
+    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> None:
+        with self.lock:
+            now = self.now()
+            line = self.by_id.get(id)
+            if line is None:
+                self.add(Line(Entry(id, path, Subject("model"), NOTHING), now, {}, state="released"))
+            elif line.state == "reserved":
+                self.close(line, "released", NOTHING, tally)
+            elif line.state != "released":
+                raise HoldClosed(f"{id!r} is booked already")
+
+    def extend(self, id: str, path: Path, lease_ms: int) -> None:
+        with self.lock:
+            now = self.now()
+            line = self.by_id.get(id)
+            if line is None or line.state != "reserved":
+                raise HoldClosed(f"{id!r} is not open")
+            line.until_ms = now + lease_ms
+
+    def set_limit(self, path: Path, limit: Limit) -> None:
+        with self.lock:
+            self.now()
+            self.open(path)[-1].put(limit, len(self.lines))
+
+    def drop_limit(self, path: Path, limit: Limit) -> None:
+        with self.lock:
+            self.now()
+            self.open(path)[-1].in_force.pop(limit.key, None)
+
+    def trip(self, path: Path, reason: str) -> None:
+        with self.lock:
+            self.now()
+            self.open(path)[-1].tripped = reason
+
+    def untrip(self, path: Path, reason: str) -> None:
+        with self.lock:
+            self.now()
+            book = self.open(path)[-1]
+            book.tripped = None
+            book.close(len(self.lines))
+
+    def reset(self, path: Path, reason: str) -> None:
+        with self.lock:
+            self.now()
+            book = self.open(path)[-1]
+            book.epoch += 1
+            book.told = {}
+            book.close(len(self.lines))
+
+    def acknowledge(self, root: str, reason: str) -> None:
+        """Nothing is ever lost here."""
+
+    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        with self.lock:
+            now = self.now()
+            books = [b for b in self.books.values() if (b.root == root if keys is None else b.key in keys)]
+            return Snapshot(now, {book.key: self.view(book) for book in books})
+
+    def audit(self, root: str) -> tuple[Finding, ...]:
+        return ()  # there are no balances that could differ from their lines
+
+    async def acall(self, verb: str, *arguments: Any) -> Any:
+        return await asyncio.to_thread(getattr(self, verb), *arguments)
+
+    # -- what is admitted -----------------------------------------------------------------------
+
+    def verdict(self, books: list[Book], entry: Entry, minimum: Amounts, terms: Terms) -> Amounts | Refused:
+        """What is granted, or why nothing is; changes nothing."""
+        for book in books:
+            if book.tripped is not None:
+                return Refused(book.key, tripped=book.tripped, cause="tripped")
+        session, breaker = self.session(books), terms.breaker
+        if session is not None and breaker is not None and session.circuit != "closed":
+            wait_ms = None
+            if session.circuit == "open" and breaker.cooldown_ms is not None:
+                wait_ms = session.broke_ms + breaker.cooldown_ms - self.now_ms
+            if session.trying is not None or (session.circuit == "open" and (wait_ms is None or wait_ms > 0)):
+                wait_s = None if wait_ms is None else wait_ms / 1000
+                return Refused(session.key, tripped=session.reason, retry_after_s=wait_s, cause=session.cause)
+        granted = list(entry.amounts)
+        rules = [(book, limit, False) for book, limit in self.rules(books)]
+        if session is not None and breaker is not None and breaker.velocity is not None:
+            rules.append((session, breaker.velocity, True))
+        for book, limit, velocity in rules:
+            if not limit.covers(entry.subject):
+                continue
+            unit = UNITS.index(limit.unit)
+            own = is_session(book.key) and limit.window == "session" and limit.unit == "usd"
+            kept = terms.kept(limit.amount) if own and not limit.selective else 0
+            spent, reserved = self.used((book, limit))
+            left = limit.amount - spent - reserved - kept
+            if left < minimum[unit]:
+                cause: Cause = "velocity" if velocity else "limit"
+                refused = Refused(book.key, limit, spent, reserved, entry.amounts[unit], cause=cause)
+                wait_s = None if velocity else self.wait_s(book, limit, minimum[unit], left)
+                return refused._replace(kept=kept, retry_after_s=wait_s)
+            granted[unit] = min(granted[unit], left)
+        if session is not None and breaker is not None and breaker.max_repeated is not None:
+            times = self.repeated(session, entry, self.now_ms - breaker.loop_ms)
+            if times >= breaker.max_repeated and session.circuit == "closed":
+                return Refused(session.key, cause="loop", times=times + 1, reason="the same call again")
+        return Amounts(*granted)
+
+    def repeated(self, session: Book, entry: Entry, since_ms: int) -> int:
+        """How often the same call was admitted lately."""
+        return sum(
+            line.entry.fingerprint == entry.fingerprint is not None
+            for line in self.lines[session.forgiven :]
+            if session.key in line.epochs and line.made_ms > since_ms and line.state != "refused"
+        )
+
+    def wait_s(self, book: Book, limit: Limit, least: int, left: int) -> float | None:
+        """Seconds until there may be room."""
+        at_ms = book.periods[limit.key].end_ms if limit.tz else None
+        if limit.span_ms:
+            at_ms = self.frees_ms((book, limit), least - left)
+        return None if at_ms is None or least > limit.amount else (at_ms - self.now_ms) / 1000
+
+    def note(self, refused: Refused) -> Refused:
+        """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
+        book, limit = self.books[refused.account], refused.limit
+        if refused.tripped is not None:
+            return refused
+        if refused.cause == "limit" and limit is not None:
+            return refused._replace(first=self.tell(book, limit, HARD))
+        reason = refused.reason or f"more than {limit}"
+        book.circuit, book.cause, book.reason = "open", refused.cause, reason
+        book.broke_ms, book.trying = self.now_ms, None
+        return refused._replace(first=True, reason=reason)
+
+    # -- what is booked -------------------------------------------------------------------------
+
+    def conclude(
+        self, entry: Entry, state: str, terms: Terms, *, unheld: bool = False
+    ) -> Booked | StalePeriod:
+        """Book a cost in place of what is held or booked."""
+        now = self.now()
+        line = self.by_id.get(entry.id)
+        if line is not None and line.state == "settled":
+            if state == "in_doubt" or line.booked == entry.amounts:
+                return Booked(line.held, line.tally.get("overrun_usd", 0), True, None, now)
+            raise HoldClosed(f"{entry.id!r} is settled already, with other amounts")
+        if line is not None and line.state == "released" and state == "in_doubt":
+            raise HoldClosed(f"{entry.id!r} is released already")
+        if line is None or not line.epochs:
+            books = self.open(entry.path)
+            zones = self.turn(books, entry)
+            if zones:
+                return StalePeriod(now, zones)
+            line = Line(entry, now, self.epochs(books))
+            self.add(line)
+        else:
+            books = [self.books[key] for key in line.epochs]
+            self.turn(books, entry)
+        held = NOTHING if line.state == "released" else line.held
+        exceeds = entry.amounts.usd > held.usd or entry.amounts.tokens > held.tokens
+        overrun = 0 if unheld else max(0, entry.amounts.usd - held.usd)
+        tally = dict(entry.tally)
+        if exceeds and not unheld:
+            tally |= {"overruns": 1, "overrun_usd": overrun}
+        self.close(line, state, entry.amounts, tally)
+        marks = self.marks(books, entry, terms)
+        over = self.over(books, entry, terms) if exceeds else None
+        return Booked(held, overrun, False, over, now, marks)
+
+    def over(self, books: list[Book], entry: Entry, terms: Terms) -> Refused | None:
+        """The first limit that is exceeded now, or the velocity."""
+        session, velocity = self.session(books), terms.breaker and terms.breaker.velocity
+        causes: list[tuple[Book, Limit, Cause]] = [(*rule, "limit") for rule in self.rules(books)]
+        if session is not None and velocity is not None and session.circuit != "open":
+            causes.append((session, velocity, "velocity"))
+        for book, limit, cause in causes:
+            spent, reserved = self.used((book, limit))
+            if spent + reserved > limit.amount and limit.covers(entry.subject):
+                asked = entry.amounts[UNITS.index(limit.unit)]
+                return self.note(Refused(book.key, limit, spent, reserved, asked, cause=cause))
+        return None
