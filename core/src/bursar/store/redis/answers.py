@@ -62,7 +62,7 @@ def fail(lines: Sequence[str], entry: Entry | None = None, id: str = "") -> Exce
     if kind == "closed":
         return HoldClosed(_CLOSED.get(words[0], _FINAL).format(id=f"{id!r:.80}", state=words[0]))
     if kind == "conflict":
-        return _conflict(words, entry)
+        return _conflict(words)
     if kind == "rolled_back":
         return LedgerRolledBack(
             f"the store has lost data: {words[0]}. Nothing is admitted until somebody accepts that"
@@ -82,9 +82,11 @@ _CLOSED = {
 }
 
 
-def _conflict(words: Sequence[str], entry: Entry | None) -> LimitConflict:
+def _conflict(words: Sequence[str]) -> LimitConflict:
     key, here, wanted = words
-    listed = (", ".join(str(parse_limit(text)) for text in texts.split(" ") if text) for texts in (here, wanted))
+    listed = (
+        ", ".join(str(parse_limit(text)) for text in texts.split(" ") if text) for texts in (here, wanted)
+    )
     has, declared = listed
     return LimitConflict(
         f"the account {shown_key(key)!r:.80} has {has or 'no limits'}, and is declared here with"

@@ -58,10 +58,11 @@ class Clients:
             wanted = next(exchange)
             while True:
                 try:
+                    answer = None
                     if isinstance(wanted, float):
-                        answer = time.sleep(wanted)
+                        time.sleep(wanted)
                     else:
-                        answer = client.execute_command(*wanted)
+                        answer = client.execute_command(*wanted)  # type: ignore[no-untyped-call]
                 except redis.RedisError as error:
                     wanted = exchange.throw(error)
                 else:
@@ -76,10 +77,11 @@ class Clients:
             wanted = next(exchange)
             while True:
                 try:
+                    answer = None
                     if isinstance(wanted, float):
-                        answer = await asyncio.sleep(wanted)
+                        await asyncio.sleep(wanted)
                     else:
-                        answer = await client.execute_command(*wanted)
+                        answer = await client.execute_command(*wanted)  # type: ignore[no-untyped-call]
                 except redis.RedisError as error:
                     wanted = exchange.throw(error)
                 else:

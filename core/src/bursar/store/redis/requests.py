@@ -69,9 +69,7 @@ class Requests:
             *period_words(entry.periods),
             *path_words(entry.path),
         ]
-        return self._on(
-            entry.path, verb, words, lambda lines, now_ms: answers.granted(lines, now_ms, entry)
-        )
+        return self._on(entry.path, verb, words, lambda lines, now_ms: answers.granted(lines, now_ms, entry))
 
     def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Request:
         return self.reserve(entry, minimum, terms, "probe")
@@ -84,9 +82,7 @@ class Requests:
             *period_words(entry.periods),
             *path_words(entry.path),
         ]
-        return self._on(
-            entry.path, verb, words, lambda lines, now_ms: answers.booked(lines, now_ms, entry)
-        )
+        return self._on(entry.path, verb, words, lambda lines, now_ms: answers.booked(lines, now_ms, entry))
 
     def book(self, entry: Entry, terms: Terms = PLAIN) -> Request:
         return self.settle(entry, terms, "book")

@@ -43,7 +43,7 @@ class RedisStore(OneProcess, Store):
         return f"<RedisStore {self.place.where}>"
 
     @property
-    def durability(self) -> str:
+    def durability(self) -> str:  # type: ignore[override]
         """``"redis-always"``, ``"redis-everysec"`` or ``"redis-none"``, as the server was first seen."""
         if self._facts is None:
             self._check_process()
@@ -158,11 +158,12 @@ class RedisStore(OneProcess, Store):
     def _later(self, request: Request, arguments: tuple[Any, ...], *, asked: bool) -> Any:
         """Keep a booking that has no answer; within an ``except``, whose error others are raised with."""
         books = request.verb in _BOOKINGS
-        entry, terms = (arguments[0], (*arguments, PLAIN)[1]) if books else (None, None)
+        entry: Entry | None = arguments[0] if books else None
+        terms = arguments[1] if books and len(arguments) > 1 else PLAIN
         kept = (books or request.verb == "release") and self._mailbox.put(request, entry, terms)
         if not asked or (kept and not books):
             return None
-        if kept:
+        if kept and entry is not None:
             return Booked(entry.amounts, 0, False, None, self._exchanges.now_ms())
         raise  # noqa: PLE0704 - called while an error is handled
 

@@ -53,13 +53,15 @@ def parse_url(url: str) -> Place:
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in query:
         if name == "spool":
-            raise ValueError("store= with ?spool= is not available yet; what is not delivered waits in memory")
+            raise ValueError(
+                "store= with ?spool= is not available yet; what is not delivered waits in memory"
+            )
         if name not in _OPTIONS:
             raise ValueError(f"store= has no option ?{name[:40]}=; there are {', '.join(_OPTIONS)}")
     options = _options(parts, port, query)
     return Place(
         parts.scheme,
-        _shown(parts, port, options),
+        _shown(parts, options),
         options,
         _timeout(query.get("timeout", "2s")),
         query.get("ledger", ""),
@@ -100,7 +102,7 @@ def _timeout(text: str) -> float:
     return timeout_s
 
 
-def _shown(parts: SplitResult, port: int | None, options: dict[str, Any]) -> str:
+def _shown(parts: SplitResult, options: dict[str, Any]) -> str:
     if parts.scheme == "unix":
         return f"unix://{options['path']}"
     return f"{parts.scheme}://{options['host']}:{options['port']}/{options['db']}"
