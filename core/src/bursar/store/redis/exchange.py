@@ -1,0 +1,140 @@
+"""How a request gets its answer: one body for the blocking and the awaiting client."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from typing import Any
+
+from redis import exceptions
+
+from ...clock import Clock
+from ...errors import LedgerRolledBack, StoreError, StoreUnavailable
+from ...ids import new_id
+from . import script
+from .requests import Request
+from .seen import Seen
+from .url import Place
+
+# Yields a command to send or a time to wait in seconds; is sent the answer, or thrown redis-py's error.
+Exchange = Generator["tuple[Any, ...] | float", Any, Any]
+
+_TRIES = 4  # that fit into the timeout when nobody answers at all
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.005, 0.2
+
+_REFUSES = {  # what a server answers when it cannot, but another time may
+    "OOM": "is out of memory",
+    "READONLY": "is a replica, which cannot be written to",
+    "LOADING": "is still loading its data",
+    "MISCONF": "cannot save its data",
+    "NOREPLICAS": "has too few replicas",
+    "MASTERDOWN": "has lost its master",
+    "CLUSTERDOWN": "is in a cluster that is down",
+    "BUSY": "is busy with a script",
+    "NOAUTH": "asks for a password",
+    "WRONGPASS": "does not accept the password",
+    "NOPERM": "does not give this user the rights that docs/redis.md lists",
+}
+
+
+class Exchanges:
+    """What all requests of a store share.
+
+    Args:
+        place: the server.
+        clock: gives the time instead of the server.
+    """
+
+    def __init__(self, place: Place, clock: Clock | None) -> None:
+        self.place = place
+        self.try_s = place.timeout_s / _TRIES
+        self._clock = clock
+        self._seen: dict[str, Seen] = {}
+        self._lock = threading.Lock()
+
+    def renew(self) -> None:
+        """In a forked child, whose parent may have held the lock."""
+        self._lock = threading.Lock()
+
+    def now_ms(self) -> int:
+        """The time as this process has it."""
+        return int((self._clock.now() if self._clock is not None else time.time()) * 1000)
+
+    def ledger_id(self, root: str) -> str:
+        """The id of the ledger of a tree; empty while it was not heard of."""
+        return self._seen.get(root, Seen()).id
+
+    def exchange(self, request: Request) -> Exchange:
+        """Send a request until it is answered, and no longer than the timeout.
+
+        Raises:
+            StoreUnavailable: no answer; it may have been applied.
+        """
+        seen = self._seen.get(request.root, Seen())
+        head = (
+            request.verb,
+            request.mark,
+            "" if self._clock is None else str(self.now_ms()),
+            seen.id,
+            str(seen.seq),
+            str(seen.ack),
+            self.place.ledger,
+            new_id(),
+        )
+        keys = (len(request.keys), *request.keys)
+        answer = yield from self.send(
+            ("EVALSHA", script.sha(), *keys, *head, *request.words),
+            ("EVAL", script.source(), *keys, *head, *request.words),
+        )
+        id, seq, ack, now_ms, *lines = answer.split("\n")
+        if id and lines[0] != "rolled_back":
+            with self._lock:
+                known = self._seen.get(request.root, Seen())
+                self._seen[request.root] = known.after(Seen(id, int(seq), int(ack)))
+        return request.read(lines, int(now_ms))
+
+    def send(self, command: tuple[Any, ...], in_full: tuple[Any, ...] | None = None) -> Exchange:
+        """Send a command again and again until it is answered, within the timeout.
+
+        Args:
+            command: what to send.
+            in_full: what to send where the server does not know the script.
+
+        Raises:
+            StoreUnavailable: no answer.
+        """
+        deadline, pause_s = time.monotonic() + self.place.timeout_s, _FIRST_PAUSE_S
+        while True:
+            try:
+                return (yield command)
+            except exceptions.NoScriptError:
+                if in_full is None or command is in_full:
+                    raise
+                command = in_full
+            except exceptions.RedisError as error:
+                again = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
+                if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
+                    again = False
+                if not again or time.monotonic() + pause_s + self.try_s > deadline:
+                    raise self._failure(error) from error
+                yield pause_s
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    def _failure(self, error: Exception) -> StoreError:
+        text = str(error)
+        for code, what in _REFUSES.items():
+            if code in text.replace(":", " ").replace("'", " ").replace("-", " ").split():
+                return StoreUnavailable(f"{self.place.where} {what}; make no call")
+        if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
+            return StoreUnavailable(f"{self.place.where} does not accept the user or the password")
+        if isinstance(error, exceptions.TimeoutError):
+            return StoreUnavailable(f"{self.place.where} did not answer within {self.place.timeout_s:g} s")
+        if isinstance(error, exceptions.BusyLoadingError):
+            return StoreUnavailable(f"{self.place.where} is still loading its data; make no call")
+        if isinstance(error, exceptions.ConnectionError):
+            return StoreUnavailable(f"{self.place.where} cannot be reached; make no call")
+        return StoreError(f"{self.place.where} refuses the request: {text:.200}")
+
+
+ROLLED_BACK_OR_DOWN = (StoreUnavailable, LedgerRolledBack)
