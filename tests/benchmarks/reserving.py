@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from timing import Case
@@ -27,7 +28,7 @@ def cases() -> Iterator[Case]:
     tenant = company.child("tenant", f"{RICH}/total")
     yield numbers("budget, child and session", tenant.session())
     yield numbers("session in a session in a session", nested(company.session(), 2))
-    yield Case("messages of 2 kB instead of a number", messages(Budget(RICH).session()))
+    yield messages("messages of 2 kB instead of a number", Budget(RICH).session())
 
 
 def numbers(name: str, session: Session) -> Case:
@@ -40,14 +41,18 @@ def numbers(name: str, session: Session) -> Case:
     return Case(name, call)
 
 
-def messages(session: Session) -> Any:
-    """The input is bounded by what will be sent."""
+def messages(name: str, session: Session) -> Case:
+    """The input is bounded by what will be sent; never twice the same, which would be a loop."""
+    numbers = count()
 
-    def call(_: object) -> None:
-        hold = session.reserve(MODEL, messages=MESSAGES, max_output_tokens=200)
+    def before() -> list[dict[str, str]]:
+        return [*MESSAGES, {"role": "user", "content": f"Question {next(numbers)}"}]
+
+    def call(sent: Any) -> None:
+        hold = session.reserve(MODEL, messages=sent, max_output_tokens=200)
         hold.settle(input_tokens=640, output_tokens=120)
 
-    return call
+    return Case(name, call, before)
 
 
 def nested(session: Session, depth: int) -> Session:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bursar import MemoryStore
-from bursar.store.base import Entry
-from bursar.store.books import Line
+from bursar.store.base import Entry, StalePeriod
+from bursar.store.lanes import Lane
 from bursar.store.spans import Rolling
 from bursar.testing import ManualClock
 
@@ -18,11 +16,11 @@ class Restarting(MemoryStore):
         super().__init__(clock)
         self._began: dict[Rolling, int] = {}
 
-    def _rules(self, line: Line, entry: Entry, now_ms: int) -> Any:
-        for rule in self._accounts.rules(line):
+    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> StalePeriod | None:
+        for rule in lane.windows:
             if isinstance(rule.span, Rolling):
                 self._restart(rule.span, now_ms // rule.span.span_ms)
-        return super()._rules(line, entry, now_ms)
+        return super()._refresh(lane, entry, now_ms)
 
     def _restart(self, span: Rolling, number: int) -> None:
         """Forget everything when the next window begins."""

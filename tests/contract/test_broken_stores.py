@@ -10,6 +10,7 @@ from bursar import HoldClosed, MemoryStore
 from bursar.amounts import NOTHING
 from bursar.store.base import Booked, Entry, Granted, Path, Refused, StalePeriod
 from bursar.store.books import Outcome, Record
+from bursar.store.lanes import Lane
 from bursar.store.plan import Plan
 from bursar.testing import ManualClock, StoreContract
 
@@ -19,8 +20,8 @@ from .restarting import Restarting
 class Generous(MemoryStore):
     """Looks at no limit."""
 
-    def _rules(self, *path: Any) -> list[Any]:
-        return []
+    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> None:
+        lane.rules = []
 
 
 class Forgetful(MemoryStore):

@@ -78,4 +78,5 @@ def test_every_spec_is_one_for_pluggy() -> None:
     answering = [
         name for name in ALL if inspect.signature(getattr(hookspecs, name)).return_annotation != "None"
     ]
+    answering.remove("bursar_patch")  # every SDK is to be covered, not only the first one
     assert [name for name in ALL if specs[name].opts["firstresult"]] == answering

@@ -44,7 +44,9 @@ def test_the_core_shows_the_readme_of_the_project() -> None:
 def test_public_names_exist_and_are_sorted_within_their_groups(package: Path) -> None:
     """`__all__` reads like a table of contents: headings, and names in order below each."""
     written = re.search(
-        r"^__all__ = \[(.*?)\]", (package / "__init__.py").read_text("utf-8"), re.DOTALL | re.MULTILINE
+        r"^__all__(?:: list\[str\])? = \[(.*?)\]",
+        (package / "__init__.py").read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
     )
     assert written
     groups = [re.findall(r'"(\w+)"', group) for group in re.split(r"^ +#.*$", written[1], flags=re.MULTILINE)]

@@ -99,6 +99,8 @@ LITELLM_OF_CLAUDE = {
                     audio_output_tokens=7,
                 ),
                 "gpt-4o-2024-08-06",
+                "standard",
+                ("chatcmpl-1", None),
             ),
         ),
         (
@@ -121,7 +123,7 @@ LITELLM_OF_CLAUDE = {
                 "batch",
             ),
         ),
-        (PLAIN_MESSAGES, Answer(Usage(12, 6), "claude-3-opus-20240229")),
+        (PLAIN_MESSAGES, Answer(Usage(12, 6), "claude-3-opus-20240229", "standard")),
         (
             LITELLM_OF_CLAUDE,
             Answer(Usage(2098, 503, cached_input_tokens=1800, cache_write_tokens=248), "claude-3-5-sonnet"),
@@ -227,18 +229,18 @@ def test_mock_is_nonsense() -> None:
         ({"service_tier": "batch"}, "batch"),
         ({"service_tier": "flex"}, "flex"),
         ({"service_tier": "priority"}, "priority"),
-        ({"service_tier": "default"}, None),
-        ({"service_tier": "auto"}, None),
-        ({"service_tier": "standard"}, None),
+        ({"service_tier": "default"}, "standard"),
+        ({"service_tier": "auto"}, "standard"),
+        ({"service_tier": "standard"}, "standard"),
         ({"service_tier": None}, None),
         ({"service_tier": ["flex"]}, None),
         ({"usage": {"service_tier": "priority"}}, "priority"),
-        ({"usage": {"service_tier": "standard"}}, None),
+        ({"usage": {"service_tier": "standard"}}, "standard"),
         ({}, None),
     ],
 )
 def test_tier(response: dict[str, Any], tier: str | None) -> None:
-    """The tier is that of the answer or of its usage; the standard one and unknown ones are None."""
+    """The tier is that of the answer or of its usage; one that is not known, or not told, is None."""
     assert read_answer(response).tier == tier
 
 
@@ -248,3 +250,35 @@ def test_tier(response: dict[str, Any], tier: str | None) -> None:
 def test_model(model: Any, read: str | None) -> None:
     """The model is read where it is text."""
     assert read_answer({"model": model}).model == read
+
+
+@pytest.mark.parametrize(
+    ("response", "id"),
+    [
+        ({"id": "chatcmpl-1", "created": 1_750_000_000}, ("chatcmpl-1", 1_750_000_000)),
+        ({"id": "resp_1", "created_at": 1_750_000_000.5}, ("resp_1", 1_750_000_000.5)),
+        ({"id": "msg_1"}, ("msg_1", None)),
+        ({"id": "x", "created": ["now"]}, ("x", None)),
+        ({"id": 5, "created": 1}, None),
+        ({}, None),
+    ],
+)
+def test_id(response: dict[str, Any], id: object) -> None:
+    """An answer is told from others by its name and the moment of its making, where it has a name."""
+    assert read_answer(response).id == id
+
+
+def test_runs_of_hosted_tools() -> None:
+    """The runs that Responses lists among its output are counted: searches, but not the pages it opens."""
+    output = [
+        {"type": "web_search_call", "action": {"type": "search"}},
+        {"type": "web_search_call", "action": {"type": "open_page"}},
+        {"type": "web_search_call"},
+        {"type": "file_search_call"},
+        {"type": "message", "content": []},
+        {"type": ["odd"]},
+        "odd",
+    ]
+    response = {**RESPONSES, "output": output}
+    usage = read_answer(response).usage
+    assert usage is not None and usage.requests == {"web_search": 2, "file_search": 1}

@@ -90,8 +90,8 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
     return fail
 
 
-def endless(*_: Any) -> Any:
-    return endless()
+def endless(*given: Any) -> Any:
+    return [endless(*given)]
 
 
 def forced(value: Any, field: str, nonsense: Any) -> Any:
@@ -409,6 +409,16 @@ def test_bursar_before_reserve_is_not_read(answer: Any) -> None:
     """Only an exception is a veto; what is returned means nothing."""
     session = Budget("$1", plugins=[Vetoing(lambda *_: answer)]).session()
     assert session.reserve("gpt-4o", **CALL).state == "reserved"
+
+
+@pytest.mark.parametrize("hard_stop", [True, False])
+def test_a_veto_holds_in_shadow_mode(hard_stop: bool) -> None:
+    """It is no limit that could be switched off; and a question does not ask for it."""
+    session = Budget("$1", plugins=[Vetoing(raising(CallVetoed))], hard_stop=hard_stop).session()
+    session.check("gpt-4o", 800, 200)
+    with pytest.raises(CallVetoed):
+        session.reserve("gpt-4o", **CALL)
+    assert session.reserved == 0
 
 
 def test_every_bursar_before_reserve_has_to_agree() -> None:

@@ -20,10 +20,12 @@ from bursar import (
     Session,
     Tripped,
     UnknownModel,
+    UnpriceableCall,
     VelocityExceeded,
     hookimpl,
 )
 from bursar.limits import Limit
+from bursar.sending import allow_or_refuse
 from bursar.settings import Settings
 from bursar.testing import ManualClock
 
@@ -287,6 +289,16 @@ def _(plugins: Any) -> object:
 
     session = Budget(plugins=(NoSearches(),) if plugins else ()).session()
     return int(not refused(session, CallVetoed, tool="search"))
+
+
+@scene("allow", ((), False), (("audio",), True))
+def _(allow: tuple[str, ...]) -> object:
+    """Whether something that nothing bounds beforehand may be sent."""
+    try:
+        allow_or_refuse(Budget(allow=allow).session(), "audio")
+    except UnpriceableCall:
+        return False
+    return True
 
 
 @scene("clock", (None, True), (ManualClock(START_S), False))

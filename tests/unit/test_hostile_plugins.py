@@ -47,7 +47,7 @@ def raising(error: type[BaseException]) -> Callable[[Any], Any]:
 
 
 def endless(what: Any) -> Any:
-    return endless(what)
+    return [endless(what)]
 
 
 def spoiling(what: Any) -> None:
@@ -217,9 +217,9 @@ def test_what_a_finaliser_left_waits_for_a_plugin() -> None:
 
         @hookimpl
         def bursar_settled(self, charge: Charge) -> None:
-            heard.append((charge.cost, session.spent))
-            if len(heard) == 1:
+            if not heard:
                 left.abandon()
+            heard.append((charge.cost, session.spent))
 
     session = Budget("$1", plugins=[Reading()]).session()
     left = session.reserve("gpt-4o", **CALL)

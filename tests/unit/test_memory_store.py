@@ -107,8 +107,7 @@ def test_an_audit_finds_cooked_books() -> None:
     store.reserve(entry("a", 60), Amounts(60, 0, 1), TERMS)
     store.book(entry("b", 10))
     assert store.audit("default") == ()
-    balance = store._accounts["default"]
-    balance.sums = balance.sums._replace(usd=9, reserved_usd=59)
+    store._accounts["default"].total.sums = (9, 0, 1, 59, 0, 1)
     spent, reserved = store.audit("default")
     assert (spent.account, spent.what, spent.balance.usd, spent.records.usd) == ("default", "spent", 9, 10)
     assert (reserved.what, reserved.balance.usd, reserved.records.usd) == ("reserved", 59, 60)

@@ -233,7 +233,7 @@ def test_the_models_are_listed_for_nothing(client: Client, provider: ScriptedPro
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/v1/images/generations", "/v1/messages/batches"])
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/messages/batches"])
 def test_unknown_paths_are_not_found(
     client: Client, provider: ScriptedProvider, method: str, path: str
 ) -> None:

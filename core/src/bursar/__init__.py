@@ -9,6 +9,17 @@ from .call import Call
 from .charge import Charge
 from .clients import unwrap_client, wrap_client
 from .cover import Cover, cover, covered_hold
+from .demand import Demand, body_of, with_members
+from .dropin import (
+    budgeted,
+    get_session,
+    init,
+    remaining,
+    report,
+    spent,
+    teardown,
+    track,
+)
 from .errors import (
     BudgetExceeded,
     BursarError,
@@ -34,9 +45,12 @@ from .outcome import outcome_of
 from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
+from .reading import Reading, text_bytes
 from .refusal import Refusal
 from .report_text import report_text
+from .seam import Seam
 from .session import Session
+from .sse import data_of
 from .store.base import Store
 from .store.memory import MemoryStore
 from .usage import Usage
@@ -48,6 +62,17 @@ __all__ = [
     "Budget",
     "Limit",
     "Session",
+    # Two lines, no changes to the code
+    "budgeted",
+    "get_session",
+    "init",
+    "remaining",
+    "report",
+    "spent",
+    "teardown",
+    "track",
+    "unwrap_client",
+    "wrap_client",
     # The life of one paid call
     "Call",
     "Charge",
@@ -72,17 +97,21 @@ __all__ = [
     "Refusal",
     "hookimpl",
     "list_plugins",
-    # Clients of SDKs
-    "unwrap_client",
-    "wrap_client",
     # For integrations
     "Answer",
     "Cover",
+    "Demand",
+    "Reading",
+    "Seam",
     "as_session",
+    "body_of",
     "cover",
     "covered_hold",
+    "data_of",
     "outcome_of",
     "read_answer",
+    "text_bytes",
+    "with_members",
     # Errors
     "BudgetExceeded",
     "BursarError",

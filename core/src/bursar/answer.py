@@ -8,7 +8,17 @@ from typing import Any
 
 from .usage import Usage
 
-_TIERS = {"batch": "batch", "flex": "flex", "priority": "priority", "fast": "fast"}
+_TIERS = {
+    **{word: word for word in ("batch", "flex", "priority", "fast", "standard")},
+    **dict.fromkeys(("auto", "default", "on_demand", "scale"), "standard"),
+}
+# What a run of a hosted tool is called among the output items of OpenAI's Responses.
+_RUNS = {
+    "web_search_call": "web_search",
+    "file_search_call": "file_search",
+    "code_interpreter_call": "code_interpreter",
+    "image_generation_call": "image_generation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +28,14 @@ class Answer:
     Attributes:
         usage: None when the answer has no usage, or an empty one. Its numbers may be nonsense.
         model: the model that answered.
-        tier: the service tier that it was served at; None is the standard one.
+        tier: the service tier that it was served at; None where it does not say.
+        id: the provider's name for it, and the moment of its making; tells answers apart.
     """
 
     usage: Usage | None
     model: str | None = None
     tier: str | None = None
+    id: tuple[str, float | None] | None = None
 
 
 def read_answer(response: object) -> Answer:
@@ -32,16 +44,30 @@ def read_answer(response: object) -> Answer:
     OpenAI counts cached tokens as part of the input; Anthropic counts them beside it,
     and is brought to the same form here.
     """
-    model, usage = _get(response, "model"), _get(response, "usage")
+    id, model, usage = _get(response, "id"), _get(response, "model"), _get(response, "usage")
+    made = _first(response, "created", "created_at")
     tier = _first(response, "service_tier") or _first(usage, "service_tier")
     return Answer(
-        usage=_usage(usage) if usage is not None else None,
+        usage=_usage(usage, _runs(response)) if usage is not None else None,
         model=model if isinstance(model, str) else None,
         tier=_TIERS.get(tier) if isinstance(tier, str) else None,
+        id=(id, made if isinstance(made, int | float) else None) if isinstance(id, str) else None,
     )
 
 
-def _usage(usage: object) -> Usage | None:
+def _runs(response: object) -> dict[str, int]:
+    """How often hosted tools ran, where the answer lists the runs."""
+    items = _get(response, "output")
+    runs: dict[str, int] = {}
+    for item in items if isinstance(items, list | tuple) else ():
+        kind = _get(item, "type")
+        tool = _RUNS.get(kind) if isinstance(kind, str) else None
+        if tool is not None and _get(_get(item, "action"), "type") in (None, "search"):
+            runs[tool] = runs.get(tool, 0) + 1
+    return runs
+
+
+def _usage(usage: object, runs: dict[str, int]) -> Usage | None:
     total_in, total_out = (
         _first(usage, "input_tokens", "prompt_tokens"),
         _first(usage, "output_tokens", "completion_tokens"),
@@ -72,7 +98,7 @@ def _usage(usage: object) -> Usage | None:
         reasoning_tokens=_count(outputs, "reasoning_tokens"),
         audio_input_tokens=_count(inputs, "audio_tokens"),
         audio_output_tokens=_count(outputs, "audio_tokens"),
-        requests={"web_search": searches} if searches else {},
+        requests={**runs, "web_search": searches} if searches else runs,
     )
 
 

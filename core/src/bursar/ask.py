@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .money import Money, shown, to_nanos
@@ -33,6 +33,8 @@ class Ask:
     tier: str | None = None
     key: str | None = None
     clamp: bool = True
+    windows: int = 1
+    requests: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.model is not None:
@@ -48,11 +50,17 @@ class Ask:
         if self.max_output_tokens is not None:
             _check_count("max_output_tokens", self.max_output_tokens, 0)
         _check_count("n", self.n, 1)
-        check_tier(self.tier)
+        if self.tier is not None:
+            check_tier(self.tier)
         if self.messages is not None:
             _check_items("messages", self.messages)
         if self.tools is not None:
             _check_items("tools", self.tools)
+        if self.windows != 1:
+            _check_count("windows", self.windows, 1)
+        for tool, runs in self.requests.items():
+            check_name("tool", tool)
+            _check_count(f"requests[{tool!r}]", runs, 0)
         if self.model is None and self.tool is None and self.cost is None:
             raise TypeError("reserve() needs a model, a tool= or a cost=")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from .account import child_account, is_session, name_of, root_account, root_key, session_account, shown_key
@@ -54,6 +54,9 @@ class Budget(Handle):
             `Price`; or the path of a JSON file with them.
         aliases: other names for models, such as those of Azure deployments.
         tool_prices: USD for a run, by tool.
+        allow: endpoints that covered clients may use although nothing bounds what they cost:
+            ``"agents"``, ``"audio"``, ``"batches"``, ``"containers"``, ``"evals"``, ``"fine_tuning"``,
+            ``"images"``, ``"realtime"``, ``"stores"``, ``"videos"``, ``"other"``.
         unknown_model: what a model without a price costs: ``"refuse"``, ``"free"``, or a price.
         unknown_outcome: what a call costs whose cost cannot be known: ``"worst"`` (the
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
@@ -93,6 +96,7 @@ class Budget(Handle):
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
         tool_prices: Mapping[str, Money] | None = None,
+        allow: Collection[str] = (),
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
         estimate: str = "strict",
@@ -131,6 +135,7 @@ class Budget(Handle):
             prices=prices,
             aliases=aliases,
             tool_prices=tool_prices,
+            allow=allow,
             unknown_model=unknown_model,
             unknown_outcome=unknown_outcome,
             clamp=clamp,

@@ -10,7 +10,7 @@ from .session import Session
 
 C = TypeVar("C")
 
-_INTEGRATIONS = {"anthropic": "bursar-anthropic", "openai": "bursar-openai"}
+INTEGRATIONS = {"anthropic": "bursar-anthropic", "openai": "bursar-openai"}
 
 
 def wrap_client(client: C, session: LimitLike | Budget | Session) -> C:
@@ -28,7 +28,7 @@ def wrap_client(client: C, session: LimitLike | Budget | Session) -> C:
     covered: C | None = paying._ledger.hooks.wrap_client(client, paying)
     if covered is None:
         modules = {base.__module__.partition(".")[0] for base in type(client).__mro__}
-        wanted = " ".join(_INTEGRATIONS[name] for name in sorted(modules & {*_INTEGRATIONS}))
+        wanted = " ".join(INTEGRATIONS[name] for name in sorted(modules & {*INTEGRATIONS}))
         hint = f"; pip install {wanted}" if wanted else ""
         raise TypeError(f"no plugin covers a client of the type {type(client).__name__}{hint}")
     return covered

@@ -28,11 +28,12 @@ class Cover:
         outer: the cover that this one lies in, or None.
     """
 
-    __slots__ = ("active", "hold", "outer")
+    __slots__ = ("_unclaimed", "active", "hold", "outer")
 
     def __init__(self, hold: Hold) -> None:
         self.hold = hold
         self.active = True
+        self._unclaimed = [hold]
         self.outer = _active(_innermost.get())
         _innermost.set(self)
 
@@ -41,6 +42,14 @@ class Cover:
         self.active = False
         if _innermost.get() is self:
             _innermost.set(self.outer)
+
+    def claim(self) -> bool:
+        """True for the first request that is sent on the hold; it pays for one."""
+        try:
+            self._unclaimed.pop()
+        except IndexError:
+            return False
+        return True
 
     def __enter__(self) -> Hold:
         return self.hold
@@ -60,6 +69,14 @@ def covered_hold() -> Hold | None:
     """The hold that pays for what is sent from here, or None: then reserve."""
     innermost = _active(_innermost.get())
     return innermost.hold if innermost else None
+
+
+def claim_hold() -> Hold | None:
+    """The hold that pays for the request that is about to be sent, for it alone; None: reserve."""
+    covered = _active(_innermost.get())
+    while covered is not None and not covered.claim():
+        covered = _active(covered.outer)
+    return covered.hold if covered else None
 
 
 def _active(cover: Cover | None) -> Cover | None:

@@ -88,6 +88,12 @@ class Hold(OneProcess):
         """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
 
+    @property
+    def binding_cap(self) -> int | None:
+        """The output cap that the request has to carry; None where the model's own is no higher."""
+        cap, own = self.max_output_tokens, self._asked.own_cap
+        return None if cap is None or (own is not None and cap >= own) else cap
+
     # -- outcomes -------------------------------------------------------------------------
 
     def _settle(
@@ -106,7 +112,8 @@ class Hold(OneProcess):
 
         An answer without usage, or with nonsense for usage, is booked at the hold and
         marked `estimated`; it is never free. Where the cost was known from the start (a
-        tool, an explicit `cost=`), nothing needs to be given.
+        tool, an explicit `cost=`), nothing needs to be given. An answer that was charged
+        already, to another hold of the budget, books nothing and gives this one back.
 
         Args:
             response: the provider's answer, an object or a dict with ``usage``.
@@ -128,6 +135,9 @@ class Hold(OneProcess):
             if was_charged(response) and self.state == "reserved":
                 return (yield from self._paid_elsewhere())
             answer = read_answer(response)
+            known = self._ledger.paid.get(answer)
+            if known is not None and known.id != self.id and self.state == "reserved":
+                return (yield from self._paid_elsewhere())  # a covered client reserved for it by itself
             usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
@@ -306,9 +316,11 @@ class Hold(OneProcess):
 
     def _priced(self, usage: Usage | None, model: str | None, tier: str | None) -> int | None:
         """Nano-dollars by the model that answered; None where that cannot be known."""
-        if usage is None or self._asked.rates is None:
+        if usage is None:
             return None
         rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier)
+        if rates is None:
+            return None
         try:
             nanos = cost_nanos(rates, usage)
         except UnknownModel as error:

@@ -135,11 +135,14 @@ def bursar_wrap_client(client: Any, session: Session) -> Any:
 
 
 @_hookspec
-def bursar_patch() -> None:
+def bursar_patch() -> str | None:
     """Called before `init` returns: every client of the plugin's SDK is to be covered.
 
+    Returns:
+        The name of the SDK that is covered now (``"openai"``); None: it is not installed.
+
     Raises:
-        Exception: then `init` fails with it.
+        Exception: then `init` fails with a `BursarError` caused by it.
     """
 
 

@@ -22,7 +22,8 @@ from .hooks import Hooks
 from .ids import new_id
 from .implementation import at_work
 from .log import logger
-from .money import to_usd
+from .money import NO_USD, to_usd
+from .paid import Paid
 from .policy import Policy, Terms
 from .price import Rates
 from .pricing import PriceBook
@@ -71,6 +72,7 @@ class Ledger:
         alerts: tells the listeners what an answer of the store has to tell.
         calendars: the periods of now by time zone, as the store last asked for them.
         hooks: asks the plugins and tells them.
+        paid: the answers that were charged lately.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Ledger:
         self.policy = policy
         self.clock = clock
         self.hooks = hooks
+        self.paid = Paid()
         self._late: deque[Steps[Any]] = deque()
         self.calendars: Mapping[str, Calendar] = {}
 
@@ -184,15 +187,15 @@ class Ledger:
         Raises:
             BudgetExceeded: it is booked, and a limit is exceeded now.
         """
-        names = self.prices.names(call.model) if call.model is not None else ()
-        subject = Subject(call.kind, names, call.provider, call.tool)
+        if call.model is None:
+            subject = Subject(call.kind, (), call.provider, call.tool)
+        else:
+            subject = self.prices.subject(call.model, call.provider, call.tool)
         tokens = usage.tokens if usage is not None else 0
         tally = usage.tally() if usage is not None else {}
         entry = Entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally, self.calendars)
         booked = yield from self.book("book", entry)
-        charge = Charge(
-            call.id, call, to_usd(nanos), usage, False, to_usd(0), to_usd(0), booked.now_ms / 1000
-        )
+        charge = Charge(call.id, call, to_usd(nanos), usage, False, NO_USD, NO_USD, booked.now_ms / 1000)
         events.append(Event("charge", call, charge, "settled"))
         self.hooks.settled(charge)
         if booked.news:
@@ -221,8 +224,7 @@ class Ledger:
         booked = yield from self.book("book", entry)
         if booked.news:
             yield from self.announce(booked, path, call)
-        nothing = to_usd(0)
-        charge = Charge(call.id, call, to_usd(nanos), None, False, nothing, nothing, booked.now_ms / 1000)
+        charge = Charge(call.id, call, to_usd(nanos), None, False, NO_USD, NO_USD, booked.now_ms / 1000)
         self.hooks.settled(charge)
         return charge
 
@@ -261,9 +263,13 @@ class Ledger:
             return None
         return fingerprint(call.kind, call.model or call.tool, ask.messages)
 
-    def answer_rates(self, call: Call, asked: Rates, model: str | None, tier: str | None) -> Rates:
+    def answer_rates(
+        self, call: Call, asked: Rates | None, model: str | None, tier: str | None
+    ) -> Rates | None:
         """The rates of the model and tier that answered; those asked for where they are not known."""
         tier = self.policy.tier or tier or call.tier
+        if asked is not None and tier == call.tier and (model is None or model == call.model):
+            return asked
         found = self.prices.find(model, call.provider, tier) if model is not None else None
         if found is None and call.model is not None:
             found = self.prices.find(call.model, call.provider, tier)

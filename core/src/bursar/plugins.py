@@ -15,7 +15,6 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pluggy import HookImpl, PluginManager
@@ -25,6 +24,8 @@ from .implementation import Implementation, where
 from .log import logger
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from .handle import Handle
 
 _NAME = "bursar"  # of the project at pluggy, and of the group of entry points
@@ -242,6 +243,8 @@ def _load() -> Iterator[Plugin]:
 
 
 def _entries() -> list[EntryPoint]:
+    from importlib.metadata import entry_points
+
     try:
         return sorted(entry_points(group=_NAME), key=lambda entry: entry.name)
     except Exception as error:  # some distribution is broken, perhaps none of ours

@@ -68,6 +68,7 @@ class Policy:
         tier: the service tier that every call is priced at; None asks the call.
         tool_prices: nano-dollars a run, by tool.
         tz: the time zone of its calendar limits.
+        allow: the endpoints that pass although nothing bounds what they cost.
     """
 
     terms: Terms
@@ -76,3 +77,4 @@ class Policy:
     tier: str | None
     tool_prices: Mapping[str, int]
     tz: str = "UTC"
+    allow: frozenset[str] = frozenset()

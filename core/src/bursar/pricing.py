@@ -142,6 +142,14 @@ class PriceBook:
         except (ValueError, UnknownModel):
             return None
 
+    def given(self, model: str | None, provider: str | None = None) -> bool:
+        """True when the user gave the model a price, here, in the process or by file."""
+        if model is None:
+            return False
+        host, names = _names(self.canonical(model), provider)
+        sources = (self._prices, registered(), self._file)
+        return any(f"{host}/{name}" in source or name in source for source in sources for name in names)
+
     def _asked(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
         return self._ask(self.canonical(model), provider, check_tier(tier))
 

@@ -23,23 +23,27 @@ class Quote(NamedTuple):
         subject: what the selectors of limits look at.
         rates: what it is priced by; None where the cost is given.
         worst: the most that it can cost at these rates, likewise.
+        own_cap: the most output of one choice that the model itself gives, where known.
         want: its worst case, or a plugin's estimate.
         minimum: its worst case at the smallest useful output cap.
+        fees: the part of both that runs of the provider's own tools may cost, in nano-dollars.
     """
 
     call: Call
     subject: Subject
     rates: Rates | None
     worst: Worst | None
+    own_cap: int | None
     want: Amounts
     minimum: Amounts
+    fees: int = 0
 
     def cap(self, granted: Amounts) -> int:
         """The largest output cap whose worst case fits what was granted."""
         call = self.call
         if self.worst is None or granted == self.want:
             return call.max_output_tokens
-        by_usd = self.worst.output_cap(call.input_tokens, call.n, granted.usd)
+        by_usd = self.worst.output_cap(call.input_tokens, call.n, granted.usd - self.fees)
         by_tokens = (granted.tokens - call.input_tokens) // call.n
         return min(by_usd, by_tokens, call.max_output_tokens)
 
@@ -75,12 +79,14 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
         sent, cap = ask.input_tokens or 0, ask.max_output_tokens or 0
         amounts = Amounts(nanos, sent + ask.n * cap, 1)
         call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-        return Quote(call, subject, None, None, amounts, amounts)
+        return Quote(call, subject, None, None, None, amounts, amounts)
 
     rates = prices.rates(model, ask.provider, tier)
     sent, worst = _input(ask, model, subject.models, rates)
-    cap = _output(ask, model, rates)
-    want = minimum = _most(worst, sent, ask.n * cap)
+    own_cap = _own_cap(rates)
+    cap = _output(ask, model, own_cap, free=not rates.output)
+    fees = _fees(ask, model, rates) if ask.requests else 0
+    want = minimum = _most(worst, sent, ask.n * cap, fees)
     if want.usd > MAX_NANOS:
         raise UnpriceableCall(
             f"the worst case of this call to {model!r} is above {show_usd(MAX_NANOS)}; pass a smaller n= or"
@@ -88,19 +94,20 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
             endpoint=model,
         )
     if ask.clamp and policy.smallest_cap is not None and cap > policy.smallest_cap:
-        minimum = _most(worst, sent, ask.n * policy.smallest_cap)
+        minimum = _most(worst, sent, ask.n * policy.smallest_cap, fees)
     call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-    return Quote(call, subject, rates, worst, want, minimum)
+    return Quote(call, subject, rates, worst, own_cap, want, minimum, fees)
 
 
 def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
     amounts = Amounts(nanos, 0, 1)
     call = Call(id, "tool", provider=ask.provider, tool=ask.tool)
-    return Quote(call, Subject("tool", (), ask.provider, ask.tool), None, None, amounts, amounts)
+    subject = Subject("tool", (), ask.provider, ask.tool)
+    return Quote(call, subject, None, None, None, amounts, amounts)
 
 
-def _most(worst: Worst, input_tokens: int, output_tokens: int) -> Amounts:
-    return Amounts(worst.nanos(input_tokens, output_tokens), input_tokens + output_tokens, 1)
+def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amounts:
+    return Amounts(worst.nanos(input_tokens, output_tokens) + fees, input_tokens + output_tokens, 1)
 
 
 def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst]:
@@ -111,7 +118,8 @@ def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[
         return ask.input_tokens, rates.worst_case(audio=rates.audio_input is not None)
     bound = input_bound(names, ask.messages, ask.tools)
     unseen = rates.audio_output is not None or (ask.messages is None and rates.audio_input is not None)
-    sent = _least(bound.tokens, rates.context_window)
+    window = rates.context_window
+    sent = _least(bound.tokens, None if window is None else window * ask.windows)
     if sent is None:
         raise UnpriceableCall(
             f"the input of this call to {model!r} has no known bound, nor has the model's context window;"
@@ -121,11 +129,14 @@ def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[
     return sent, rates.worst_case(cache_writes=bound.cache_writes, audio=bound.audio or unseen)
 
 
-def _output(ask: Ask, model: str, rates: Rates) -> int:
+def _own_cap(rates: Rates) -> int | None:
+    return rates.max_output_tokens or (rates.context_window if rates.output else None)
+
+
+def _output(ask: Ask, model: str, own: int | None, *, free: bool) -> int:
     """The most output tokens of one choice; a cap above the model's own cannot be reached."""
-    own = rates.max_output_tokens or (rates.context_window if rates.output else None)
     cap = _least(ask.max_output_tokens, own)
-    if cap is None and not rates.output:
+    if cap is None and free:
         return 0  # an embedding, or free without a known bound
     if cap is None:
         raise UnpriceableCall(
@@ -134,6 +145,18 @@ def _output(ask: Ask, model: str, rates: Rates) -> int:
             endpoint=model,
         )
     return cap
+
+
+def _fees(ask: Ask, model: str, rates: Rates) -> int:
+    """What the provider's own tools may cost by the run, in nano-dollars."""
+    try:
+        return sum(runs * rates.requests[tool] for tool, runs in ask.requests.items())
+    except KeyError as tool:
+        raise UnpriceableCall(
+            f"a run of the provider's tool {tool} has no price with {model!r}; reserve with an explicit cost="
+            " that covers it",
+            endpoint=str(tool.args[0]),
+        ) from None
 
 
 def _least(one: int | None, other: int | None) -> int | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 
+from . import current
 from .account import name_of, session_account
 from .ask import Ask
 from .call import Call
@@ -72,8 +73,10 @@ class Reserving:
 class Session(Tracking):
     """A run that spends from its own limits and from those of every budget above it.
 
-    Made by `Budget.session`. A context manager, sync and async; it may be entered again,
-    and works outside ``with`` until it is closed. Safe for threads and tasks.
+    Made by `Budget.session`. A context manager, sync and async: inside it the session is the
+    current one of the thread or task, which pays for what clients covered by `bursar.init` send.
+    It may be entered again, and works outside ``with`` until it is closed. Safe for threads
+    and tasks.
 
     Attributes:
         id: its name in the budget; the same id in the same store is the same session.
@@ -116,6 +119,8 @@ class Session(Tracking):
         tier: str | None = None,
         key: str | None = None,
         clamp: bool = True,
+        windows: int = 1,
+        requests: Mapping[str, int] | None = None,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
 
@@ -134,6 +139,9 @@ class Session(Tracking):
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left.
+            windows: how many context windows the input may fill: one for each prompt of several,
+                and one more for each run of a tool of the provider's.
+            requests: how often such tools may run, by name (``{"web_search": 3}``).
 
         Raises:
             BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed, and the
@@ -158,6 +166,8 @@ class Session(Tracking):
             tier=tier,
             key=key,
             clamp=clamp,
+            windows=windows,
+            requests=requests or {},
         )
         try:
             hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms(), self)
@@ -211,9 +221,10 @@ class Session(Tracking):
 
     def _terms(self) -> Terms:
         terms, finalizing = self._ledger.policy.terms, _finalizing.get()
-        store = id(self._ledger.store)
-        if finalizing and any((store, account.key) in finalizing for account in self._path):
-            return terms._replace(finalizing=True)
+        if finalizing:
+            store = id(self._ledger.store)
+            if any((store, account.key) in finalizing for account in self._path):
+                return terms._replace(finalizing=True)
         return terms
 
     def track_tool(self, cost: Money | None = None, tool_name: str | None = None) -> Callable[[F], F]:
@@ -331,11 +342,13 @@ class Session(Tracking):
 
     def __enter__(self) -> Session:
         self._entered += 1
+        current.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        current.leave(self)
         self._entered -= 1
         if not self._entered:
             refusal, self._swallowed = self._swallowed, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +12,7 @@ from typing import TypeAlias, get_args
 from .alerts import AlertCallback, AlertKind, Alerts, ReportCallback
 from .clock import Clock, SystemClock
 from .duration import Duration, to_seconds
+from .endpoints import check_allow
 from .errors import InvalidAmount
 from .hooks import Hooks
 from .ledger import Ledger
@@ -67,6 +68,7 @@ class Settings:
     prices: Prices | None = None
     aliases: Mapping[str, str] | None = None
     tool_prices: Mapping[str, Money] | None = None
+    allow: Collection[str] = ()
     unknown_model: UnknownModelPolicy = "refuse"
     unknown_outcome: UnknownOutcome = "worst"
     clamp: bool | int = True
@@ -82,6 +84,7 @@ class Settings:
     def __post_init__(self) -> None:
         check_name("name", self.name)
         check_tier(self.tier)
+        check_allow(self.allow)
         zone(self.tz)
         soft_ppm(self.soft_limit)
         kept(self.finalization_reserve)
@@ -137,6 +140,7 @@ class Settings:
                 tier=self.tier,
                 tool_prices={tool: to_nanos(price) for tool, price in (self.tool_prices or {}).items()},
                 tz=self.tz,
+                allow=check_allow(self.allow),
             ),
             self.clock or SystemClock(),
             self._alerts(store.durability, hooks),

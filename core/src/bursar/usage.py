@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 MAX_TOKENS = 10**10  # no call comes near; a larger count is nonsense, not usage
 
+_NO_PARTS: tuple[object, ...] = (0, 0, 0, 0, 0, 0, {})
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -73,12 +75,15 @@ class Usage:
     @property
     def flaw(self) -> str | None:
         """What makes these numbers unusable, or None: not counts, or parts above their whole."""
-        if not isinstance(self.requests, Mapping):
-            return "requests are not counted by name"
         sent, made = self.input_tokens, self.output_tokens
         cached, short, long = self.cached_input_tokens, self.cache_write_tokens, self.cache_write_1h_tokens
         reasoning, heard, spoken = self.reasoning_tokens, self.audio_input_tokens, self.audio_output_tokens
-        for count in (sent, made, cached, short, long, reasoning, heard, spoken, *self.requests.values()):
+        counts: tuple[object, ...] = (sent, made)
+        if (cached, short, long, reasoning, heard, spoken, self.requests) != _NO_PARTS:
+            if not isinstance(self.requests, Mapping):
+                return "requests are not counted by name"
+            counts = (sent, made, cached, short, long, reasoning, heard, spoken, *self.requests.values())
+        for count in counts:
             if type(count) is not int or not 0 <= count <= MAX_TOKENS:
                 return "a count is not a whole number of tokens"
         if cached + short + long > sent or heard > sent:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..account import parent_key, root_key, shown_key
+from ..call import Subject
 from ..errors import LimitConflict
 from ..limits import Limit
 from .base import AccountView, LimitView, Path
-from .books import Balance, Line
+from .books import Balance
+from .lanes import Lane, Line
 from .plan import Plan
 from .rules import Rule, in_force
 from .spans import Periodic, Rolling, span
 
 Slots = tuple["Limit | None", "Limit | None"]
+
+_LANES = 256  # are kept for a path; more are made anew
 
 
 class Accounts:
@@ -64,9 +68,22 @@ class Accounts:
         self._commit(plan)
         return line
 
-    def rules(self, line: Line) -> list[Rule]:
-        """The limits in force along a path, the leaf's first."""
-        return in_force(line, self._changed)
+    def lane(self, path: Path, subject: Subject, now_ms: int) -> Lane:
+        """What the calls for one subject meet on a path."""
+        line = self.open(path, now_ms)
+        lane = line.lanes.get(subject)
+        return self._lane(line, subject) if lane is None else self.renewed(lane)
+
+    def renewed(self, lane: Lane) -> Lane:
+        """The same as of now: limits may have changed since."""
+        return lane if lane.changed == self._changed else self._lane(lane.line, lane.subject)
+
+    def _lane(self, line: Line, subject: Subject) -> Lane:
+        rules = in_force(line, self._changed)
+        if len(line.lanes) >= _LANES:
+            line.lanes = {}
+        line.lanes[subject] = lane = Lane(line, subject, rules, self._changed)
+        return lane
 
     def set_limit(self, plan: Plan, balance: Balance, limit: Limit) -> None:
         """Put a limit in force, whatever was declared."""
@@ -86,13 +103,13 @@ class Accounts:
             while (above := self._balances.get(parent_key(accounts[0].key))) is not None:
                 accounts.insert(0, above)
             line = Line((), tuple(accounts))
-        own = [rule for rule in reversed(self.rules(line)) if rule.balance is balance]
+        own = [rule for rule in reversed(in_force(line, self._changed)) if rule.balance is balance]
         trip = balance.fuse.trip if balance.fuse is not None else None
         return AccountView(
             key=balance.key,
-            spent=balance.sums.spent,
-            reserved=balance.sums.reserved,
-            subjects={subject: (sums.spent, sums.reserved) for subject, sums in balance.subjects.items()},
+            spent=balance.total.spent,
+            reserved=balance.total.reserved,
+            subjects={subject: (count.spent, count.reserved) for subject, count in balance.subjects.items()},
             tally=dict(balance.tally),
             limits=tuple(_limit_view(rule, now_ms) for rule in own),
             for_sessions=tuple(

@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..account import is_session
 from ..amounts import NOTHING, Amounts
 from ..call import Subject
 from ..limits import Limit
-from .base import Entry, Path, State
+from .base import Entry, State
 from .circuit import Fuse
 from .plan import Plan
 from .spans import Rolling, Slot, Span
 
 if TYPE_CHECKING:
-    from .rules import Rule
+    from .lanes import Lane, Line
 
 
-class Sums(NamedTuple):
-    """Spent and reserved in the three dimensions; also a change of them."""
+Sums: TypeAlias = tuple[int, int, int, int, int, int]
+ZERO: Sums = (0, 0, 0, 0, 0, 0)
 
-    usd: int = 0
-    tokens: int = 0
-    calls: int = 0
-    reserved_usd: int = 0
-    reserved_tokens: int = 0
-    reserved_calls: int = 0
+
+class Count:
+    """What was spent and what is reserved.
+
+    Attributes:
+        sums: spent USD, tokens and calls, then the reserved ones; replaced as a whole.
+    """
+
+    __slots__ = ("sums",)
+
+    def __init__(self) -> None:
+        self.sums = ZERO
 
     @property
     def spent(self) -> Amounts:
-        return Amounts(*self[:3])
+        return Amounts(*self.sums[:3])
 
     @property
     def reserved(self) -> Amounts:
-        return Amounts(*self[3:])
+        return Amounts(*self.sums[3:])
 
-
-ZERO = Sums()
-
-
-_new = tuple.__new__  # a named tuple's own constructor takes twice as long
+    def forget(self, plan: Plan) -> None:
+        """Nothing was spent; what is reserved stays."""
+        plan.moves.append((self, (0, 0, 0, *self.sums[3:])))
 
 
 class Balance:
@@ -48,14 +52,14 @@ class Balance:
 
     __slots__ = (
         "declared", "epoch", "folded", "fuse", "key", "limits", "line", "marks",
-        "opened_ms", "session", "spans", "subjects", "sums", "tally", "tripped",
+        "opened_ms", "session", "spans", "subjects", "tally", "total", "tripped",
     )  # fmt: skip
 
     def __init__(self, key: str, now_ms: int) -> None:
         self.key = key
         self.session = is_session(key)
-        self.sums = ZERO
-        self.subjects: dict[Subject, Sums] = {}
+        self.total = Count()
+        self.subjects: dict[Subject, Count] = {}
         self.tally: dict[str, int] = {}
         # By limit key: as it was declared (None: set later), as it is in force (None: dropped).
         self.limits: dict[tuple[str, ...], tuple[Limit | None, Limit | None]] = {}
@@ -65,7 +69,7 @@ class Balance:
         self.marks: dict[tuple[tuple[str, ...], int], tuple[int, int]] = {}
         self.fuse: Fuse | None = None
         self.line: Line | None = None  # the path to here, as it was last opened
-        self.epoch = 0
+        self.epoch = 0  # the number of its last reset among all of the store
         self.tripped: str | None = None
         self.folded = NOTHING
         self.opened_ms = now_ms
@@ -73,29 +77,6 @@ class Balance:
     def in_force(self) -> Iterator[Limit]:
         """Its limits, as they hold now."""
         return (limit for _, limit in self.limits.values() if limit is not None)
-
-
-class Line:
-    """A path that was opened, and what holds on it.
-
-    Attributes:
-        path: as it was declared.
-        accounts: from the root to the leaf.
-        session: the outermost session among them, and its place.
-        rules: the limits in force, the leaf's first; as of `changed`.
-        windows: those of them that forget.
-    """
-
-    __slots__ = ("accounts", "changed", "path", "rules", "session", "windows")
-
-    def __init__(self, path: Path, accounts: tuple[Balance, ...]) -> None:
-        self.path = path
-        self.accounts = accounts
-        places = (place for place, balance in enumerate(accounts) if balance.session)
-        self.session = next(((accounts[place], place) for place in places), None)
-        self.changed = 0
-        self.rules: list[Rule] = []
-        self.windows: list[Rule] = []
 
 
 class Touched(NamedTuple):
@@ -107,35 +88,43 @@ class Touched(NamedTuple):
 
 
 class Record:
-    """One hold or charge, for as long as its id is remembered."""
+    """One hold or charge, for as long as its id is remembered.
 
-    __slots__ = (
-        "accounts", "entry", "epochs", "fuse", "held", "id", "lease_ms", "line",
-        "minimum", "outcome", "touched",
-    )  # fmt: skip
+    Attributes:
+        entry: as it was reserved or booked.
+        lane: where it counts; None for a release that came first.
+        held: what was set aside.
+        minimum: what would have sufficed.
+        touched: the counts of windows that it takes part in.
+        fuse: the breaker that let it through.
+        lease_ms: when its hold ends.
+        epoch: the number of resets before it.
+        outcome: where it stands.
+    """
+
+    __slots__ = ("entry", "epoch", "fuse", "held", "lane", "lease_ms", "minimum", "outcome", "touched")
 
     def __init__(
         self,
         entry: Entry,
-        line: Line | None,
-        held: Amounts,
-        state: State,
+        lane: Lane | None,
+        outcome: Outcome,
+        epoch: int,
+        held: Amounts = NOTHING,
+        minimum: Amounts = NOTHING,
         touched: tuple[Touched, ...] = (),
         fuse: Fuse | None = None,
         lease_ms: int = 0,
-        minimum: Amounts = NOTHING,
     ) -> None:
-        self.id = entry.id
         self.entry = entry
+        self.lane = lane
+        self.outcome = outcome
+        self.epoch = epoch
+        self.held = held
         self.minimum = minimum
-        self.line = line
-        self.accounts = line.accounts if line is not None else ()
-        self.epochs = [balance.epoch for balance in self.accounts]
         self.touched = touched
         self.fuse = fuse
-        self.held = held
         self.lease_ms = lease_ms
-        self.outcome = _OPEN if state == "reserved" else Outcome(state, NOTHING, {}, 0)
 
     def is_of(self, entry: Entry, minimum: Amounts) -> bool:
         """True for the very reserve that made it."""
@@ -147,10 +136,10 @@ class Record:
             minimum,
         )
 
-    def current(self) -> Iterator[tuple[Balance, bool]]:
-        """Its accounts, and whether each is still in the epoch that the hold was made in."""
-        for balance, epoch in zip(self.accounts, self.epochs, strict=True):
-            yield balance, balance.epoch == epoch
+    def accounts(self) -> Iterator[tuple[Balance, bool]]:
+        """Where it counts, and whether that is still in the epoch that it was made in."""
+        for balance in self.lane.line.accounts if self.lane is not None else ():
+            yield balance, balance.epoch <= self.epoch
 
 
 class Outcome(NamedTuple):
@@ -162,39 +151,30 @@ class Outcome(NamedTuple):
     at_ms: int
 
 
-_OPEN = Outcome("reserved", NOTHING, {}, 0)
+RESERVED = Outcome("reserved", NOTHING, {}, 0)
+RELEASED = Outcome("released", NOTHING, {}, 0)
 
 
-def move(
-    plan: Plan,
-    balance: Balance,
-    subject: Subject,
-    tally: Mapping[str, int],
-    spent: Amounts,
-    taken: Amounts = NOTHING,
-    given: Amounts = NOTHING,
-) -> None:
-    """Change one account; at most once a plan and account.
+def hold(plan: Plan, counts: Iterable[Count], amounts: Amounts) -> None:
+    """Set aside so much more; each count at most once a plan."""
+    usd, tokens, calls = amounts
+    for count in counts:
+        a, b, c, d, e, f = count.sums
+        plan.moves.append((count, (a, b, c, d + usd, e + tokens, f + calls)))
 
-    Args:
-        plan: takes the writes.
-        balance: the account.
-        subject: what the call is.
-        tally: counters to add up.
-        spent: what is spent more.
-        taken: what is newly reserved.
-        given: what is no longer reserved.
-    """
+
+def book(plan: Plan, counts: Iterable[Count], spent: Amounts, held: Amounts) -> None:
+    """So much more is spent, for which so much was held; each count at most once a plan."""
     usd, tokens, calls = spent
-    held_usd, held_tokens, held_calls = taken[0] - given[0], taken[1] - given[1], taken[2] - given[2]
-    add, subjects = plan.writes.append, balance.subjects
-    a, b, c, d, e, f = balance.sums
-    sums = (a + usd, b + tokens, c + calls, d + held_usd, e + held_tokens, f + held_calls)
-    add((setattr, (balance, "sums", _new(Sums, sums))))
-    a, b, c, d, e, f = subjects.get(subject, ZERO)
-    sums = (a + usd, b + tokens, c + calls, d + held_usd, e + held_tokens, f + held_calls)
-    add((subjects.__setitem__, (subject, _new(Sums, sums))))
-    if tally:
-        counters = balance.tally
-        for name, amount in tally.items():
-            add((counters.__setitem__, (name, counters.get(name, 0) + amount)))
+    held_usd, held_tokens, held_calls = held
+    for count in counts:
+        a, b, c, d, e, f = count.sums
+        sums = (a + usd, b + tokens, c + calls, d - held_usd, e - held_tokens, f - held_calls)
+        plan.moves.append((count, sums))
+
+
+def add_up(plan: Plan, balance: Balance, tally: Mapping[str, int]) -> None:
+    """Count further in the named counters of an account."""
+    counters = balance.tally
+    for name, amount in tally.items():
+        plan.puts.append((counters, name, counters.get(name, 0) + amount))

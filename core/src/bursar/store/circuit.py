@@ -117,8 +117,7 @@ class Fuse:
             plan.set(self, "calls", calls)
         if entry.fingerprint is not None and breaker.max_repeated is not None:
             made = (*calls.get(entry.fingerprint, ()), now_ms)[-breaker.max_repeated - 1 :]
-            plan.drop(calls, entry.fingerprint)
-            plan.put(calls, entry.fingerprint, made)
+            plan.call(_remember, calls, entry.fingerprint, made)
             plan.call(_forget, calls, now_ms - breaker.loop_ms)
 
     def over(self, plan: Plan, id: str, *, answered: bool) -> None:
@@ -154,6 +153,12 @@ class Fuse:
 
 def _cooldown_s(breaker: Breaker) -> float | None:
     return None if breaker.cooldown_ms is None else breaker.cooldown_ms / 1000
+
+
+def _remember(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[int, ...]) -> None:
+    """The latest call is the last one."""
+    calls.pop(fingerprint, None)
+    calls[fingerprint] = made
 
 
 def _forget(calls: dict[str, tuple[int, ...]], before_ms: int) -> None:

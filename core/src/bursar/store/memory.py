@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,11 +17,11 @@ from ..process import OneProcess, forks
 from .accounts import Accounts
 from .base import (
     PLAIN,
-    UNITS,
     Booked,
     Entry,
     Finding,
     Granted,
+    Mark,
     Path,
     Refused,
     Snapshot,
@@ -29,11 +29,11 @@ from .base import (
     State,
     Store,
 )
-from .books import Balance, Line, Outcome, Record, Sums, Touched, move
-from .circuit import Fuse
+from .books import RELEASED, RESERVED, Balance, Outcome, Record, add_up, hold
+from .lanes import Lane
 from .plan import Plan
 from .records import Records
-from .rules import Rule, exceeded, grant, marks, refresh
+from .rules import exceeded, marks, near, refresh, verdict_of
 
 _INHERITED = (
     "this budget is in the memory of the process that was forked, and what it has left is not there twice:"
@@ -93,36 +93,43 @@ class MemoryStore(OneProcess, Store):
     ) -> Granted | Refused | StalePeriod:
         known = self._records.get(entry.id)
         if known is not None:
-            if not known.accounts or not known.is_of(entry, minimum):  # or its release came first
+            if known.lane is None or not known.is_of(entry, minimum):  # or its release came first
                 raise HoldClosed(f"the id {entry.id!r:.80} was used before, for another call")
             return Granted(known.held, known.outcome.state, True, now_ms)
-        line = self._accounts.open(entry.path, now_ms)
-        found = self._rules(line, entry, now_ms)
-        if isinstance(found, StalePeriod):
-            return found
-        plan, breaker, ignored = Plan(), terms.breaker, None
-        fuse = _fuse(line) if breaker is not None else None
-        verdict = _verdict(plan, line, found, fuse, entry, minimum, terms, now_ms)
+        lane = self._accounts.lane(entry.path, entry.subject, now_ms)
+        stale = self._refresh(lane, entry, now_ms)
+        if stale is not None:
+            return stale
+        plan, ignored = Plan(), None
+        fuse = lane.fuse(entry, terms)
+        verdict = verdict_of(plan, lane, fuse, entry, minimum, terms, now_ms)
         if isinstance(verdict, Refused):
             enforced = terms.enforce or verdict.cause == "tripped"  # nobody ignores a kill switch
-            counter = "refusals" if enforced else "would_refuse"
-            for balance in line.accounts:
-                plan.put(balance.tally, counter, balance.tally.get(counter, 0) + 1)
+            for balance in lane.line.accounts:
+                add_up(plan, balance, {"refusals" if enforced else "would_refuse": 1})
             if enforced:
                 self._commit(plan)
                 return verdict
             ignored = verdict
         if isinstance(verdict, Refused) or not terms.enforce:
             verdict = entry.amounts
-        for balance in line.accounts:
-            move(plan, balance, entry.subject, {}, NOTHING, verdict)
-        touched = _touched(line, fuse, entry, terms, now_ms)
+        hold(plan, lane.counts or lane.open(plan), verdict)
+        touched = lane.touched(fuse, terms, now_ms)
         for part, unit, _ in touched:
             part.move(plan, reserved=verdict[unit])
-        if fuse is not None and breaker is not None and ignored is None:
-            fuse.admit(plan, entry, breaker, now_ms)
-        lease_ms = now_ms + terms.lease_ms
-        record = Record(entry, line, verdict, "reserved", touched, fuse, lease_ms, minimum)
+        if fuse is not None and terms.breaker is not None and ignored is None:
+            fuse.admit(plan, entry, terms.breaker, now_ms)
+        record = Record(
+            entry,
+            lane,
+            RESERVED,
+            self._records.epoch,
+            verdict,
+            minimum,
+            touched,
+            fuse,
+            now_ms + terms.lease_ms,
+        )
         self._records.add(plan, record)
         self._commit(plan)
         return Granted(verdict, "reserved", False, now_ms, ignored)
@@ -131,13 +138,12 @@ class MemoryStore(OneProcess, Store):
     def probe(
         self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
     ) -> Granted | Refused | StalePeriod:
-        line = self._accounts.open(entry.path, now_ms)
-        found = self._rules(line, entry, now_ms)
-        if isinstance(found, StalePeriod):
-            return found
+        lane = self._accounts.lane(entry.path, entry.subject, now_ms)
+        stale = self._refresh(lane, entry, now_ms)
+        if stale is not None:
+            return stale
         never_made = Plan()
-        fuse = _fuse(line) if terms.breaker is not None else None
-        verdict = _verdict(never_made, line, found, fuse, entry, minimum, terms, now_ms)
+        verdict = verdict_of(never_made, lane, lane.fuse(entry, terms), entry, minimum, terms, now_ms)
         return verdict if isinstance(verdict, Refused) else Granted(verdict, "reserved", False, now_ms)
 
     @_verb
@@ -157,7 +163,9 @@ class MemoryStore(OneProcess, Store):
         plan = Plan()
         record = self._records.get(id)
         if record is None:
-            record = Record(Entry(id, path, Subject("model"), NOTHING, {}), None, NOTHING, "released")
+            record = Record(
+                Entry(id, path, Subject("model"), NOTHING, {}), None, RELEASED, self._records.epoch
+            )
             self._records.add(plan, record, final=True)
         elif record.outcome.state == "released":
             return
@@ -206,10 +214,11 @@ class MemoryStore(OneProcess, Store):
     @_verb
     def reset(self, now_ms: int, path: Path, reason: str) -> None:
         plan, balance = self._administer(path, now_ms, "reset", reason)
-        plan.set(balance, "epoch", balance.epoch + 1)
-        plan.set(balance, "sums", Sums(*NOTHING, *balance.sums.reserved))
-        held = {subject: Sums(*NOTHING, *sums.reserved) for subject, sums in balance.subjects.items()}
-        plan.set(balance, "subjects", held)
+        epoch = self._records.epoch + 1
+        plan.set(self._records, "epoch", epoch)
+        plan.set(balance, "epoch", epoch)
+        for count in (balance.total, *balance.subjects.values()):
+            count.forget(plan)
         plan.set(balance, "folded", NOTHING)
         plan.set(balance, "tally", {})
         plan.set(balance, "marks", {})
@@ -250,16 +259,14 @@ class MemoryStore(OneProcess, Store):
         plan.carry_out()
         self._plan = None
 
-    def _rules(self, line: Line, entry: Entry, now_ms: int) -> list[Rule] | StalePeriod:
-        """What holds on a path, with its windows brought to now."""
-        found = self._accounts.rules(line)
-        if line.windows:
-            plan = Plan()
-            stale = refresh(plan, line.windows, entry, now_ms)
-            self._commit(plan)
-            if stale is not None:
-                return stale
-        return found
+    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> StalePeriod | None:
+        """Bring the windows that a call counts in to now."""
+        if not lane.windows:
+            return None
+        plan = Plan()
+        stale = refresh(plan, lane.windows, entry, now_ms)
+        self._commit(plan)
+        return stale
 
     def _conclude(
         self, entry: Entry, state: State, terms: Terms, now_ms: int, *, unheld: bool = False
@@ -273,35 +280,38 @@ class MemoryStore(OneProcess, Store):
             raise HoldClosed(f"the hold {entry.id!r:.80} is settled already, with other amounts")
         if record is not None and before == "released" and state == "in_doubt":
             raise HoldClosed(f"the hold {entry.id!r:.80} is released already")
-        line = record.line if record is not None else None
         plan = Plan()
-        if record is None or line is None:  # never heard of, or only a release that came first
-            line = self._accounts.open(entry.path, now_ms)
-            found = self._rules(line, entry, now_ms)
-            if isinstance(found, StalePeriod):
-                return found
-            fuse = _fuse(line) if terms.breaker is not None else None
-            touched = _touched(line, fuse, entry, terms, now_ms)
-            record = Record(entry, line, NOTHING, "released", touched, fuse)
+        if record is not None and record.lane is not None:
+            lane = self._accounts.renewed(record.lane)
+            self._refresh(lane, entry, now_ms)
+        else:  # never heard of, or only a release that came first
+            lane = self._accounts.lane(entry.path, entry.subject, now_ms)
+            stale = self._refresh(lane, entry, now_ms)
+            if stale is not None:
+                return stale
+            fuse = lane.fuse(entry, terms)
+            touched = lane.touched(fuse, terms, now_ms)
+            record = Record(entry, lane, RELEASED, self._records.epoch, touched=touched, fuse=fuse)
             self._records.add(plan, record)
-        else:
-            self._rules(line, entry, now_ms)
         held = NOTHING if before == "released" else record.held
         tally = entry.tally
         overrun_usd = 0
-        exceeds = any(amount > set_aside for amount, set_aside in zip(entry.amounts, held, strict=True))
+        exceeds = _exceeds(entry.amounts, held)
         if exceeds and not unheld:
             overrun_usd = max(0, entry.amounts.usd - held.usd)
             tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}
         self._records.close(plan, record, Outcome(state, entry.amounts, tally, now_ms), now_ms)
         self._commit(plan)
-        plan, over = Plan(), None
-        told = marks(plan, line.rules, entry, terms, now_ms)
-        if exceeds:
-            over = exceeded(plan, line.rules, entry, now_ms)
-            if over is None and record.fuse is not None and terms.breaker is not None:
-                over = record.fuse.exceeded(plan, entry, terms.breaker, now_ms)
-        if plan.writes:
+        over: Refused | None = None
+        told: tuple[Mark, ...] = ()
+        reached = near(lane.rules, terms)
+        if exceeds or reached:
+            plan = Plan()
+            told = marks(plan, reached, terms, now_ms)
+            if exceeds:
+                over = exceeded(plan, lane.rules, entry, now_ms)
+                if over is None and record.fuse is not None and terms.breaker is not None:
+                    over = record.fuse.exceeded(plan, entry, terms.breaker, now_ms)
             self._commit(plan)
         return Booked(held, overrun_usd, False, over, now_ms, told)
 
@@ -312,49 +322,6 @@ class MemoryStore(OneProcess, Store):
         return plan, balance
 
 
-def _fuse(line: Line) -> Fuse | None:
-    """The breaker of the outermost session of a path; made with its first call."""
-    if line.session is None:
-        return None
-    balance, place = line.session
-    if balance.fuse is None:
-        balance.fuse = Fuse(balance.key, place)
-    return balance.fuse
-
-
-def _verdict(
-    plan: Plan,
-    line: Line,
-    found: Sequence[Rule],
-    fuse: Fuse | None,
-    entry: Entry,
-    minimum: Amounts,
-    terms: Terms,
-    now_ms: int,
-) -> Amounts | Refused:
-    """What is granted, or the first of these that refuses: kill switch, open breaker, limit, breaker."""
-    for balance in line.accounts:
-        if balance.tripped is not None:
-            return Refused(balance.key, tripped=balance.tripped, cause="tripped")
-    breaker = terms.breaker
-    if fuse is not None and breaker is not None:
-        refused = fuse.refusal(breaker, now_ms)
-        if refused is not None:
-            return refused
-    granted = grant(plan, found, entry, minimum, terms, now_ms)
-    if fuse is None or breaker is None or isinstance(granted, Refused):
-        return granted
-    return fuse.judge(plan, entry, granted, minimum, breaker, now_ms)
-
-
-def _touched(line: Line, fuse: Fuse | None, entry: Entry, terms: Terms, now_ms: int) -> tuple[Touched, ...]:
-    """The windows that a call counts in; those of the accounts themselves are not among them."""
-    touched = [
-        Touched(rule.span.part(), rule.unit, rule.account)
-        for rule in line.windows
-        if rule.span is not None and rule.covers(entry.subject)
-    ]
-    limit = terms.breaker.velocity if terms.breaker is not None else None
-    if fuse is not None and limit is not None and limit.covers(entry.subject):
-        touched.append(Touched(fuse.rate(limit, now_ms), UNITS.index(limit.unit), fuse.place))
-    return tuple(touched)
+def _exceeds(amounts: Amounts, held: Amounts) -> bool:
+    usd, tokens, calls = amounts
+    return usd > held.usd or tokens > held.tokens or calls > held.calls

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .books import Count, Sums
 
 
 class Plan:
@@ -11,26 +14,37 @@ class Plan:
 
     Each puts a final value, so that a plan cut short by an interrupt can simply be
     carried out again by the next verb: a verb happens whole or not at all.
+
+    Attributes:
+        moves: counts, and what is in them from now on; made first.
+        puts: dicts, keys and values; made second.
+        calls: everything else, in order.
     """
 
-    __slots__ = ("writes",)
+    __slots__ = ("calls", "moves", "puts")
 
     def __init__(self) -> None:
-        self.writes: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
-
-    def set(self, target: object, name: str, value: object) -> None:
-        self.writes.append((setattr, (target, name, value)))
+        self.moves: list[tuple[Count, Sums]] = []
+        self.puts: list[tuple[dict[Any, Any], object, object]] = []
+        self.calls: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
 
     def put(self, mapping: dict[Any, Any], key: object, value: object) -> None:
-        self.writes.append((mapping.__setitem__, (key, value)))
+        self.puts.append((mapping, key, value))
+
+    def set(self, target: object, name: str, value: object) -> None:
+        self.calls.append((setattr, (target, name, value)))
 
     def drop(self, mapping: dict[Any, Any], key: object) -> None:
-        self.writes.append((mapping.pop, (key, None)))
+        self.calls.append((mapping.pop, (key, None)))
 
     def call(self, function: Callable[..., object], *arguments: Any) -> None:
         """A call that does no harm when it is made twice."""
-        self.writes.append((function, arguments))
+        self.calls.append((function, arguments))
 
     def carry_out(self) -> None:
-        for write, arguments in self.writes:
-            write(*arguments)
+        for count, sums in self.moves:
+            count.sums = sums
+        for mapping, key, value in self.puts:
+            mapping[key] = value
+        for function, arguments in self.calls:
+            function(*arguments)

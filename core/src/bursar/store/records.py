@@ -9,7 +9,7 @@ from itertools import islice
 
 from ..amounts import NOTHING, Amounts
 from .base import Finding
-from .books import Balance, Outcome, Record, move
+from .books import Balance, Outcome, Record, add_up, book
 from .plan import Plan
 
 _KEPT = 10_000  # final records stay for late and repeated verbs, then fold into their accounts
@@ -21,69 +21,82 @@ class Records:
 
     Args:
         commit: carries out a plan.
+
+    Attributes:
+        epoch: how many resets there were.
     """
 
     def __init__(self, commit: Callable[[Plan], None]) -> None:
         self._commit = commit
         self._by_id: dict[str, Record] = {}
         self.get = self._by_id.get
+        self.epoch = 0
         self._leases: list[tuple[int, str]] = []  # a heap; entries of closed or extended holds are stale
         self._final: deque[str] = deque()
         self._journal: deque[tuple[int, str, str, str]] = deque(maxlen=1000)
 
     def add(self, plan: Plan, record: Record, *, final: bool = False) -> None:
         """Keep a record; an open one until its lease ends."""
-        plan.put(self._by_id, record.id, record)
+        id = record.entry.id
+        plan.puts.append((self._by_id, id, record))
         if final:
-            plan.call(self._final.append, record.id)
+            plan.call(self._final.append, id)
         elif record.lease_ms:
-            plan.call(heapq.heappush, self._leases, (record.lease_ms, record.id))
+            plan.calls.append((heapq.heappush, (self._leases, (record.lease_ms, id))))
 
     def lease(self, plan: Plan, record: Record, until_ms: int) -> None:
         """Let the lease of an open hold end at another time."""
         plan.set(record, "lease_ms", until_ms)
-        plan.call(heapq.heappush, self._leases, (until_ms, record.id))
+        plan.call(heapq.heappush, self._leases, (until_ms, record.entry.id))
 
     def close(self, plan: Plan, record: Record, outcome: Outcome, now_ms: int) -> None:
         """Replace what a record holds, or has booked before, by what it books now."""
-        before = record.outcome
-        given = record.held if before.state == "reserved" else NOTHING
-        spent, tally = outcome.booked, outcome.tally
-        if before.booked is not NOTHING:
+        before, lane = record.outcome, record.lane
+        held, spent, tally = NOTHING, outcome.booked, outcome.tally
+        if before.state == "reserved":
+            held = record.held
+        else:
             spent = spent.minus(before.booked)
-        if before.tally:
             tally = {n: tally.get(n, 0) - before.tally.get(n, 0) for n in {**tally, **before.tally}}
-        for balance, epoch in zip(record.accounts, record.epochs, strict=True):
-            if balance.epoch == epoch:
-                move(plan, balance, record.entry.subject, tally, spent, given=given)
+        if lane is not None:
+            counts = lane.counts or lane.open(plan)
+            if record.epoch == self.epoch:
+                book(plan, counts, spent, held)
+                for balance in lane.line.accounts:
+                    add_up(plan, balance, tally)
             else:
-                move(plan, balance, record.entry.subject, {}, NOTHING, given=given)
-                self.log(plan, now_ms, balance.key, outcome.state, f"{record.id}: {outcome.booked}")
-        for part, unit, place in record.touched:
-            current = record.accounts[place].epoch == record.epochs[place]
-            part.move(
-                plan,
-                reserved=-given[unit],
-                at_ms=outcome.at_ms,
-                spent=outcome.booked[unit] if current else 0,
-                was_ms=before.at_ms,
-                was=before.booked[unit] if current else 0,
-            )
+                for place, (balance, current) in enumerate(record.accounts()):
+                    book(plan, counts[2 * place : 2 * place + 2], spent if current else NOTHING, held)
+                    add_up(plan, balance, tally if current else {})
+                    if not current:
+                        detail = f"{record.entry.id}: {outcome.booked}"
+                        self.log(plan, now_ms, balance.key, outcome.state, detail)
+            for part, unit, place in record.touched:
+                current = lane.line.accounts[place].epoch <= record.epoch
+                part.move(
+                    plan,
+                    reserved=-held[unit],
+                    at_ms=outcome.at_ms,
+                    spent=outcome.booked[unit] if current else 0,
+                    was_ms=before.at_ms,
+                    was=before.booked[unit] if current else 0,
+                )
         if record.fuse is not None:
-            record.fuse.over(plan, record.id, answered=outcome.state == "settled")
-        plan.set(record, "outcome", outcome)
-        plan.call(self._final.append, record.id)
+            record.fuse.over(plan, record.entry.id, answered=outcome.state == "settled")
+        plan.calls.append((setattr, (record, "outcome", outcome)))
+        plan.calls.append((self._final.append, (record.entry.id,)))
 
     def sweep(self, now_ms: int) -> None:
         """Book the holds whose lease is over: nobody is left who knows what they cost."""
-        while self._leases and self._leases[0][0] <= now_ms:
-            lease_ms, id = self._leases[0]
+        leases = self._leases
+        while leases and leases[0][0] <= now_ms:
+            lease_ms, id = leases[0]
             record = self.get(id)
             if record is not None and record.outcome.state == "reserved" and record.lease_ms == lease_ms:
                 plan = Plan()
                 self.close(plan, record, Outcome("in_doubt", record.held, {"estimated": 1}, lease_ms), now_ms)
                 self._commit(plan)
-            heapq.heappop(self._leases)
+            heapq.heappop(leases)
         if len(self._final) >= _KEPT + _BATCH:
             self._fold()
 
@@ -95,7 +108,7 @@ class Records:
             record = self.get(id)
             if record is not None:
                 plan.drop(self._by_id, id)
-                for balance, current in record.current():
+                for balance, current in record.accounts():
                     if current:
                         folded[balance] = folded.get(balance, balance.folded).plus(record.outcome.booked)
         for balance, amounts in folded.items():
@@ -104,7 +117,8 @@ class Records:
         for _ in range(_BATCH):
             self._final.popleft()
         if len(self._leases) > 2 * len(self._by_id):  # most are of holds that are long closed
-            self._leases = [(r.lease_ms, r.id) for r in self._by_id.values() if r.outcome.state == "reserved"]
+            kept = self._by_id.items()
+            self._leases = [(r.lease_ms, id) for id, r in kept if r.outcome.state == "reserved"]
             heapq.heapify(self._leases)
 
     def audit(self, balances: Sequence[Balance]) -> tuple[Finding, ...]:
@@ -112,7 +126,7 @@ class Records:
         spent = {balance.key: balance.folded for balance in balances}
         reserved = dict.fromkeys(spent, NOTHING)
         for record in self._by_id.values():
-            for balance, current in record.current():
+            for balance, current in record.accounts():
                 if balance.key not in spent:
                     continue
                 if record.outcome.state == "reserved":
@@ -121,11 +135,11 @@ class Records:
                     spent[balance.key] = spent[balance.key].plus(record.outcome.booked)
         findings = []
         for balance in balances:
-            key, sums, charged = balance.key, balance.sums, spent[balance.key]
-            if sums.spent != charged:
-                findings.append(Finding(key, "spent", sums.spent, charged))
-            if sums.reserved != reserved[key]:
-                findings.append(Finding(key, "reserved", sums.reserved, reserved[key]))
+            key, total, charged = balance.key, balance.total, spent[balance.key]
+            if total.spent != charged:
+                findings.append(Finding(key, "spent", total.spent, charged))
+            if total.reserved != reserved[key]:
+                findings.append(Finding(key, "reserved", total.reserved, reserved[key]))
         return tuple(findings)
 
     def log(self, plan: Plan, now_ms: int, key: str, what: str, detail: str) -> None:

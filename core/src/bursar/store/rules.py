@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..amounts import Amounts
-from ..call import Subject
 from ..limits import Limit
 from ..policy import WHOLE_PPM, Terms
 from .base import UNITS, Entry, Mark, Refused, StalePeriod
-from .books import Balance, Line
+from .books import Balance, Count
+from .circuit import Fuse
+from .lanes import Lane, Line
 from .plan import Plan
 from .spans import Periodic, Rolling, Span
 
@@ -21,9 +22,10 @@ class Rule(NamedTuple):
     """A limit in force on an account.
 
     Attributes:
-        unit: the index of its unit in `Sums`.
+        unit: the index of its unit in `Amounts`, and in the sums of a count.
         plain: True when every call counts.
-        span: what it has counted; None where the sums of the account are those of the limit.
+        total: the count of its account, where that is what the limit counts; else None.
+        span: what a limit over a window has counted; else None.
         own: True for a session's own limit in USD, from which its finalization reserve is kept.
         account: the place of its account on the path, from the root.
     """
@@ -32,6 +34,7 @@ class Rule(NamedTuple):
     limit: Limit
     unit: int
     plain: bool
+    total: Count | None
     span: Span | None
     own: bool
     account: int
@@ -39,16 +42,14 @@ class Rule(NamedTuple):
     def used(self) -> tuple[int, int]:
         """Spent and reserved of what the limit counts, in its unit."""
         unit = self.unit
+        if self.total is not None:
+            return self.total.sums[unit], self.total.sums[unit + 3]
         if self.span is not None:
             return self.span.spent, self.span.reserved
-        if self.plain:
-            return self.balance.sums[unit], self.balance.sums[unit + 3]
-        covered = [sums for subject, sums in self.balance.subjects.items() if self.limit.covers(subject)]
+        covered = [
+            count.sums for subject, count in self.balance.subjects.items() if self.limit.covers(subject)
+        ]
         return sum(sums[unit] for sums in covered), sum(sums[unit + 3] for sums in covered)
-
-    def covers(self, subject: Subject) -> bool:
-        """True when a call to this subject counts."""
-        return self.plain or self.limit.covers(subject)
 
 
 def in_force(line: Line, changed: int) -> list[Rule]:
@@ -70,15 +71,16 @@ def in_force(line: Line, changed: int) -> list[Rule]:
             found += [_rule(balance, limit, place) for limit in for_sessions]
             for_sessions = []
     found.reverse()
-    line.rules, line.changed = found, changed
-    line.windows = [rule for rule in found if rule.span is not None]
+    line.rules = found
+    line.changed = changed
     return found
 
 
 def _rule(balance: Balance, limit: Limit, place: int) -> Rule:
-    plain = limit.unit != "calls" and not limit.selective
+    plain, span = limit.unit != "calls" and not limit.selective, balance.spans.get(limit.key)
+    total = balance.total if plain and span is None else None
     own = plain and balance.session and limit.window == "session" and limit.unit == "usd"
-    return Rule(balance, limit, UNITS.index(limit.unit), plain, balance.spans.get(limit.key), own, place)
+    return Rule(balance, limit, UNITS.index(limit.unit), plain, total, span, own, place)
 
 
 def refresh(plan: Plan, windows: Sequence[Rule], entry: Entry, now_ms: int) -> StalePeriod | None:
@@ -99,23 +101,33 @@ def refresh(plan: Plan, windows: Sequence[Rule], entry: Entry, now_ms: int) -> S
     return StalePeriod(now_ms, tuple(dict.fromkeys(zones))) if zones else None
 
 
+def verdict_of(
+    plan: Plan, lane: Lane, fuse: Fuse | None, entry: Entry, minimum: Amounts, terms: Terms, now_ms: int
+) -> Amounts | Refused:
+    """What is granted, or the first of these that refuses: kill switch, open breaker, limit, breaker."""
+    for balance in lane.line.accounts:
+        if balance.tripped is not None:
+            return Refused(balance.key, tripped=balance.tripped, cause="tripped")
+    breaker = terms.breaker
+    if fuse is not None and breaker is not None:
+        refused = fuse.refusal(breaker, now_ms)
+        if refused is not None:
+            return refused
+    granted = grant(plan, lane.rules, entry, minimum, terms, now_ms)
+    if fuse is None or breaker is None or isinstance(granted, Refused):
+        return granted
+    return fuse.judge(plan, entry, granted, minimum, breaker, now_ms)
+
+
 def grant(
-    plan: Plan, found: Sequence[Rule], entry: Entry, minimum: Amounts, terms: Terms, now_ms: int
+    plan: Plan, rules: Sequence[Rule], entry: Entry, minimum: Amounts, terms: Terms, now_ms: int
 ) -> Amounts | Refused:
     """The worst case or what is left of it, or the first limit that has not even room for the minimum."""
-    granted, subject = list(entry.amounts), entry.subject
-    refused: Refused | None = None
-    for rule in found:
-        balance, limit, unit, plain, span, own, _ = rule
-        if not plain and not limit.covers(subject):
-            continue
-        if plain and span is None:
-            sums = balance.sums
-            spent, reserved = sums[unit], sums[unit + 3]
-        else:
-            spent, reserved = rule.used()
-        kept = terms.kept(limit.amount) if own else 0
-        left = limit.amount - spent - reserved - kept
+    granted, refused = entry.amounts, None
+    for rule in rules:
+        unit, (spent, reserved) = rule.unit, rule.used()
+        kept = terms.kept(rule.limit.amount) if rule.own else 0
+        left = rule.limit.amount - spent - reserved - kept
         if left < minimum[unit]:
             wait_s = retry_after_s(rule, minimum[unit] - left, minimum[unit], now_ms)
             if refused is None:
@@ -124,15 +136,16 @@ def grant(
             elif refused.retry_after_s is not None:  # the first one is told; all of them have to wait
                 longest_s = None if wait_s is None else max(wait_s, refused.retry_after_s)
                 refused = refused._replace(retry_after_s=longest_s)
-        granted[unit] = min(granted[unit], left)
-    return Amounts(*granted) if refused is None else refused
+        elif left < granted[unit]:
+            granted = granted._replace(**{UNITS[unit]: left})
+    return granted if refused is None else refused
 
 
-def exceeded(plan: Plan, found: Sequence[Rule], entry: Entry, now_ms: int) -> Refused | None:
+def exceeded(plan: Plan, rules: Sequence[Rule], entry: Entry, now_ms: int) -> Refused | None:
     """The first limit of a call that is exceeded now."""
-    for rule in found:
+    for rule in rules:
         spent, reserved = rule.used()
-        if spent + reserved > rule.limit.amount and rule.covers(entry.subject):
+        if spent + reserved > rule.limit.amount:
             return _refused(plan, rule, spent, reserved, entry.amounts[rule.unit], now_ms)
     return None
 
@@ -154,23 +167,25 @@ def retry_after_s(rule: Rule, missing: int, least: int, now_ms: int) -> float | 
     return None if at_ms is None else (at_ms - now_ms) / 1000
 
 
-def marks(plan: Plan, found: Sequence[Rule], entry: Entry, terms: Terms, now_ms: int) -> tuple[Mark, ...]:
-    """The fractions of the limits of this call that are reached, and were not told in this period."""
+def near(rules: Sequence[Rule], terms: Terms) -> Sequence[Rule]:
+    """The limits of which a fraction is reached that may have to be told."""
     if not terms.soft_ppm:
         return ()
-    reached, lowest = [], terms.soft_ppm[0]
-    for rule in found:
-        _, limit, _, plain, _, _, _ = rule
-        if limit.amount and (plain or limit.covers(entry.subject)):
-            spent, _ = rule.used()
-            whole, millionths = limit.amount, spent * WHOLE_PPM
-            if millionths >= whole * lowest:
-                reached += [
-                    Mark(rule.balance.key, rule.limit, ppm, spent)
-                    for ppm in terms.soft_ppm
-                    if millionths >= whole * ppm and _tell(plan, rule, ppm, now_ms)
-                ]
-    return tuple(reached)
+    lowest = terms.soft_ppm[0]
+    return [rule for rule in rules if rule.used()[0] * WHOLE_PPM >= rule.limit.amount * lowest]
+
+
+def marks(plan: Plan, rules: Sequence[Rule], terms: Terms, now_ms: int) -> tuple[Mark, ...]:
+    """The fractions of the limits of this call that are reached, and were not told in this period."""
+    told = []
+    for rule in rules:
+        amount, (spent, _) = rule.limit.amount, rule.used()
+        told += [
+            Mark(rule.balance.key, rule.limit, ppm, spent)
+            for ppm in terms.soft_ppm
+            if amount and spent * WHOLE_PPM >= amount * ppm and _tell(plan, rule, ppm, now_ms)
+        ]
+    return tuple(told)
 
 
 def _tell(plan: Plan, rule: Rule, ppm: int, now_ms: int) -> bool:

@@ -85,8 +85,8 @@ class Rolling:
         if first != self.first:
             live = {bucket: spent for bucket, spent in self.buckets.items() if bucket >= first}
             plan.set(self, "buckets", live)
-            plan.set(self, "first", first)
             plan.set(self, "spent", sum(live.values()))
+            plan.set(self, "first", first)
 
     def move(
         self, plan: Plan, *, reserved: int = 0, at_ms: int = 0, spent: int = 0, was_ms: int = 0, was: int = 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
+
+_KINDS = ("input", "output", "cached_input", "cache_write", "cache_write_1h", "audio_input", "audio_output")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Rate:
         cache_write_1h: input written to a cache for an hour; likewise.
         audio_input: sound that comes in; likewise.
         audio_output: sound that goes out; the price of `output` where None.
+        runs: USD for one run of a tool of the provider's, by name.
 
     Raises:
         ValueError: a price is no number, or below zero.
@@ -33,11 +36,12 @@ class Rate:
     cache_write_1h: str | float | None = None
     audio_input: str | float | None = None
     audio_output: str | float | None = None
+    runs: Mapping[str, str | float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for kind in fields(self):
-            if self.usd(kind.name) < 0:
-                raise ValueError(f"{kind.name} is {getattr(self, kind.name)!r}, below zero")
+        for kind in _KINDS:
+            if self.usd(kind) < 0:
+                raise ValueError(f"{kind} is {getattr(self, kind)!r}, below zero")
 
     def usd(self, kind: str) -> Fraction:
         """The price of one token of a class, in USD."""
@@ -60,6 +64,7 @@ class Tokens:
         reasoning: hidden reasoning.
         audio_input: sound that came in.
         audio_output: sound that went out.
+        runs: how often tools of the provider's ran, by name.
     """
 
     input: int
@@ -70,6 +75,7 @@ class Tokens:
     reasoning: int = 0
     audio_input: int = 0
     audio_output: int = 0
+    runs: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def fresh_input(self) -> int:
@@ -87,6 +93,7 @@ def cost_nanos(rate: Rate, tokens: Tokens) -> int:
         + tokens.audio_input * rate.usd("audio_input")
         + (tokens.output - tokens.audio_output) * rate.usd("output")
         + tokens.audio_output * rate.usd("audio_output")
+        + sum(runs * Fraction(str(rate.runs.get(tool, 0))) for tool, runs in tokens.runs.items())
     )
     return math.ceil(usd * 10**9)
 
@@ -102,7 +109,7 @@ _DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8})$")
 
 # List prices of the vendors, typed by hand in November 2026.
 LIST_PRICES = {
-    "gpt-4o": Rate("2.50", "10", "1.25"),
+    "gpt-4o": Rate("2.50", "10", "1.25", runs={"web_search": "0.01", "file_search": "0.0025"}),
     "gpt-4o-mini": Rate("0.15", "0.60", "0.075"),
     "gpt-4.1": Rate("2", "8", "0.50"),
     "gpt-5": Rate("1.25", "10", "0.125"),
@@ -110,4 +117,6 @@ LIST_PRICES = {
     "claude-sonnet-4-5": Rate("3", "15", "0.30", "3.75", "6"),
     "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
     "text-embedding-3-small": Rate("0.02", "0"),
+    "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
+    "gpt-image-1": Rate("10", "40"),
 }

@@ -76,6 +76,21 @@ class Served:
         return self.tokens.reasoning
 
 
+@dataclass
+class Made:
+    """An answer that can be asked for later.
+
+    Attributes:
+        answer: the answer.
+        polls: how often it is still asked for in vain.
+        cancelled: whether somebody stopped it.
+    """
+
+    answer: Answer
+    polls: int
+    cancelled: bool = False
+
+
 class Desk:
     """The part of a provider that knows nothing of HTTP; safe for threads.
 
@@ -89,11 +104,13 @@ class Desk:
         snapshots: Mapping[str, str] | None = None,
         bytes_per_token: int = 4,
         output_tokens: int = 40,
+        deployments: Mapping[str, str] | None = None,
     ) -> None:
         if bytes_per_token < 1 or output_tokens < 0:
             raise ValueError("bytes_per_token is at least 1, and output_tokens at least 0")
         self.rates = dict(LIST_PRICES if rates is None else rates)
         self.snapshots = dict(snapshots or {})
+        self.deployments = dict(deployments or {})
         self.bytes_per_token = bytes_per_token
         self.output_tokens = output_tokens
         self._lock = threading.Lock()
@@ -102,7 +119,10 @@ class Desk:
         self._queue: deque[Answering] = deque()
         self._served: list[Served] = []
         self._hits = 0
+        self._arrivals = 0
         self._in_flight = 0
+        self._stored: dict[str, int] = {}
+        self._made: dict[str, Made] = {}
         self._numbers = itertools.count(1)
         self._failure: BaseException | None = None
         self._open = threading.Event()
@@ -144,6 +164,12 @@ class Desk:
             return self._hits
 
     @property
+    def arrivals(self) -> int:
+        """Requests that arrived at all, also at endpoints that are free, or not there."""
+        with self._lock:
+            return self._arrivals
+
+    @property
     def in_flight(self) -> int:
         """Requests at a billable endpoint whose answer is not complete, nor its client known to be gone."""
         with self._lock:
@@ -175,7 +201,7 @@ class Desk:
         with self._lock:
             self._served.clear()
             self._queue.clear()
-            self._hits = 0
+            self._hits = self._arrivals = 0
             self._default = Reply()
             self._failure = None
 
@@ -201,8 +227,13 @@ class Desk:
 
     # -- for the server ---------------------------------------------------------------------------
 
+    def knocked(self) -> None:
+        """A request has come, to whatever path."""
+        with self._lock:
+            self._arrivals += 1
+
     def arrived(self) -> None:
-        """A request has come."""
+        """A request has come that may be billed."""
         with self._changed:
             self._hits += 1
             self._in_flight += 1
@@ -245,7 +276,7 @@ class Desk:
         reply = self._chosen(request)
         if reply.refuse_stream_options and "stream_options" in request.body:
             raise Rejected(400, "invalid_request_error", "Unrecognized request argument: stream_options")
-        answer = self._answer(request, demand, reply)
+        answer = self._answer(request, demand, reply, self._recalled(demand))
         billed = reply.status == 200 or reply.billed
         tokens = _billed_tokens(surface, request, answer) if billed else Tokens(0, 0)
         served = Served(
@@ -263,16 +294,46 @@ class Desk:
         with self._changed:
             self._served.append(served)
             self._changed.notify_all()
+        self._store(demand, answer)
         return answer
 
-    def _answer(self, request: Request, demand: Demand, reply: Reply) -> Answer:
+    def _recalled(self, demand: Demand) -> int:
+        """Input tokens that are here already."""
+        with self._lock:
+            missing = [id for id in demand.stored if id not in self._stored and id.startswith("resp_")]
+            if missing:
+                message = f"Previous response with id '{missing[0]}' not found."
+                raise Rejected(400, "invalid_request_error", message, "previous_response_id")
+            return sum(self._stored.get(id, 0) for id in demand.stored)
+
+    def _store(self, demand: Demand, answer: Answer) -> None:
+        """Keep what a later request may build on."""
+        exchanged = answer.tokens.input + answer.tokens.output
+        with self._lock:
+            self._stored[f"resp_{answer.number}"] = exchanged
+            self._made[f"resp_{answer.number}"] = Made(answer, answer.reply.polls)
+            if demand.joins is not None:
+                self._stored[demand.joins] = exchanged
+
+    def made(self, id: str) -> Made | None:
+        """An answer that was made, by its id."""
+        with self._lock:
+            return self._made.get(id)
+
+    def _answer(self, request: Request, demand: Demand, reply: Reply, recalled: int) -> Answer:
         """What is sent, with the true counts."""
         wish = self.output_tokens if reply.output_tokens is None else reply.output_tokens
         wanted = 0 if demand.cap == 0 else max(wish, reply.reasoning_tokens + reply.audio_output_tokens)
         written = wanted if demand.cap is None else min(wanted, demand.cap)
         counted = demand.input_tokens if reply.input_tokens is None else reply.input_tokens
+        left = sum(reply.runs.values()) if demand.most_runs is None else demand.most_runs
+        runs = {}
+        for tool, wished in reply.runs.items():
+            runs[tool] = min(wished, left)
+            left -= runs[tool]
+        read = counted + recalled + reply.hidden_tokens
         tokens = Tokens(
-            input=max(counted, reply.input_parts),
+            input=max(read * (1 + sum(runs.values())), reply.input_parts),
             output=written * demand.n,
             cached_input=reply.cached_input_tokens,
             cache_write=reply.cache_write_tokens,
@@ -280,9 +341,11 @@ class Desk:
             reasoning=min(reply.reasoning_tokens, written) * demand.n,
             audio_input=reply.audio_input_tokens,
             audio_output=min(reply.audio_output_tokens, written) * demand.n,
+            runs=runs,
         )
         model = reply.model or self.snapshots.get(request.model, request.model)
-        return Answer(reply, model, tokens, demand.n, wanted > written, request.body, self.number())
+        shown = demand.n if demand.shown is None else demand.shown
+        return Answer(reply, model, tokens, shown, wanted > written, request.body, self.number())
 
     def number(self) -> int:
         """A number that nothing else has."""

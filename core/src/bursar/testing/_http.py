@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import socketserver
 import sys
@@ -16,16 +17,24 @@ from typing import Any, cast
 
 from ._anthropic import Messages
 from ._desk import Desk
-from ._openai import Chat, Embeddings, Responses
+from ._openai import Chat, Completions, Embeddings, Images
+from ._responses import Responses, finished, unfinished
 from ._script import Rejected, Reply, Request
 from ._wire import Answer, Surface, delivered
 
 _SURFACES: dict[str, Surface] = {
-    "/v1/chat/completions": Chat(),
-    "/v1/responses": Responses(),
-    "/v1/embeddings": Embeddings(),
-    "/v1/messages": Messages(),
+    "chat/completions": Chat(),
+    "completions": Completions(),
+    "responses": Responses(),
+    "embeddings": Embeddings(),
+    "images/generations": Images(),
+    "messages": Messages(),
 }
+# Of OpenAI and Anthropic, and of Azure, old and new.
+_BILLED = re.compile(
+    r"/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|v1)/(?P<surface>[a-z/]+)"
+)
+_MADE = re.compile(r"/(?:v1|openai|openai/v1)/responses/(?P<id>resp_[0-9]+)(?P<cancel>/cancel)?")
 _MOST_BYTES = 64 * 2**20  # of a request
 _GLANCE_S = 0.05  # how often an answer that is held back looks whether its client is still there
 
@@ -80,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     in_flight = False
+    deployment: str | None = None
 
     @property
     def desk(self) -> Desk:
@@ -91,15 +101,44 @@ class _Handler(BaseHTTPRequestHandler):
     # -- requests -------------------------------------------------------------------------------
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] != "/v1/models":
+        path = self.path.partition("?")[0]
+        if path == "/v1/models":
+            self.do_free(_models(list(self.desk.rates)))
+        elif not self.do_made(path):
             self.do_nothing()
-        elif self.payload() is not None:
-            self.send_document(200, _models(list(self.desk.rates)))
 
     def do_nothing(self) -> None:
         """Nothing is here."""
+        self.desk.knocked()
         if self.payload() is not None:
             self.reject(404, "not_found", f"Invalid URL ({self.command} {self.path})")
+
+    def do_free(self, document: Mapping[str, Any]) -> None:
+        """An answer that is on no bill."""
+        self.desk.knocked()
+        if self.payload() is not None:
+            self.send_document(200, document)
+
+    def do_made(self, path: str) -> bool:
+        """An answer that was made before, or is being made; False where there is none."""
+        asked = _MADE.fullmatch(path)
+        made = self.desk.made(asked["id"]) if asked else None
+        if asked is None or made is None:
+            return False
+        if (asked["cancel"] is None) != (self.command == "GET"):
+            return False
+        made.cancelled = made.cancelled or asked["cancel"] is not None
+        made.polls -= 1
+        if made.cancelled:
+            self.do_free(unfinished(made.answer, "cancelled"))
+        elif made.polls >= 0:
+            self.do_free(unfinished(made.answer, "in_progress"))
+        elif "stream=true" not in self.path:
+            self.do_free(finished(made.answer))
+        elif self.payload() is not None:
+            self.desk.knocked()
+            self.send_events(_SURFACES["responses"], made.answer)
+        return True
 
     def do_PUT(self) -> None:
         self.do_nothing()
@@ -112,13 +151,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path = self.path.partition("?")[0]
-        surface = _SURFACES.get(path)
-        if surface is None:
-            self.do_nothing()
+        billed = _BILLED.fullmatch(path)
+        surface = _SURFACES.get(billed["surface"]) if billed else None
+        if billed is None or surface is None:
+            if path == "/v1/moderations":
+                self.do_free({"id": "modr_1", "model": "omni-moderation-latest", "results": []})
+            elif not self.do_made(path):
+                self.do_nothing()
             return
+        self.desk.knocked()
         payload = self.payload()
         if payload is None:
             return
+        self.deployment = billed["deployment"]
         self.desk.arrived()
         self.in_flight = True
         try:
@@ -156,7 +201,10 @@ class _Handler(BaseHTTPRequestHandler):
             if not isinstance(body, dict):
                 message = "We could not parse the JSON body of your request."
                 raise Rejected(400, "invalid_request_error", message)
-            request = Request(path, body, str(body.get("model")), bool(body.get("stream")))
+            model = str(body.get("model"))
+            if self.deployment is not None:
+                model = self.desk.deployments.get(self.deployment, self.deployment)
+            request = Request(path, body, model, bool(body.get("stream")))
             answer = self.desk.work_on(surface, request)
         except Rejected as rejected:
             error = surface.error(rejected.status, rejected.kind, str(rejected), rejected.param)
@@ -196,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
     def reject(self, status: int, kind: str, message: str, *, last: bool = False) -> None:
         """An error in the shape of whoever owns the path; the `last` answer of its connection if so."""
         self.close_connection = self.close_connection or last
-        owner = "/v1/messages" if self.path.startswith("/v1/messages") else "/v1/chat/completions"
+        owner = "messages" if self.path.startswith("/v1/messages") else "chat/completions"
         self.send_document(status, _SURFACES[owner].error(status, kind, message, None))
 
     def send_document(self, status: int, document: Mapping[str, Any], *, lost: bool = False) -> None:

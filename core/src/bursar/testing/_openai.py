@@ -1,9 +1,8 @@
-"""The shapes of OpenAI: chat completions, Responses, embeddings."""
+"""The shapes of OpenAI: completions of chats and texts, embeddings, pictures."""
 
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import struct
 import time
@@ -14,28 +13,29 @@ from ._script import Rejected
 from ._wire import Answer, Demand, Event, count, optional, positive, required, schema
 
 _ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
-_BAD = "invalid_request_error"
+BAD = "invalid_request_error"
 _DIMENSIONS = 4  # of an embedding, where the request does not say
 _MOST_DIMENSIONS = 3072
 _MOST_CHOICES = 128
-_SMALLEST_CAP = 16  # of Responses
+_MOST_PICTURES = 10
+_DEFAULT_CAP = 16  # of completions
 
 
-class _OpenAI:
-    headers: ClassVar[tuple[str, ...]] = ("authorization",)
+class OpenAI:
+    headers: ClassVar[tuple[str, ...]] = ("authorization", "api-key")
 
     def error(self, status: int, kind: str, message: str, param: str | None) -> dict[str, Any]:
         code = {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status)
         error = {
             "message": message,
-            "type": "requests" if status == 429 else _BAD if status < 500 else "server_error",
+            "type": "requests" if status == 429 else BAD if status < 500 else "server_error",
             "param": param,
             "code": kind if kind == "model_not_found" else code,
         }
         return {"error": error}
 
 
-class Chat(_OpenAI):
+class Chat(OpenAI):
     """``POST /v1/chat/completions``."""
 
     def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
@@ -43,17 +43,17 @@ class Chat(_OpenAI):
         messages = required(body, "messages", list)
         for message in messages:
             if not isinstance(message, dict) or str(message.get("role")) not in _ROLES:
-                raise Rejected(400, _BAD, "Invalid value for 'messages[].role'.", "messages")
+                raise Rejected(400, BAD, "Invalid value for 'messages[].role'.", "messages")
         if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
             message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
-            raise Rejected(400, _BAD, message, "max_tokens")
+            raise Rejected(400, BAD, message, "max_tokens")
         if body.get("max_tokens") is not None and model.startswith(("o1", "o3", "o4", "gpt-5")):
             message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
-            raise Rejected(400, _BAD, message, "max_tokens")
+            raise Rejected(400, BAD, message, "max_tokens")
         optional(body, "stream_options", dict)
         if body.get("stream_options") is not None and not body.get("stream"):
             message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-            raise Rejected(400, _BAD, message, "stream_options")
+            raise Rejected(400, BAD, message, "stream_options")
         extras = schema(optional(body, "tools", list)) + schema(optional(body, "response_format", dict))
         return Demand(
             count([messages, extras], len(messages), bytes_per_token),
@@ -97,71 +97,76 @@ class Chat(_OpenAI):
         yield Event("[DONE]")
 
 
-class Responses(_OpenAI):
-    """``POST /v1/responses``."""
+class Completions(OpenAI):
+    """``POST /v1/completions``, for each of its prompts."""
 
     def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
         required(body, "model", str)
-        given = body.get("input")
+        given = body.get("prompt")
         if not isinstance(given, str | list) or not given:
-            raise Rejected(400, _BAD, "Missing required parameter: 'input'.", "input")
-        messages = 1 if isinstance(given, str) else len(given)
-        extras = schema(optional(body, "tools", list)) + schema(optional(body, "text", dict))
-        parts = [given, body.get("instructions"), extras]
-        cap = positive(body, "max_output_tokens", least=_SMALLEST_CAP)
-        return Demand(count(parts, messages + 1, bytes_per_token), cap)
+            raise Rejected(400, BAD, "Missing required parameter: 'prompt'.", "prompt")
+        several = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+        size = sum(len(one) if isinstance(one, list) else count(one, -1, bytes_per_token) for one in several)
+        choices = positive(body, "n", 1, most=_MOST_CHOICES) or 1
+        made = max(choices, positive(body, "best_of", 1) or 1)
+        cap = positive(body, "max_tokens", _DEFAULT_CAP)
+        return Demand(size, cap, made * len(several), shown=choices * len(several))
 
     def document(self, answer: Answer) -> dict[str, Any]:
-        return _response(answer, _items(answer))
+        choices = [
+            _text(answer, index, answer.reply.text, _finish(answer)) for index in range(answer.choices)
+        ]
+        return _completion(answer, choices) | answer.reported(_chat_usage(answer))
 
     def events(self, answer: Answer) -> Iterator[Event]:
-        sequence = itertools.count()
-
-        def event(kind: str, *, usage: bool = False, **members: Any) -> Event:
-            data = {"type": kind, "sequence_number": next(sequence), **members}
-            return Event(data, named=True, usage=usage, grows=kind.endswith(".delta"))
-
-        started = _response(answer, []) | {"status": "in_progress", "usage": None}
-        yield event("response.created", response=started)
-        yield event("response.in_progress", response=started)
-        for at, item in enumerate(_items(answer)):
-            place = {"item_id": item["id"], "output_index": at}
-            if item["type"] == "function_call":
-                yield event("response.output_item.added", output_index=at, item={**item, "arguments": ""})
-                yield event("response.function_call_arguments.delta", delta=item["arguments"], **place)
-                yield event(
-                    "response.function_call_arguments.done",
-                    arguments=item["arguments"],
-                    name=item["name"],
-                    **place,
-                )
-            else:
-                part = item["content"][0]
-                inside = {**place, "content_index": 0}
-                yield event("response.output_item.added", output_index=at, item={**item, "content": []})
-                yield event("response.content_part.added", part={**part, "text": ""}, **inside)
-                for piece in answer.reply.pieces():
-                    yield event("response.output_text.delta", delta=piece, logprobs=[], **inside)
-                yield event("response.output_text.done", text=part["text"], logprobs=[], **inside)
-                yield event("response.content_part.done", part=part, **inside)
-            yield event("response.output_item.done", output_index=at, item=item)
-        kind = "response.incomplete" if _incomplete(answer) else "response.completed"
-        yield event(kind, response=_response(answer, _items(answer)), usage=True)
+        asked = bool((answer.body.get("stream_options") or {}).get("include_usage"))
+        silent = {"usage": None} if asked else {}
+        for index in range(answer.choices):
+            for piece in answer.reply.pieces():
+                yield Event(_completion(answer, [_text(answer, index, piece, None)]) | silent, grows=True)
+            yield Event(_completion(answer, [_text(answer, index, "", _finish(answer))]) | silent)
+        if asked:
+            yield Event(_completion(answer, []) | answer.reported(_chat_usage(answer)), usage=True)
+        yield Event("[DONE]")
 
 
-class Embeddings(_OpenAI):
+class Images(OpenAI):
+    """``POST /v1/images/generations``: pictures, paid by the token."""
+
+    def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
+        required(body, "model", str)
+        given = required(body, "prompt", str)
+        return Demand(count(given, 0, bytes_per_token), n=positive(body, "n", 1, most=_MOST_PICTURES) or 1)
+
+    def document(self, answer: Answer) -> dict[str, Any]:
+        tokens = answer.tokens
+        usage = {
+            "input_tokens": tokens.input,
+            "input_tokens_details": {"text_tokens": tokens.input, "image_tokens": 0},
+            "output_tokens": tokens.output,
+            "total_tokens": tokens.input + tokens.output,
+        }
+        data = [{"b64_json": "aW1hZ2U="} for _ in range(answer.choices)]
+        return {"created": int(time.time()), "data": data} | answer.reported(usage)
+
+    def events(self, answer: Answer) -> Iterator[Event]:
+        """None: pictures come whole."""
+        return iter(())
+
+
+class Embeddings(OpenAI):
     """``POST /v1/embeddings``."""
 
     def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
         required(body, "model", str)
         given = body.get("input")
         if not isinstance(given, str | list) or not given:
-            raise Rejected(400, _BAD, "Missing required parameter: 'input'.", "input")
+            raise Rejected(400, BAD, "Missing required parameter: 'input'.", "input")
         if body.get("stream"):
-            raise Rejected(400, _BAD, "Unrecognized request argument supplied: stream", "stream")
+            raise Rejected(400, BAD, "Unrecognized request argument supplied: stream", "stream")
         if body.get("encoding_format") not in (None, "float", "base64"):
             message = "Invalid value for 'encoding_format': supported are 'float' and 'base64'."
-            raise Rejected(400, _BAD, message, "encoding_format")
+            raise Rejected(400, BAD, message, "encoding_format")
         positive(body, "dimensions", most=_MOST_DIMENSIONS)
         if isinstance(given, list) and all(isinstance(token, int) for token in given):
             return Demand(len(given), 0)
@@ -196,11 +201,20 @@ def _chat(answer: Answer, kind: str, choices: list[dict[str, Any]]) -> dict[str,
         "model": answer.model,
         "choices": choices,
     }
-    tier = _tier(answer)
-    return document | ({"service_tier": tier} if tier else {})
+    served_at = tier(answer)
+    return document | ({"service_tier": served_at} if served_at else {})
 
 
-def _tier(answer: Answer) -> str | None:
+def _completion(answer: Answer, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    made = {"id": f"cmpl-{answer.number}", "object": "text_completion", "created": int(time.time())}
+    return {**made, "model": answer.model, "choices": choices}
+
+
+def _text(_answer: Answer, index: int, text: str, finish: str | None) -> dict[str, Any]:
+    return {"text": text, "index": index, "logprobs": None, "finish_reason": finish}
+
+
+def tier(answer: Answer) -> str | None:
     asked = answer.body.get("service_tier")
     return answer.reply.service_tier or (None if asked is None else "default" if asked == "auto" else asked)
 
@@ -208,11 +222,6 @@ def _tier(answer: Answer) -> str | None:
 def _finish(answer: Answer) -> str:
     natural = "tool_calls" if answer.reply.tool_calls else "stop"
     return answer.reply.finish_reason or ("length" if answer.cut else natural)
-
-
-def _incomplete(answer: Answer) -> str | None:
-    """Why an answer of Responses is not complete, or None."""
-    return answer.reply.finish_reason or ("max_output_tokens" if answer.cut else None)
 
 
 def _chat_tools(answer: Answer) -> list[dict[str, Any]]:
@@ -244,54 +253,3 @@ def _chat_usage(answer: Answer) -> dict[str, Any]:
             "rejected_prediction_tokens": 0,
         },
     }
-
-
-def _items(answer: Answer) -> list[dict[str, Any]]:
-    reply, status = answer.reply, "incomplete" if _incomplete(answer) else "completed"
-    if reply.tool_calls:
-        return [
-            {
-                "type": "function_call",
-                "id": f"fc_{answer.number}_{at}",
-                "call_id": f"call_{answer.number}_{at}",
-                "name": call.name,
-                "arguments": json.dumps(call.arguments),
-                "status": status,
-            }
-            for at, call in enumerate(reply.tool_calls)
-        ]
-    text = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
-    message = {"type": "message", "id": f"msg_{answer.number}", "role": "assistant", "status": status}
-    return [{**message, "content": [text]}]
-
-
-def _response(answer: Answer, items: list[dict[str, Any]]) -> dict[str, Any]:
-    tokens, reason = answer.tokens, _incomplete(answer)
-    usage = {
-        "input_tokens": tokens.input,
-        "input_tokens_details": {
-            "cached_tokens": tokens.cached_input,
-            "cache_write_tokens": tokens.cache_write + tokens.cache_write_1h,
-        },
-        "output_tokens": tokens.output,
-        "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
-        "total_tokens": tokens.input + tokens.output,
-    }
-    return {
-        "id": f"resp_{answer.number}",
-        "object": "response",
-        "created_at": int(time.time()),
-        "status": "incomplete" if reason else "completed",
-        "error": None,
-        "incomplete_details": {"reason": reason} if reason else None,
-        "instructions": answer.body.get("instructions"),
-        "metadata": {},
-        "model": answer.model,
-        "output": items,
-        "parallel_tool_calls": True,
-        "temperature": 1.0,
-        "tool_choice": answer.body.get("tool_choice", "auto"),
-        "tools": answer.body.get("tools", []),
-        "top_p": 1.0,
-        "service_tier": _tier(answer) or "default",
-    } | answer.reported(usage)

@@ -11,6 +11,7 @@ Drop = Literal["before_headers", "mid_stream", "after_final_usage"]
 _COUNTS = (
     *("output_tokens", "input_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
     *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "delay", "chunk_delay", "drop_after"),
+    *("hidden_tokens", "polls"),
 )
 
 
@@ -55,6 +56,10 @@ class Reply:
         reasoning_tokens: part of the output.
         audio_input_tokens: part of the input.
         audio_output_tokens: part of the output.
+        hidden_tokens: input that only the provider has: a stored prompt, a file, what a search found.
+        runs: how often tools of the provider's run, by name (``{"web_search": 2}``); after each the
+            model reads all of its input once more.
+        polls: how often an answer that is made in the background is asked after in vain.
         usage: what is *reported*: ``"normal"``, ``"absent"``, ``"null"``, or this very mapping;
             the bill goes by the true counts in any case.
         status: of HTTP; an error is not billed unless `billed` says so.
@@ -90,6 +95,9 @@ class Reply:
     reasoning_tokens: int = 0
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
+    hidden_tokens: int = 0
+    runs: Mapping[str, int] = field(default_factory=dict)
+    polls: int = 0
     usage: Literal["normal", "absent", "null"] | Mapping[str, Any] = "normal"
     status: int = 200
     billed: bool = False

@@ -23,12 +23,20 @@ class Demand:
     Attributes:
         input_tokens: by the bytes that arrived.
         cap: the most output of each choice; None is without end.
-        n: choices.
+        n: choices that are made, and billed.
+        shown: choices that are sent, where that is another number.
+        stored: what the provider has under these ids is input, too.
+        joins: the conversation that this exchange becomes a part of.
+        most_runs: how often tools of the provider's may run.
     """
 
     input_tokens: int
     cap: int | None = None
     n: int = 1
+    shown: int | None = None
+    stored: tuple[str, ...] = ()
+    joins: str | None = None
+    most_runs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Answer:
         reply: as scripted.
         model: the name that the answer carries.
         tokens: the true counts.
-        choices: how many.
+        choices: how many are shown.
         cut: True when the cap ended it.
         body: the request.
         number: makes ids unique.

@@ -14,21 +14,24 @@ from ._http import Server
 class ScriptedProvider(Desk):
     """Speaks the HTTP of OpenAI and Anthropic on 127.0.0.1, and bills like them.
 
-    Chat completions, Responses and embeddings of OpenAI, and messages of Anthropic, whole
-    and streamed. It counts the input by the bytes that arrive, stops at the output cap,
-    multiplies by ``n``, rejects what the real ones reject, and tells the usage of a chat
-    stream only when asked. The bill is written before an answer's first byte, by rates and
-    arithmetic that it shares with nobody.
+    Chat completions, completions, Responses, embeddings and pictures of OpenAI, also under the
+    paths of Azure, and messages of Anthropic, whole and streamed. It counts the input by the
+    bytes that arrive, stops at the output cap, multiplies by ``n``, rejects what the real ones
+    reject, and tells the usage of a chat stream only when asked. The bill is written before an
+    answer's first byte, by rates and arithmetic that it shares with nobody.
 
     Args:
         rates: price list entries by model, instead of the built-in ones.
         snapshots: the dated names that answer (``{"gpt-4o": "gpt-4o-2024-08-06"}``).
         bytes_per_token: how the input is counted; 1 is the harshest tokenizer there can be.
         output_tokens: how much it writes where a `Reply` does not say.
+        deployments: the models behind the names of Azure's deployments; a name that is not here
+            is that of its model.
 
     Attributes:
         rates: the price list, which may be changed at any time, as the other arguments may.
         hits: requests that arrived at a billable endpoint, whatever became of them.
+        arrivals: requests that arrived anywhere.
         calls: requests that are on the bill.
         bill: what is owed, in USD; `bill_nanos` in nano-dollars.
 
@@ -47,9 +50,14 @@ class ScriptedProvider(Desk):
         snapshots: Mapping[str, str] | None = None,
         bytes_per_token: int = 4,
         output_tokens: int = 40,
+        deployments: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
-            rates=rates, snapshots=snapshots, bytes_per_token=bytes_per_token, output_tokens=output_tokens
+            rates=rates,
+            snapshots=snapshots,
+            bytes_per_token=bytes_per_token,
+            output_tokens=output_tokens,
+            deployments=deployments,
         )
         self._server: Server | None = None
 
@@ -107,6 +115,11 @@ class ScriptedProvider(Desk):
     @property
     def anthropic_url(self) -> str:
         """The ``base_url`` of Anthropic's SDK."""
+        return self.url
+
+    @property
+    def azure_url(self) -> str:
+        """The ``azure_endpoint`` of OpenAI's SDK."""
         return self.url
 
     @property

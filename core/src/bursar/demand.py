@@ -1,0 +1,78 @@
+"""What one request asks a provider for, as an integration reads it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from .reading import Reading
+
+
+class Demand:
+    """A request through an SDK, before it is sent; an integration teaches it a provider's words.
+
+    Args:
+        ask: the arguments of `Session.reserve` for it.
+        endpoint: a word of `Budget`'s ``allow=`` where no request like it has a bound.
+        why_not: why this request has none, and the way out, where others like it have one.
+        polled: the id of an answer made in the background that the request, free itself, asks after.
+
+    A request that costs nothing has no `ask`, and no `endpoint`.
+    """
+
+    def __init__(
+        self,
+        ask: Mapping[str, Any] | None = None,
+        *,
+        endpoint: str | None = None,
+        why_not: str | None = None,
+        polled: str | None = None,
+    ) -> None:
+        self.ask = dict(ask or {})
+        self.endpoint = endpoint
+        self.why_not = why_not
+        self.polled = polled
+
+    @property
+    def free(self) -> bool:
+        """True when it costs nothing, whatever it asks for."""
+        return not self.ask and self.endpoint is None
+
+    def fit(self, options: Any, cap: int | None) -> Any:
+        """The options to send: those given, or a copy whose output cap is not above `cap`.
+
+        What belongs to the caller is never changed.
+        """
+        return options
+
+    def reading(self) -> Reading:
+        """What reads its answer."""
+        raise NotImplementedError
+
+    def again(self, error: Exception) -> Demand | None:
+        """The request in another form, to be sent once more after an error; None: the error stands."""
+        return None
+
+
+def body_of(options: Any) -> dict[str, Any] | None:
+    """The JSON object that will be sent, as a shallow copy; None where the body is none."""
+    body, extra = options.json_data, options.extra_json
+    if not isinstance(body, Mapping | None) or not isinstance(extra, Mapping | None):
+        return None
+    return {**(body or {}), **(extra or {})}
+
+
+def with_members(options: Any, members: Mapping[str, Any]) -> Any:
+    """A copy of the options whose body has these members; the dicts of the caller stay as they are."""
+    if not members:
+        return options
+    options = copy.copy(options)
+    extra = dict(options.extra_json or {})
+    extra.update((name, value) for name, value in members.items() if name in extra)
+    options.json_data = {
+        **(options.json_data or {}),
+        **{name: value for name, value in members.items() if name not in extra},
+    }
+    options.extra_json = extra or options.extra_json
+    return options

@@ -1,0 +1,184 @@
+"""One request on its way through an SDK, with all the attempts that the SDK makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from .cover import claim_hold
+from .demand import Demand
+from .errors import UnpriceableCall
+from .hold import Hold
+from .meter import Background, Meter
+from .outcome import outcome_of
+from .steps import Steps
+from .tee import attach
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class Sending:
+    """Sees that each attempt is held before it is sent.
+
+    Args:
+        client: the SDK's client.
+        session: pays; None for a request that is free, and only asks after an answer.
+        demand: what the request asks for.
+        options: the request, as the SDK keeps it.
+        background: holds of answers that are not made yet.
+        hold: that of the answer that is asked after.
+
+    Attributes:
+        options: the request that may be sent: its worst case is held.
+        meter: books the attempt that is under way.
+    """
+
+    meter: Meter
+
+    def __init__(
+        self,
+        client: object,
+        session: Session | None,
+        demand: Demand,
+        options: Any,
+        background: Background,
+        hold: Hold | None = None,
+    ) -> None:
+        self.client = client
+        self.options = self._given = options
+        self._session = session
+        self._demand = demand
+        self._background = background
+        self._hold = hold
+        self._told: tuple[object, object] = (None, None)
+        self._answered = False
+
+    # -- before an attempt ----------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the hold that covers the request, or reserve one.
+
+        Raises:
+            BudgetExceeded: it does not fit.
+            UnpriceableCall: nothing bounds its cost.
+            UnknownModel: its model has no price.
+        """
+        if not self._claim():
+            self._take(self._payer._ledger.run(self._reserve()))
+
+    async def abegin(self) -> None:
+        """`begin` without blocking the event loop."""
+        if not self._claim():
+            self._take(await self._payer._ledger.arun(self._reserve()))
+
+    def lost(self, error: BaseException | None, response: Any) -> bool:
+        """True when an attempt that failed may be on the bill, so that the next is to be held anew.
+
+        An attempt that provably cost nothing leaves its hold to the next one.
+
+        Args:
+            error: why it failed; None where the SDK has only a response.
+            response: the complete error answer, if there is one.
+        """
+        if self._hold is not None or (error is self._told[0] and response is self._told[1]):
+            return False  # another layer of ours has been told
+        self._told = error, response
+        reason = error if response is None else _Status(response.status_code)
+        if reason is not None and outcome_of(reason) == "released":
+            self.meter.sent = False
+            return False
+        return True
+
+    def hold_anew(self, options: Any) -> None:
+        """Reserve for the next attempt; `options` will be sent, with an output cap lowered in place.
+
+        Raises:
+            BudgetExceeded: it does not fit; the attempt must not be made.
+        """
+        self._retake(self._payer._ledger.run(self._reserve()), options)
+
+    async def ahold_anew(self, options: Any) -> None:
+        """`hold_anew` without blocking the event loop."""
+        self._retake(await self._payer._ledger.arun(self._reserve()), options)
+
+    def again(self, error: Exception) -> bool:
+        """True when an error answer is to be met by another form of the request, on the same hold."""
+        demand = self._demand.again(error)
+        if demand is None or self.meter.hold.state != "reserved":
+            return False
+        self._demand = demand
+        self._take(self.meter.hold)
+        return True
+
+    # -- after it -------------------------------------------------------------------------------
+
+    def read(self, response: Any, *, stream: bool) -> bool:
+        """Read an answer, or let its body be read as it passes; True when it can be booked now."""
+        if self._answered or response.status_code >= 400:
+            return False
+        self._answered = True
+        if response.is_stream_consumed:
+            self.meter.reading.body(response.content)
+            return True
+        document = "json" in response.headers.get("content-type", "")
+        attach(response, self.meter, document=document, events=stream and not document)
+        return False
+
+    # -- holds ----------------------------------------------------------------------------------
+
+    @property
+    def _payer(self) -> Session:
+        return cast("Session", self._session)  # who only asks after an answer reserves nothing
+
+    def _claim(self) -> bool:
+        """True when the request has a hold already."""
+        if self._hold is not None:
+            demand = self._demand
+            self.meter = Meter(self._hold, demand.reading(), self._background, polled=demand.polled)
+            return True
+        hold = claim_hold()
+        if hold is not None:
+            self._take(hold, flat=self._demand.endpoint is not None)
+        return hold is not None
+
+    def _reserve(self) -> Steps[Hold]:
+        demand, session = self._demand, self._payer
+        if demand.why_not is not None:
+            raise UnpriceableCall(demand.why_not, endpoint=demand.ask.get("model"))
+        model = demand.ask.get("model")
+        if demand.endpoint is None or session._ledger.prices.given(model):
+            return (yield from session._reserve(**demand.ask))
+        allow_or_refuse(session, demand.endpoint)
+        return (yield from session._reserve(model, tool=None if model else demand.endpoint, cost=0))
+
+    def _take(self, hold: Hold, *, flat: bool = False) -> None:
+        self.options = self._demand.fit(self._given, hold.binding_cap)
+        self.meter = Meter(hold, self._demand.reading(), self._background, flat=flat)
+
+    def _retake(self, hold: Hold, options: Any) -> None:
+        self._given = options
+        self._take(hold)
+        options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
+
+
+def allow_or_refuse(session: Session, endpoint: str) -> None:
+    """Let what nothing bounds pass, if the budget allows it.
+
+    Raises:
+        UnpriceableCall: it does not.
+    """
+    if endpoint not in session._ledger.policy.allow:
+        raise UnpriceableCall(
+            f"nothing bounds beforehand what {endpoint!r} costs: let it pass with Budget(...,"
+            f" allow=({endpoint!r},)), or send it within `with session.reserve(cost=...):`, which then"
+            " pays for it",
+            endpoint=endpoint,
+        )
+
+
+class _Status(Exception):
+    """A complete error answer, for `outcome_of`."""
+
+    def __init__(self, status_code: int) -> None:
+        super().__init__(status_code)
+        self.status_code = status_code

@@ -1,0 +1,39 @@
+"""Server-sent events, cut out of a stream of bytes without changing one of them."""
+
+from __future__ import annotations
+
+import re
+
+_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LINE = re.compile(rb"\r\n|\n|\r")
+
+
+class Events:
+    """Collects bytes until an event is whole.
+
+    Attributes:
+        rest: what came after the last whole event.
+    """
+
+    __slots__ = ("rest",)
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The events that this chunk completes, each with the blank line that ends it."""
+        looked_at = max(0, len(self.rest) - 3)  # the end of an event may be cut in two
+        waiting = self.rest + chunk
+        events = []
+        begin = 0
+        while (end := _END.search(waiting, max(begin, looked_at))) is not None:
+            events.append(waiting[begin : end.end()])
+            begin = end.end()
+        self.rest = waiting[begin:]
+        return events
+
+
+def data_of(event: bytes) -> bytes:
+    """The data of an event: its ``data:`` lines, joined."""
+    lines = [line[5:] for line in _LINE.split(event) if line.startswith(b"data:")]
+    return b"\n".join(line[1:] if line.startswith(b" ") else line for line in lines)

@@ -1,0 +1,225 @@
+"""What requests to OpenAI's API may cost: one class for each way of being billed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bursar import Demand, Reading, with_members
+
+from ._surfaces import Where
+from ._usage import CompletionReading, ResponseReading, UnboundedReading, hides_output
+
+_CAPS = {
+    "chat": ("max_completion_tokens", "max_tokens"),
+    "completions": ("max_tokens",),
+    "embeddings": (),
+    "responses": ("max_output_tokens",),
+}
+_TIERS = frozenset({"auto", "default", "standard", "scale", "flex", "priority", "fast", "batch"})
+# What is no input, or is counted by itself. All else is counted by its bytes.
+_NO_INPUT = frozenset({
+    "model", "messages", "input", "tools", "stream", "stream_options", "max_tokens", "max_completion_tokens",
+    "max_output_tokens", "max_tool_calls", "n", "best_of", "logit_bias", "metadata", "prompt", "prediction",
+})  # fmt: skip
+_STORED_INPUT = ("previous_response_id", "conversation", "prompt")  # text that only the provider has
+_OWN_TOOLS = ("function", "custom")
+_RUN_BY_CALLER = ("apply_patch", "computer", "computer_use_preview", "local_shell")
+_RUN_BY_PROVIDER = ("code_interpreter", "file_search", "web_search")  # priced by the run
+_REJECTED = (400, 422)
+
+_hosts_without_usage: set[str] = set()  # they reject `stream_options`
+
+
+class Free(Demand):
+    """Nothing is billed; perhaps it tells of an answer that is."""
+
+    def reading(self) -> Reading:
+        return ResponseReading()
+
+
+class Unbounded(Demand):
+    """Nothing bounds what it costs, unless the user has given the model a price."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
+        texts = [value for value in body.values() if isinstance(value, str)]
+        ask = {"model": body.get("model"), "provider": where.provider, "messages": texts, "clamp": False}
+        super().__init__(ask if ask["model"] else None, endpoint=where.word or "other")
+
+    def reading(self) -> Reading:
+        return UnboundedReading()
+
+
+class Bounded(Demand):
+    """A request whose worst case is known.
+
+    Args:
+        where: it goes.
+        body: the JSON object that is sent.
+        ask: arguments of `Session.reserve` beside those that all surfaces share.
+        why_not: why it is not known after all, and the way out.
+    """
+
+    def __init__(self, where: Where, body: Mapping[str, Any], why_not: str | None = None, **ask: Any) -> None:
+        self._body = body
+        self._caps = {name: whole(body[name]) for name in _CAPS[where.kind] if body.get(name) is not None}
+        self._new_cap = where.new_cap(str(body.get("model")))
+        tier = body.get("service_tier")
+        if tier not in _TIERS and tier is not None:
+            why_not = f"the service tier {tier!r:.40} has no known price"
+        if body.get("model") is None:
+            why_not = "the request names no model"
+        most = max((cap for cap in self._caps.values() if cap is not None), default=None)
+        shared = {"model": body.get("model"), "provider": where.provider, "tier": tier}
+        super().__init__({**shared, "max_output_tokens": most, **ask}, why_not=why_not)
+
+    def fit(self, options: Any, cap: int | None) -> Any:
+        return with_members(options, self.members(cap))
+
+    def members(self, cap: int | None) -> dict[str, Any]:
+        """What is to be changed in the body, so that its output is not above a cap."""
+        if cap is None:
+            return {}
+        if not self._caps:
+            return {self._new_cap: cap}
+        return {name: cap for name, given in self._caps.items() if given is None or given > cap}
+
+    def rest(self) -> str:
+        """All members that may be input, as the text that bounds them."""
+        left = {name: value for name, value in self._body.items() if name not in _NO_INPUT}
+        return json.dumps(left, default=str)
+
+
+class Streamed(Bounded):
+    """Chat completions and completions, whose streams tell their usage only when asked."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any], choices: int, **ask: Any) -> None:
+        super().__init__(where, body, **ask)
+        self._where = where
+        self._choices = choices
+        silent = body.get("stream") and "stream_options" not in body
+        self._unasked = bool(silent) and where.host not in _hosts_without_usage
+
+    def members(self, cap: int | None) -> dict[str, Any]:
+        asked = {"stream_options": {"include_usage": True}} if self._unasked else {}
+        return {**super().members(cap), **asked}
+
+    def reading(self) -> Reading:
+        hidden = hides_output(self._body)
+        return CompletionReading(choices=self._choices, hidden=hidden, unasked=self._unasked)
+
+    def again(self, error: Exception) -> Demand | None:
+        if not self._unasked or getattr(error, "status_code", None) not in _REJECTED:
+            return None
+        said = f"{error} {getattr(error, 'body', '')}"
+        if "stream_options" not in said and "include_usage" not in said:
+            return None
+        _hosts_without_usage.add(self._where.host)
+        return type(self)(self._where, self._body)  # type: ignore[call-arg]  # of the classes below
+
+
+class Chat(Streamed):
+    """``/chat/completions``."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
+        choices = whole(body.get("n")) or 1
+        super().__init__(where, body, choices, n=choices, tools=listed(body.get("tools")))
+        predicted = body.get("prediction")
+        if predicted is not None:  # what of it is not used is output, and above the cap
+            written = len(json.dumps(predicted, default=str))
+            most = self.ask["max_output_tokens"]
+            self.ask |= {"clamp": False, "max_output_tokens": most and most + written}
+        if body.get("web_search_options") is None:
+            self.ask["messages"] = [*listed(body.get("messages")), self.rest()]
+
+
+class Completions(Streamed):
+    """``/completions``."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
+        prompts, tokens = texts_of(body.get("prompt"))
+        each = max(whole(body.get("n")) or 1, whole(body.get("best_of")) or 1)
+        several = max(1, len(prompts))
+        choices = several * (whole(body.get("n")) or 1)
+        super().__init__(where, body, choices, n=several * each, windows=several)
+        self.ask |= tokens or {"messages": [*prompts, self.rest()]}
+
+
+class Embeddings(Bounded):
+    """``/embeddings``."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
+        given, tokens = texts_of(body.get("input"))
+        super().__init__(where, body, windows=max(1, len(given)))
+        self.ask |= tokens or {"messages": [*given, self.rest()]}
+
+    def reading(self) -> Reading:
+        return CompletionReading()
+
+
+class Responses(Bounded):
+    """``/responses``, where the provider may have input of its own, and run tools."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
+        tools = listed(body.get("tools"))
+        kinds = {str(tool.get("type")) if isinstance(tool, Mapping) else "" for tool in tools}
+        elsewhere = kinds.difference(_OWN_TOOLS, _RUN_BY_CALLER)
+        calls = whole(body.get("max_tool_calls"))
+        super().__init__(where, body, _unbounded_tools(elsewhere, calls))
+        if elsewhere and calls is not None:
+            runs = {
+                tool: calls for tool in _RUN_BY_PROVIDER if any(kind.startswith(tool) for kind in elsewhere)
+            }
+            self.ask |= {"windows": calls + 1, "requests": runs}
+            if not self._caps:
+                self.ask["n"] = calls + 1  # the model's own cap holds for each of its turns
+        if elsewhere or kinds & set(_RUN_BY_CALLER) or any(body.get(name) for name in _STORED_INPUT):
+            return  # the context window bounds the input
+        given = body.get("input")
+        messages = [given] if isinstance(given, str) else listed(given)
+        self.ask |= {"messages": [*messages, self.rest()], "tools": tools}
+
+    def reading(self) -> Reading:
+        return ResponseReading(hidden=hides_output(self._body))
+
+
+def _unbounded_tools(kinds: set[str], calls: int | None) -> str | None:
+    """Why tools that run at the provider have no bound, and the way out; None: they have one."""
+    strange = [kind for kind in sorted(kinds) if not kind.startswith(_RUN_BY_PROVIDER)]
+    if strange:
+        return (
+            f"nothing bounds beforehand what the tool {strange[0]!r:.60} costs; send the request within"
+            " `with session.reserve(cost=...):`, which then pays for it"
+        )
+    if kinds and calls is None:
+        return (
+            f"the tool {min(kinds)!r:.60} may run at the provider without end; pass max_tool_calls=, or send"
+            " the request within `with session.reserve(cost=...):`, which then pays for it"
+        )
+    return None
+
+
+def whole(value: object) -> int | None:
+    """A count as it may be written; None for what is none, such as -1 for "no limit"."""
+    if isinstance(value, str | float) and not isinstance(value, bool):
+        try:
+            value = int(value)
+        except (ValueError, OverflowError):
+            return None
+    return value if type(value) is int and value > 0 else None
+
+
+def listed(value: object) -> Sequence[Any]:
+    """What should be a list, as one."""
+    return value if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def texts_of(value: object) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The texts of a prompt or an input; where they are token ids already, how many."""
+    given = listed(value)
+    if given and all(type(one) is int for one in given):
+        given = [given]
+    if given and all(isinstance(one, list | tuple) and all(type(id) is int for id in one) for one in given):
+        return given, {"input_tokens": sum(len(one) for one in given)}
+    return given, {}

@@ -1,0 +1,119 @@
+"""What OpenAI's answers say of their usage, whole and in streams."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bursar import Answer, Reading, data_of, read_answer, text_bytes
+
+# Families that bill no output which they do not show, unless they are asked to think.
+_SHOWS_ALL = re.compile(r"(^|[/:.])(gpt-3\.5|gpt-35|gpt-4|chatgpt-4o)")
+_REASONING = ("reasoning", "reasoning_effort")
+_NO_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|(?<=\{)\s*"usage"\s*:\s*null\s*,')
+_IN_THE_MAKING = ("queued", "in_progress")
+_LAST = ("response.completed", "response.incomplete", "response.failed")
+
+
+def hides_output(body: Mapping[str, Any]) -> bool:
+    """True when output may be billed that the answer does not show."""
+    asked = any(body.get(name) for name in _REASONING)
+    return asked or _SHOWS_ALL.search(str(body.get("model"))) is None
+
+
+def _parsed(raw: bytes) -> tuple[bytes, dict[str, Any]]:
+    """The data of an event, and the object in it if it is one."""
+    data = data_of(raw)
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return data, {}
+    return data, document if isinstance(document, dict) else {}
+
+
+class CompletionReading(Reading):
+    """Chat completions, completions and embeddings.
+
+    Args:
+        choices: how many were asked for.
+        hidden: True when output may be billed that no answer shows.
+        unasked: True when the caller did not ask for the usage of a stream, and we did.
+    """
+
+    def __init__(self, *, choices: int = 1, hidden: bool = False, unasked: bool = False) -> None:
+        super().__init__(hidden=hidden)
+        self._unasked = unasked
+        self._going_on = set(range(choices))
+
+    def whole(self, document: Mapping[str, Any]) -> None:
+        self.answer = read_answer(document)
+        for choice in _choices(document):
+            self.visible_bytes += text_bytes(choice.get("message") or choice.get("text"))
+
+    def event(self, raw: bytes) -> bytes:
+        data, document = _parsed(raw)
+        if data.startswith(b"[DONE]"):
+            self.ended = True
+            return raw
+        choices = _choices(document)
+        for choice in choices:
+            self.visible_bytes += text_bytes(choice.get("delta") or choice.get("text"))
+            if choice.get("finish_reason") is not None:
+                self._going_on.discard(choice.get("index", 0))
+        self.stopped = not self._going_on
+        usage = document.get("usage") or (document.get("x_groq") or {}).get("usage")
+        if usage or self.answer is None:
+            self.answer = read_answer({**document, "usage": usage})
+            self.final = bool(usage) and (self.stopped or not choices)
+        if not self._unasked:
+            return raw
+        if not choices and (usage or self.stopped):
+            return b""  # Azure begins with one that has no choices either, and that nobody asked for
+        return _NO_USAGE.sub(b"", raw) if b'"usage"' in raw else raw
+
+
+class ResponseReading(Reading):
+    """Responses, made at once or in the background."""
+
+    def whole(self, document: Mapping[str, Any]) -> None:
+        id, status = document.get("id"), document.get("status")
+        self.answer = read_answer(document)
+        self.visible_bytes = text_bytes(document.get("output"))
+        self.pending = id if status in _IN_THE_MAKING and isinstance(id, str) else None
+        self.broken = status in ("failed", "cancelled") and self.answer.usage is None
+        self.ended = self.pending is None and not self.broken
+
+    def event(self, raw: bytes) -> bytes:
+        document = _parsed(raw)[1]
+        kind, response = document.get("type"), document.get("response")
+        if isinstance(kind, str) and kind.endswith(".delta"):
+            self.visible_bytes += text_bytes(document.get("delta"))
+        if isinstance(response, dict):
+            if kind in _LAST:
+                self.whole(response)
+            elif response.get("background"):
+                self.pending = response.get("id")
+        return raw
+
+
+class UnboundedReading(Reading):
+    """What is told, if anything, by an endpoint that no budget can bound."""
+
+    def __init__(self) -> None:
+        super().__init__(hidden=True)
+
+    def whole(self, document: Mapping[str, Any]) -> None:
+        self.answer = read_answer(document)
+
+    def event(self, raw: bytes) -> bytes:
+        document = _parsed(raw)[1]
+        if document.get("usage"):
+            self.answer: Answer | None = read_answer(document)
+        return raw
+
+
+def _choices(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    choices = document.get("choices")
+    return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []

@@ -1,0 +1,149 @@
+"""Every surface of the SDK that is paid for, and how its answer is taken, sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import openai
+from pydantic import BaseModel
+
+ASKED = [{"role": "user", "content": "Why is the sky blue?"}]
+CHAT: dict[str, Any] = {"model": "gpt-4o", "messages": ASKED, "max_tokens": 50}
+TEXT: dict[str, Any] = {"model": "gpt-3.5-turbo-instruct", "prompt": "Why is the sky blue?", "max_tokens": 50}
+RESPONSE: dict[str, Any] = {"model": "gpt-4o", "input": "Why is the sky blue?", "max_output_tokens": 50}
+EMBEDDING: dict[str, Any] = {"model": "text-embedding-3-small", "input": ["sky", "blue"]}
+
+
+class Word(BaseModel):
+    """What the structured calls ask for; the provider of these tests always says it."""
+
+    word: str
+
+
+def parsing(client: Any) -> Any:
+    """Where `parse` and `stream` of chat completions live: early versions have them in beta only."""
+    chat = client.chat.completions
+    return chat if hasattr(chat, "parse") else client.beta.chat.completions
+
+
+class Surface(NamedTuple):
+    """One way to spend.
+
+    Attributes:
+        call: what a user would write.
+        taken: how the answer is taken: as a ``value``; ``events`` of a stream; ``raw``, a response
+            that holds one of them; a ``manager`` of events, or of a response that is ``opened``.
+    """
+
+    call: Callable[[Any], Any]
+    taken: str = "value"
+
+
+SURFACES: dict[str, Surface] = {
+    "chat": Surface(lambda c: c.chat.completions.create(**CHAT)),
+    "chat-stream": Surface(lambda c: c.chat.completions.create(**CHAT, stream=True), "events"),
+    "chat-parse": Surface(lambda c: parsing(c).parse(**CHAT, response_format=Word)),
+    "chat-stream-helper": Surface(lambda c: parsing(c).stream(**CHAT), "manager"),
+    "chat-raw": Surface(lambda c: c.chat.completions.with_raw_response.create(**CHAT), "raw"),
+    "chat-raw-stream": Surface(
+        lambda c: c.chat.completions.with_raw_response.create(**CHAT, stream=True), "raw-events"
+    ),
+    "chat-open": Surface(lambda c: c.chat.completions.with_streaming_response.create(**CHAT), "opened"),
+    "chat-open-stream": Surface(
+        lambda c: c.chat.completions.with_streaming_response.create(**CHAT, stream=True), "opened-lines"
+    ),
+    "completions": Surface(lambda c: c.completions.create(**TEXT)),
+    "completions-stream": Surface(lambda c: c.completions.create(**TEXT, stream=True), "events"),
+    "responses": Surface(lambda c: c.responses.create(**RESPONSE)),
+    "responses-stream": Surface(lambda c: c.responses.create(**RESPONSE, stream=True), "events"),
+    "responses-parse": Surface(lambda c: c.responses.parse(**RESPONSE, text_format=Word)),
+    "responses-stream-helper": Surface(lambda c: c.responses.stream(**RESPONSE), "manager"),
+    "responses-raw": Surface(lambda c: c.responses.with_raw_response.create(**RESPONSE), "raw"),
+    "responses-open": Surface(lambda c: c.responses.with_streaming_response.create(**RESPONSE), "opened"),
+    "embeddings": Surface(lambda c: c.embeddings.create(**EMBEDDING)),
+    "embeddings-raw": Surface(lambda c: c.embeddings.with_raw_response.create(**EMBEDDING), "raw"),
+    "post": Surface(lambda c: c.post("/chat/completions", body=CHAT, cast_to=object)),
+    "with-options": Surface(lambda c: c.with_options(timeout=20).chat.completions.create(**CHAT)),
+    "copy": Surface(lambda c: c.copy().responses.create(**RESPONSE)),
+}
+
+
+def take(surface: Surface, client: Any) -> Any:
+    """Call it with a blocking client, and take the whole answer."""
+    answer = surface.call(client)
+    if surface.taken == "events":
+        return list(answer)
+    if surface.taken == "raw":
+        return answer.parse()
+    if surface.taken == "raw-events":
+        return list(answer.parse())
+    if surface.taken == "manager":
+        with answer as events:
+            return list(events)
+    if surface.taken == "opened":
+        with answer as response:
+            return response.parse()
+    if surface.taken == "opened-lines":
+        with answer as response:
+            return list(response.iter_lines())
+    return answer
+
+
+async def atake(surface: Surface, client: Any) -> Any:
+    """The same with an asynchronous one."""
+    answer = surface.call(client)
+    if surface.taken == "manager":
+        async with answer as events:
+            return [event async for event in events]
+    if surface.taken == "opened":
+        async with answer as response:
+            return await response.parse()
+    if surface.taken == "opened-lines":
+        async with answer as response:
+            return [line async for line in response.iter_lines()]
+    answer = await answer
+    if surface.taken == "events":
+        return [event async for event in answer]
+    if surface.taken == "raw":
+        return answer.parse()
+    if surface.taken == "raw-events":
+        return [event async for event in answer.parse()]
+    return answer
+
+
+class Sync:
+    """Blocking clients."""
+
+    kind = openai.OpenAI
+    azure = openai.AzureOpenAI
+
+    def take(self, surface: Surface, client: Any) -> Any:
+        return take(surface, client)
+
+    def run(self, done: Any) -> Any:
+        return done
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class Async:
+    """Asynchronous clients, on one loop for a whole test."""
+
+    kind = openai.AsyncOpenAI
+    azure = openai.AsyncAzureOpenAI
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+
+    def take(self, surface: Surface, client: Any) -> Any:
+        return self.run(atake(surface, client))
+
+    def run(self, coroutine: Any) -> Any:
+        return self.loop.run_until_complete(coroutine)
+
+    def close(self) -> None:
+        self.run(self.loop.shutdown_asyncgens())
+        self.loop.close()

@@ -1,0 +1,275 @@
+"""What a call is charged: exactly what the provider bills, or a bound above it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+
+import bursar
+from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
+from bursar.testing import Rate, Reply, ScriptedProvider
+
+from .surfaces import ASKED, CHAT, RESPONSE, TEXT, Surface
+
+if TYPE_CHECKING:
+    from .conftest import Bench
+
+STREAMED = {
+    "chat": Surface(lambda c: c.chat.completions.create(**CHAT)),
+    "chat-stream": Surface(lambda c: c.chat.completions.create(**CHAT, stream=True), "events"),
+    "responses": Surface(lambda c: c.responses.create(**RESPONSE)),
+    "responses-stream": Surface(lambda c: c.responses.create(**RESPONSE, stream=True), "events"),
+}
+DETAILED = Reply(
+    input_tokens=2_000,
+    output_tokens=40,
+    cached_input_tokens=1_500,
+    cache_write_tokens=100,
+    reasoning_tokens=25,
+)
+
+
+@pytest.mark.parametrize("surface", STREAMED)
+def test_cached_and_hidden_tokens(surface: str, bench: Bench) -> None:
+    """Each class of tokens is charged at its own price, streamed or not."""
+    bench.provider.script(DETAILED)
+    client, session = bench.paid("$1")
+    bench.take(STREAMED[surface], client)
+    bench.assert_exact(session)
+    tokens = session.report()["breakdown"]["llm"]["tokens"]
+    assert (tokens["cached_input"], tokens["cache_write"], tokens["reasoning"]) == (1_500, 100, 25)
+
+
+@pytest.mark.parametrize("served", ["flex", "priority", "default"])
+@pytest.mark.parametrize("asked", ["flex", "priority", "auto"])
+@pytest.mark.parametrize("surface", ["chat", "chat-stream", "responses"])
+def test_the_tier_that_answered_sets_the_price(
+    surface: str, asked: str, served: str, sync_bench: Bench
+) -> None:
+    """A request for one tier may be served at another, which is the one on the bill."""
+    rates = {"flex": Rate("0.625", "5"), "priority": Rate("2.50", "20"), "default": Rate("1.25", "10")}
+    sync_bench.provider.rates["gpt-5"] = rates[served]
+    sync_bench.provider.script(Reply(service_tier=served))
+    client, session = sync_bench.paid("$1")
+    tier = {"service_tier": asked}  # early versions take it of chats only
+    if surface == "responses":
+        client.responses.create(**RESPONSE | {"model": "gpt-5"}, extra_body=tier)
+    else:
+        body = {"model": "gpt-5", "messages": ASKED, "max_completion_tokens": 50}
+        assert list(client.chat.completions.create(**body, extra_body=tier, stream=surface == "chat-stream"))
+    sync_bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("usage", ["absent", "null", {}, {"prompt_tokens": -1, "completion_tokens": "many"}])
+@pytest.mark.parametrize("surface", STREAMED)
+def test_usage_that_is_missing_or_nonsense(surface: str, usage: Any, bench: Bench) -> None:
+    """Charged by what was seen, or at the hold: never nothing, never below the bill, and marked as estimated."""
+    bench.provider.script(Reply("ok", output_tokens=1, usage=usage))
+    client, session = bench.paid("$1")
+    bench.take(STREAMED[surface], client)
+    assert session.spent * 10**9 >= bench.provider.bill_nanos > 0
+    assert (session.reserved, session.report()["estimated"]) == (0, 1)
+
+
+def test_an_estimate_goes_by_the_visible_answer(sync_bench: Bench) -> None:
+    """Without usage a long cap does not cost what it might have cost; hidden reasoning might, and does."""
+    client, session = sync_bench.paid("$9")
+    sync_bench.provider.always(Reply("ok", output_tokens=1, usage="absent"))
+    client.chat.completions.create(**{**CHAT, "max_tokens": 10_000})
+    assert session.spent * 10**9 < 1_000 * 10_000  # a thousand tokens of output
+    client.chat.completions.create(model="gpt-5", messages=ASKED, max_completion_tokens=10_000)
+    assert session.spent * 10**9 > 10_000 * 10_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent"), [("$1", 50), ("$0.0005", 16), ("$0.0001", None)], ids=["fits", "clamped", "refused"]
+)
+@pytest.mark.parametrize(
+    ("surface", "member"),
+    [
+        (lambda c: c.chat.completions.create(**CHAT), "max_tokens"),
+        (lambda c: c.chat.completions.create(**CHAT, stream=True), "max_tokens"),
+        (
+            lambda c: c.chat.completions.create(model="gpt-4o", messages=ASKED, max_completion_tokens=50),
+            "max_completion_tokens",
+        ),
+        (
+            lambda c: c.chat.completions.create(
+                model="gpt-4o", messages=ASKED, extra_body={"max_tokens": 50}
+            ),
+            "max_tokens",
+        ),
+        (lambda c: c.responses.create(**RESPONSE), "max_output_tokens"),
+    ],
+    ids=["max_tokens", "streamed", "max_completion_tokens", "extra_body", "responses"],
+)
+def test_the_cap_is_lowered_to_what_is_left(
+    surface: Any, member: str, limit: str, sent: int | None, sync_bench: Bench
+) -> None:
+    """The cap that the caller wrote is lowered in the request that is sent, and the bill stays within the limit."""
+    client, session = sync_bench.paid(limit)
+    if sent is None:
+        with pytest.raises(BudgetExceeded):
+            surface(client)
+        assert sync_bench.provider.arrivals == 0
+        return
+    for _ in surface(client):
+        """A stream is read to its end; of a whole answer these are the members."""
+    cap = sync_bench.provider.served[-1].body[member]
+    assert cap == 50 if sent == 50 else sent <= cap < 50
+    sync_bench.assert_exact(session)
+    assert sync_bench.provider.bill_nanos <= bursar.Limit(limit).amount
+
+
+@pytest.mark.parametrize(
+    ("body", "member"),
+    [
+        ({"model": "gpt-4o", "messages": ASKED}, "max_tokens"),
+        ({"model": "gpt-5", "messages": ASKED}, "max_completion_tokens"),
+    ],
+)
+def test_a_cap_is_added_only_where_one_is_needed(
+    body: dict[str, Any], member: str, sync_bench: Bench
+) -> None:
+    """A request without a cap is sent as it is while all of the model's own fits, else with the cap that does."""
+    client, _ = sync_bench.paid("$9")
+    client.chat.completions.create(**body)
+    assert sync_bench.provider.served[-1].body == body
+    tight = bursar.wrap_client(client, Budget("$0.002").session())
+    tight.chat.completions.create(**body)
+    (added,) = set(sync_bench.provider.served[-1].body) - set(body)
+    assert added == member
+
+
+def test_what_belongs_to_the_caller_stays_as_it_was(sync_bench: Bench) -> None:
+    """Neither a body nor an `extra_body` of the caller's is changed when what is sent differs."""
+    client, session = sync_bench.paid("$0.0006")
+    body: dict[str, Any] = {"model": "gpt-4o", "messages": ASKED, "max_tokens": 5_000, "stream": True}
+    extra = {"max_completion_tokens": None, "max_tokens": 4_000}
+    before = copy.deepcopy((body, extra))
+    options = {"extra_json": extra}
+    list(client.post("/chat/completions", body=body, cast_to=openai.types.chat.ChatCompletionChunk,
+                     stream=True, stream_cls=openai.Stream[openai.types.chat.ChatCompletionChunk],
+                     options=options))  # fmt: skip
+    assert (body, extra) == before
+    sent = sync_bench.provider.served[-1].body
+    assert sent["max_tokens"] < 100 and sent["stream_options"] == {"include_usage": True}
+    sync_bench.assert_exact(session)
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 1), ("$0.0019", 0)])
+def test_each_choice_is_held(limit: str, sent: int, sync_bench: Bench) -> None:
+    """Four choices of 50 tokens cost four times 50 at the worst; a budget for three is not enough."""
+    client, session = sync_bench.paid(limit, clamp=False)
+    if sent:
+        assert len(client.chat.completions.create(**CHAT, n=4).choices) == 4
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.chat.completions.create(**CHAT, n=4)
+    assert sync_bench.provider.arrivals == sent
+    sync_bench.assert_exact(session)
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 1), ("$0.0005", 0)])
+def test_each_prompt_and_every_candidate_is_held(limit: str, sent: int, sync_bench: Bench) -> None:
+    """Two prompts of which the best of three is shown are six answers on the bill."""
+    client, session = sync_bench.paid(limit, clamp=False)
+    body = {**TEXT, "prompt": ["sky", "sea"], "best_of": 3}
+    if sent:
+        assert len(client.completions.create(**body).choices) == 2
+        assert sync_bench.provider.served[0].output_tokens == 6 * 40
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.completions.create(**body)
+    assert sync_bench.provider.arrivals == sent
+    sync_bench.assert_exact(session)
+
+
+@pytest.mark.parametrize(
+    "given", ["sky", ["sky", "sea"], [1, 2, 3], [[1, 2], [3]]], ids=["text", "texts", "tokens", "lists"]
+)
+def test_embeddings_of_text_and_of_tokens(given: Any, sync_bench: Bench) -> None:
+    """Whatever form the input has, its bound is above the bill, and the charge is the bill."""
+    client, session = sync_bench.paid("$1")
+    client.embeddings.create(model="text-embedding-3-small", input=given)
+    sync_bench.assert_exact(session)
+    assert session.report()["overruns"]["count"] == 0
+
+
+def test_many_inputs_may_exceed_one_context_window() -> None:
+    """The window bounds each input of an embedding, not all of them together."""
+    with ScriptedProvider(bytes_per_token=1) as provider:
+        session = Budget("$1").session()
+        client = openai.OpenAI(base_url=provider.openai_url, api_key="none")
+        with bursar.wrap_client(client, session):
+            client.embeddings.create(model="text-embedding-3-small", input=["x" * 8_000] * 5)
+        assert session.spent == provider.bill and provider.served[0].input_tokens > 40_000
+        assert session.report()["overruns"]["count"] == 0
+
+
+def test_the_bound_holds_for_the_harshest_tokenizer() -> None:
+    """Where each byte is a token, no call costs more than was held for it."""
+    tools: Any = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    with ScriptedProvider(bytes_per_token=1, output_tokens=10_000) as provider:
+        session = Budget("$9", clamp=False).session()
+        client = openai.OpenAI(base_url=provider.openai_url, api_key="none")
+        with bursar.wrap_client(client, session):
+            client.chat.completions.create(**CHAT, tools=tools, n=3)
+            client.responses.create(**RESPONSE, instructions="Be brief. " * 50)
+            client.completions.create(**TEXT, n=2)
+            list(client.chat.completions.create(**CHAT, stream=True))
+        assert session.spent == provider.bill
+        assert session.report()["overruns"]["count"] == 0
+
+
+def test_a_prediction_may_be_billed_above_the_cap(sync_bench: Bench) -> None:
+    """What of a prediction is rejected is output, too, and is held beside the cap."""
+    client, session = sync_bench.paid("$1")
+    text = "word " * 100
+    sync_bench.provider.rates["gpt-4o"] = Rate("2.50", "10")
+    with pytest.raises(BudgetExceeded):
+        bursar.wrap_client(client, Budget("$0.005").session()).chat.completions.create(
+            **CHAT, prediction={"type": "content", "content": text}
+        )
+    client = bursar.wrap_client(client, session)
+    client.chat.completions.create(**CHAT, prediction={"type": "content", "content": text})
+    sync_bench.assert_exact(session)
+
+
+def test_a_model_without_a_price_is_refused_until_it_has_one(bench: Bench) -> None:
+    """Never guessed, never free: refused before it is sent, and exact once the budget knows the price."""
+    call = Surface(lambda c: c.chat.completions.create(**{**CHAT, "model": "home-made"}))
+    client, session = bench.paid("$1")
+    with pytest.raises(UnknownModel):
+        bench.take(call, client)
+    assert bench.provider.arrivals == 0
+    bursar.teardown()
+    session = bench.pay(client, "$1", prices={"home-made": (1, 2)})
+    bench.take(call, client)
+    bench.assert_exact(session)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"messages": ASKED}, {"model": "gpt-4o", "messages": ASKED, "service_tier": "ultrafast"}, b"{}", [1]],
+)
+def test_a_request_that_cannot_be_read_is_refused(body: Any, sync_bench: Bench) -> None:
+    """Without a model, at a tier that nobody has a price for, or as a body that is no object."""
+    client, _ = sync_bench.paid("$1")
+    with pytest.raises(UnpriceableCall):
+        client.post("/chat/completions", body=body, cast_to=object)
+    assert sync_bench.provider.arrivals == 0
+
+
+@pytest.mark.parametrize("cap", [-1, "40", 2.0, None])
+def test_an_odd_cap_is_sent_as_it_is(cap: Any, sync_bench: Bench) -> None:
+    """What a host makes of it is its business: the most that it can mean is held."""
+    client, session = sync_bench.paid("$9")
+    with contextlib.nullcontext() if cap is None else pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(**{**CHAT, "max_tokens": cap})
+    assert sync_bench.provider.arrivals == 1
+    sync_bench.assert_exact(session)

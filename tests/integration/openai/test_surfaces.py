@@ -1,0 +1,419 @@
+"""Everything that the SDK can send is paid for, refused, or known to be free."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import inspect
+import pkgutil
+import textwrap
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import openai
+import openai.resources
+import pytest
+
+import bursar
+from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
+from bursar.testing import Rate, Reply, ScriptedProvider
+
+from .surfaces import ASKED, CHAT, EMBEDDING, RESPONSE, SURFACES, Surface
+
+if TYPE_CHECKING:
+    from .conftest import Bench
+
+httpx: Any = importlib.import_module(
+    openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+)  # or its successor
+
+# -- the whole SDK ------------------------------------------------------------------------------------
+
+
+def resources() -> Iterator[type]:
+    """Every resource class of the installed SDK."""
+    from openai._resource import AsyncAPIResource, SyncAPIResource
+
+    for module in pkgutil.walk_packages(openai.resources.__path__, "openai.resources."):
+        importlib.import_module(module.name)
+    found = [SyncAPIResource, AsyncAPIResource]
+    for cls in found:
+        found += cls.__subclasses__()
+        yield cls
+
+
+def paths(method: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """The HTTP methods and paths that a method of a resource sends to by itself."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(method)))
+    for call in ast.walk(tree):
+        name = call.func.attr if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else ""
+        if name not in ("_post", "_put", "_patch", "_delete", "_get", "_get_api_list"):
+            continue
+        where: Any = call.args[0] if call.args else next(k.value for k in call.keywords if k.arg == "path")
+        if isinstance(where, ast.Call):  # path_template("/responses/{id}", id=id)
+            where = where.args[0]
+        if isinstance(where, ast.JoinedStr):
+            text = "".join(part.value if isinstance(part, ast.Constant) else "{x}" for part in where.values)
+        else:
+            text = where.value
+        assert isinstance(text, str), ast.dump(where)
+        yield name.removeprefix("_").partition("_")[0], text
+
+
+def test_every_path_of_the_installed_sdk_is_known() -> None:
+    """A method of a newer SDK that sends to a path which nobody has looked at fails here."""
+    from bursar_openai._surfaces import listed
+
+    sent_to = set()
+    for resource in resources():
+        for name, method in inspect.getmembers(resource, inspect.isfunction):
+            if not name.startswith("_"):
+                with contextlib.suppress(OSError, TypeError):
+                    sent_to |= {
+                        path for verb, path in paths(inspect.unwrap(method)) if verb not in {"get", "delete"}
+                    }
+    assert len(sent_to) > 30, "the paths could not be read from the SDK"
+    unknown = [path for path in sent_to if listed(path.partition("?")[0].strip("/")) is None]
+    assert not unknown
+
+
+def test_every_websocket_of_the_installed_sdk_is_guarded(sync_bench: Bench) -> None:
+    """Whatever resource has a `connect`, sync or async, imported early or late."""
+    client, _ = sync_bench.paid("$1")
+    connects = [cls for cls in resources() if "connect" in vars(cls)]
+    assert connects
+    for cls in connects:
+        resource = object.__new__(cls)
+        resource._client = client  # type: ignore[attr-defined]
+        with pytest.raises(UnpriceableCall, match="realtime"):
+            resource.connect(model="gpt-realtime")  # type: ignore[attr-defined]
+
+
+def test_websockets_of_others_are_left_alone(sync_bench: Bench) -> None:
+    """A client that nobody pays for connects as before; so does one whose budget allows it, or pays beforehand."""
+    client, session = sync_bench.paid("$1")
+    with pytest.raises(UnpriceableCall):
+        client.beta.realtime.connect(model="gpt-realtime")
+    other = sync_bench.client()
+    with session:
+        other.beta.realtime.connect(model="gpt-realtime")
+    with session.reserve(cost="$0.10"):
+        client.beta.realtime.connect(model="gpt-realtime")
+    assert session.spent == Decimal("0.10")
+    allowed = bursar.wrap_client(sync_bench.client(), Budget("$1", allow=("realtime",)).session())
+    allowed.beta.realtime.connect(model="gpt-realtime")
+
+
+# -- what nothing bounds ------------------------------------------------------------------------------
+
+UNBOUNDED: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "images": ("images", lambda c: c.images.generate(model="gpt-image-1", prompt="sky")),
+    "speech": ("audio", lambda c: c.audio.speech.create(model="tts-1", voice="alloy", input="sky")),
+    "transcription": (
+        "audio", lambda c: c.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"RIFF"))
+    ),
+    "batches": (
+        "batches",
+        lambda c: c.batches.create(
+            input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h"
+        ),
+    ),
+    "fine-tuning": (
+        "fine-tuning", lambda c: c.fine_tuning.jobs.create(model="gpt-4o", training_file="file-1")
+    ),
+    "realtime": ("realtime", lambda c: c.post("/realtime/client_secrets", body={}, cast_to=object)),
+    "videos": ("videos", lambda c: c.post("/videos", body={"prompt": "sky"}, cast_to=object)),
+    "stores": ("stores", lambda c: c.post("/vector_stores", body={}, cast_to=object)),
+    "runs": ("agents", lambda c: c.beta.threads.create_and_run(assistant_id="asst_1")),
+    "containers": ("containers", lambda c: c.post("/containers", body={"name": "box"}, cast_to=object)),
+    "evals": ("evals", lambda c: c.post("/evals/eval_1/runs", body={}, cast_to=object)),
+    "unknown": ("other", lambda c: c.post("/foundry/smelt", body={}, cast_to=object)),
+    "put": ("other", lambda c: c.put("/foundry/smelt", body={}, cast_to=object)),
+    "content": ("other", lambda c: c.post("/chat/../chat/completions", body=CHAT, cast_to=object)),
+}  # fmt: skip
+
+
+def sent(bench: Bench, call: Callable[[Any], Any], client: Any) -> int:
+    """How many requests a call sends; that the provider may not know the path is no matter."""
+    before = bench.provider.arrivals
+    with contextlib.suppress(openai.APIStatusError):
+        bench.take(call, client)
+    return bench.provider.arrivals - before
+
+
+@pytest.mark.parametrize("how", ["refused", "allowed", "covered"])
+@pytest.mark.parametrize("endpoint", UNBOUNDED)
+def test_what_nothing_bounds(endpoint: str, how: str, bench: Bench) -> None:
+    """Refused with an error that tells both ways out: the word for `allow=`, and a hold that pays for it."""
+    word, call = UNBOUNDED[endpoint]
+    client, session = bench.paid("$1", allow=(word,) if how == "allowed" else ())
+    if how == "refused":
+        with pytest.raises(UnpriceableCall, match=f"allow=\\('{word.replace('-', '_')}',\\)") as refused:
+            bench.take(call, client)
+        assert (refused.value.endpoint, bench.provider.arrivals) == (word.replace("-", "_"), 0)
+        assert (session.spent, session.reserved) == (0, 0)
+    elif how == "allowed":
+        assert sent(bench, call, client) == 1
+        bench.assert_exact(session)
+    else:
+        with session.reserve(cost="$0.25"):
+            assert sent(bench, call, client) == 1
+        assert session.spent == (Decimal("0.25") if bench.provider.calls else 0)
+        assert session.reserved == 0
+
+
+def test_an_exhausted_budget_allows_nothing(bench: Bench) -> None:
+    """What is allowed is charged as far as it is told, and a debt refuses the next one."""
+    call = UNBOUNDED["images"][1]
+    client, session = bench.paid("$0.001", allow=["images"])
+    bench.provider.always(Reply(output_tokens=1_000))
+    bench.take(call, client)
+    bench.assert_exact(session)
+    assert session.remaining is not None and session.remaining < 0
+    with pytest.raises(BudgetExceeded):
+        bench.take(call, client)
+    assert bench.provider.arrivals == 1
+
+
+@pytest.mark.parametrize(("limit", "requests"), [("$1", 1), ("$0.00001", 0)])
+def test_a_price_of_the_users_own_bounds_it(limit: str, requests: int, bench: Bench) -> None:
+    """With a price for the model a call is held by its text; a request that tells no usage costs its hold."""
+    prices = {"tts-1": bursar.Price(15, 0)}
+    client, session = bench.paid(limit, prices=prices)
+    call = UNBOUNDED["speech"][1]
+    if requests:
+        assert sent(bench, call, client) == 1
+    else:
+        with pytest.raises(BudgetExceeded):
+            bench.take(call, client)
+    assert (bench.provider.arrivals, session.reserved) == (requests, 0)
+
+
+# -- what is free -------------------------------------------------------------------------------------
+
+FREE: dict[str, Callable[[Any], Any]] = {
+    "moderations": lambda c: c.moderations.create(input="sky"),
+    "models": lambda c: c.models.retrieve("gpt-4o"),
+    "files": lambda c: c.files.create(file=("a.jsonl", b"{}"), purpose="batch"),
+    "uploads": lambda c: c.uploads.cancel("upload_1"),
+    "batches": lambda c: c.batches.cancel("batch_1"),
+    "jobs": lambda c: c.fine_tuning.jobs.cancel("job_1"),
+    "count": lambda c: c.post("/responses/input_tokens", body=RESPONSE, cast_to=object),
+    "delete": lambda c: c.responses.delete("resp_1"),
+    "threads": lambda c: c.beta.threads.create(),
+}
+
+
+@pytest.mark.parametrize("call", FREE)
+def test_what_is_free_passes_an_empty_budget(call: str, bench: Bench) -> None:
+    """No hold, no charge, one request: also where nothing is left, while what is paid is refused there."""
+    client, session = bench.paid("$0")
+    assert sent(bench, FREE[call], client) == 1
+    assert session.report()["events"] == []
+    with pytest.raises(BudgetExceeded):
+        bench.take(SURFACES["chat"], client)
+    assert bench.provider.arrivals == 1
+
+
+# -- answers that are made in the background ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("polls", [0, 2])
+def test_a_background_answer_is_charged_when_it_is_fetched(polls: int, bench: Bench) -> None:
+    """Its hold stays until somebody asks and it is there; then the usage it tells is booked."""
+    bench.provider.script(Reply(polls=polls))
+    client, session = bench.paid("$1")
+    made = bench.take(lambda c: c.responses.create(**RESPONSE, extra_body={"background": True}), client)
+    assert (made.status, session.spent) == ("queued", 0) and session.reserved > 0
+    for _ in range(polls):
+        assert bench.take(lambda c: c.responses.retrieve(made.id), client).status == "in_progress"
+        assert session.reserved > 0
+    assert bench.take(lambda c: c.responses.retrieve(made.id), client).status == "completed"
+    bench.assert_exact(session)
+    bench.take(lambda c: c.responses.retrieve(made.id), client)
+    bench.assert_exact(session)
+    assert session.calls == 1
+
+
+def test_a_background_answer_that_is_cancelled_is_in_doubt(bench: Bench) -> None:
+    """Stopped in the middle, at nobody knows what cost: booked at the worst."""
+    client, session = bench.paid("$1")
+    made = bench.take(lambda c: c.responses.create(**RESPONSE, extra_body={"background": True}), client)
+    bench.take(lambda c: c.post(f"/responses/{made.id}/cancel", cast_to=object), client)
+    assert session.reserved == 0 and session.spent * 10**9 >= max(500_000, bench.provider.bill_nanos)
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_background_stream_that_is_left_goes_on(left: bool, sync_bench: Bench) -> None:
+    """Its hold stays, and is settled by whoever fetches the answer, as a whole or as a stream."""
+    client, session = sync_bench.paid("$1")
+    call = Surface(lambda c: c.responses.create(**RESPONSE, stream=True, extra_body={"background": True}))
+    stream = call.call(client)
+    first = next(stream)
+    if left:
+        stream.close()
+        assert session.reserved > 0
+        client.responses.retrieve(first.response.id)
+    else:
+        list(stream)
+    sync_bench.assert_exact(session)
+
+
+def test_a_failed_poll_leaves_the_hold(sync_bench: Bench) -> None:
+    """The answer is still in the making when asking for it fails."""
+    client, session = sync_bench.paid("$1")
+    made = client.responses.create(**RESPONSE, extra_body={"background": True})
+    other = client.with_options(base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(openai.APIConnectionError):
+        other.responses.retrieve(made.id)
+    assert session.reserved > 0
+    client.responses.retrieve(made.id)
+    sync_bench.assert_exact(session)
+
+
+# -- who bills ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", ["body", "client"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_deployments_of_azure(named: str, stream: bool, bench: Bench) -> None:
+    """A deployment is priced by the model that the budget's aliases name, and settled by the one that answers."""
+    bench.provider.deployments["prod"] = "gpt-4o"
+    with_name = {"azure_deployment": "prod"} if named == "client" else {}
+    client = bench.keep(
+        bench.way.azure(
+            azure_endpoint=bench.provider.azure_url, api_key="none", api_version="2025-01-01", **with_name
+        )
+    )
+    session = bench.pay(client, "$1", aliases={"prod": "gpt-4o"})
+    body = {**CHAT, "model": "prod"}
+    bench.take(
+        lambda c: c.chat.completions.create(**body, stream=stream), client, "events" if stream else "value"
+    )
+    assert bench.provider.served[0].path == "/openai/deployments/prod/chat/completions"
+    bench.assert_exact(session)
+
+
+class Elsewhere(httpx.HTTPTransport):  # type: ignore[misc]
+    """Brings every request to the provider on this machine, whatever host it is meant for."""
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        super().__init__()
+        self.port = provider.port
+        self.hosts: list[str] = []
+
+    def handle_request(self, request: Any) -> Any:
+        self.hosts.append(request.url.host)
+        here = {"scheme": "http", "host": "127.0.0.1", "port": self.port, "raw_path": b"/v1/chat/completions"}
+        request.url = request.url.copy_with(**here)
+        return super().handle_request(request)
+
+
+VENDORS = [
+    ("https://api.openai.com/v1", "gpt-4o-mini", "openai", Rate("0.15", "0.60")),
+    ("https://openrouter.ai/api/v1", "meta-llama/llama-3.1-8b-instruct", "openrouter", None),
+    ("https://api.groq.com/openai/v1", "llama-3.3-70b-versatile", "groq", Rate("0.59", "0.79")),
+    ("https://api.together.xyz/v1", "meta-llama/Llama-3.3-70B-Instruct-Turbo", "together", None),
+    ("https://api.deepseek.com", "deepseek-chat", "deepseek", None),
+    ("https://api.mistral.ai/v1", "mistral-large-latest", "mistral", None),
+    ("https://generativelanguage.googleapis.com/v1beta/openai/", "gemini-2.5-flash", "google", Rate("0.30", "2.50")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("base_url", "model", "provider_name", "rate"), VENDORS, ids=[row[2] for row in VENDORS]
+)
+def test_the_host_says_who_bills(
+    base_url: str, model: str, provider_name: str, rate: Rate | None, provider: ScriptedProvider
+) -> None:
+    """Through the same client a model is priced by the vendor that the base URL belongs to, and its limits hold."""
+    transport = Elsewhere(provider)
+    provider.rates[model] = rate or Rate(1, 1)
+    session = Budget("$1", bursar.Limit("1 calls", provider=provider_name)).session()
+    with httpx.Client(transport=transport) as http_client:
+        client = openai.OpenAI(base_url=base_url, api_key="none", http_client=http_client, max_retries=0)
+        bursar.wrap_client(client, session)
+        client.chat.completions.create(model=model, messages=ASKED, max_tokens=50)
+        with pytest.raises(BudgetExceeded, match=f"provider={provider_name}"):
+            client.chat.completions.create(model=model, messages=ASKED, max_tokens=50)
+    assert transport.hosts == [httpx.URL(base_url).host]
+    assert session.spent > 0 and (rate is None or session.spent == provider.bill)
+
+
+def test_a_vendor_that_does_not_have_the_model_is_not_priced_by_another(provider: ScriptedProvider) -> None:
+    """The price of the model's maker is no bound for what somebody else asks for it."""
+    transport = Elsewhere(provider)
+    with httpx.Client(transport=transport) as http_client:
+        client = openai.OpenAI(base_url="https://api.groq.com/v1", api_key="none", http_client=http_client)
+        bursar.wrap_client(client, Budget("$1").session())
+        with pytest.raises(UnknownModel, match="at 'groq'"):
+            client.chat.completions.create(**CHAT)
+    assert transport.hosts == []
+
+
+def test_a_local_server_is_priced_as_the_budget_says(bench: Bench) -> None:
+    """A model of one's own costs nothing where one says so, and is counted all the same."""
+    bench.provider.rates["home-made"] = Rate(0, 0)
+    client, session = bench.paid("$0", "1 calls", unknown_model="free")
+    call = Surface(lambda c: c.chat.completions.create(**{**CHAT, "model": "home-made"}))
+    bench.take(call, client)
+    with pytest.raises(BudgetExceeded):
+        bench.take(call, client)
+    assert (session.spent, session.calls, bench.provider.arrivals) == (0, 1, 1)
+
+
+# -- other ways to a client -----------------------------------------------------------------------------
+
+
+def test_the_module_itself_is_a_client(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`openai.chat...` and the like are covered in a covered process."""
+    monkeypatch.setattr(openai, "api_key", "none")
+    monkeypatch.setattr(openai, "base_url", f"{provider.openai_url}/")
+    openai._reset_client()  # type: ignore[no-untyped-call]
+    session = bursar.init("$1")
+    openai.chat.completions.create(**CHAT)
+    openai.embeddings.create(**EMBEDDING)
+    assert session.spent == provider.bill and session.calls == 2
+    bursar.teardown()
+    with_nothing = bursar.init("$0")
+    with pytest.raises(BudgetExceeded):
+        openai.chat.completions.create(**CHAT)
+    assert (provider.calls, with_nothing.calls) == (2, 0)
+    bursar.teardown()
+    openai._reset_client()  # type: ignore[no-untyped-call]
+
+
+def test_methods_taken_before_the_cover_are_covered(bench: Bench) -> None:
+    """A bound method, a resource and a copy from before `init` or `wrap_client` go through it."""
+    client = bench.client()
+    create, completions, raw = client.chat.completions.create, client.chat.completions, client.post
+    session = bench.pay(client, "$1")
+    bench.take(lambda _: create(**CHAT), client)
+    bench.take(lambda _: completions.with_raw_response.create(**CHAT), client, "raw")
+    bench.take(lambda _: raw("/responses", body=RESPONSE, cast_to=object), client)
+    bench.assert_exact(session)
+    assert session.calls == 3
+
+
+def test_a_http_client_of_the_callers_own(provider: ScriptedProvider) -> None:
+    """With its own transport, hooks and timeouts; it sees one request for each charge."""
+    seen: list[Any] = []
+    session = Budget("$1").session()
+    with httpx.Client(event_hooks={"request": [seen.append]}, timeout=9) as http_client:
+        client = openai.OpenAI(base_url=provider.openai_url, api_key="none", http_client=http_client)
+        bursar.wrap_client(client, session)
+        client.chat.completions.create(**CHAT)
+        list(client.chat.completions.create(**CHAT, stream=True))
+    assert len(seen) == provider.calls == session.calls == 2
+    assert session.spent == provider.bill
+
+
+def test_what_is_no_client_is_refused() -> None:
+    """`wrap_client` takes clients; `unwrap_client` leaves what is not wrapped as it is."""
+    with pytest.raises(TypeError, match="builtins.object"):
+        bursar.wrap_client(object(), Budget("$1").session())
+    client = openai.OpenAI(api_key="none")
+    assert bursar.unwrap_client(client) is client and type(client) is openai.OpenAI
+    client.close()

@@ -1,0 +1,205 @@
+"""Tools of the caller's, and what only the provider has: stored input, and tools that it runs itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import bursar
+from bursar import Budget, BudgetExceeded, UnpriceableCall
+from bursar.testing import Rate, Reply, ToolCall
+
+from .surfaces import ASKED, CHAT, RESPONSE, Surface
+
+if TYPE_CHECKING:
+    from .conftest import Bench
+
+WINDOW_NANOS = 128_000 * 2_500  # gpt-4o: what its whole context window costs
+LOOK_UP: Any = {
+    "type": "function",
+    "function": {
+        "name": "look_up",
+        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(("limit", "requests"), [("$1", 2), ("$0.003", 1), ("$0.0001", 0)])
+def test_an_agent_with_tools(limit: str, requests: int, bench: Bench) -> None:
+    """Each turn is a call of its own: the one that does not fit is not sent, and those that were are paid exactly."""
+    client, session = bench.paid(limit, clamp=False)
+    bench.provider.script(Reply(tool_calls=[ToolCall("look_up", {"place": "Oslo"})]), Reply("sunny"))
+
+    def turn(messages: list[Any]) -> Any:
+        call = Surface(lambda c: c.chat.completions.create(**{**CHAT, "messages": messages}, tools=[LOOK_UP]))
+        return bench.take(call, client).choices[0].message
+
+    messages: list[Any] = list(ASKED)
+
+    def run() -> str:
+        while (message := turn(messages)).tool_calls:
+            (called,) = message.tool_calls
+            messages.append(message)
+            messages.append({"role": "tool", "tool_call_id": called.id, "content": "sunny"})
+        return str(message.content)
+
+    if requests == 2:
+        assert run() == "sunny"
+    else:
+        with pytest.raises(BudgetExceeded):
+            run()
+    assert bench.provider.arrivals == requests
+    bench.assert_exact(session)
+
+
+# -- input that the request does not contain ------------------------------------------------------------
+
+HIDDEN: dict[str, dict[str, Any]] = {
+    "conversation": {"conversation": "conv_1"},
+    "prompt": {"prompt": {"id": "pmpt_1"}},
+    "file id": {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
+    "file url": {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "http://x/y"}]}]},
+    "reference": {"input": [{"type": "item_reference", "id": "msg_1"}]},
+    "computer": {"tools": [{"type": "computer_use_preview", "display_width": 1, "display_height": 1}]},
+}
+
+
+@pytest.mark.parametrize("limit", ["$1", "$0.30"], ids=["enough", "too-little"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_hidden_input_is_held_at_the_context_window(hidden: str, limit: str, bench: Bench) -> None:
+    """A provider that bills a hundred thousand tokens that nobody sees here stays within what was held for them."""
+    bench.provider.always(Reply("ok", hidden_tokens=100_000))
+    client, session = bench.paid(limit, clamp=False)
+    call = Surface(lambda c: c.post("/responses", body={**RESPONSE, **HIDDEN[hidden]}, cast_to=object))
+    if limit == "$1":
+        bench.take(call, client)
+        assert bench.provider.served[0].input_tokens > 100_000
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded) as refused:
+            bench.take(call, client)
+        assert refused.value.asked * 10**9 >= WINDOW_NANOS  # type: ignore[operator]
+        assert bench.provider.arrivals == 0
+    bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("limit", ["$9", "$0.30"], ids=["enough", "too-little"])
+def test_a_chain_of_responses_is_billed_whole_each_time(limit: str, bench: Bench) -> None:
+    """`previous_response_id` makes all that went before input: held at the window, charged at what it was."""
+    client, session = bench.paid(limit, clamp=False)
+    bench.provider.script(Reply("ok", input_tokens=50_000, output_tokens=50))
+    first = bench.take(lambda c: c.responses.create(**RESPONSE), client)
+    follow = Surface(lambda c: c.responses.create(**RESPONSE, previous_response_id=first.id))
+    if limit == "$9":
+        bench.take(follow, client)
+        assert bench.provider.served[1].input_tokens > 50_000
+        assert session.report()["overruns"]["count"] == 1  # of the first, whose bytes were few
+    else:
+        with pytest.raises(BudgetExceeded):
+            bench.take(follow, client)
+        assert bench.provider.arrivals == 1
+    bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("part", ["file", "input_audio"])
+@pytest.mark.parametrize("limit", ["$1", "$0.30"], ids=["enough", "too-little"])
+def test_files_and_sound_in_a_chat(part: str, limit: str, sync_bench: Bench) -> None:
+    """Parts whose tokens cannot be counted are held at the window, too."""
+    sync_bench.provider.always(Reply("ok", hidden_tokens=100_000))
+    content = [{"type": "text", "text": "Read it."}, {"type": part, part: {"file_id": "file-1"}}]
+    prices = {
+        "gpt-4o": bursar.Price("2.50", 10, audio_input="2.50", context_window=128_000, cache_write="2.50")
+    }
+    client, session = sync_bench.paid(limit, clamp=False, prices=prices)
+    body: Any = {**CHAT, "messages": [{"role": "user", "content": content}]}
+    if limit == "$1":
+        client.chat.completions.create(**body)
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.chat.completions.create(**body)
+        assert sync_bench.provider.arrivals == 0
+    sync_bench.assert_exact(session)
+
+
+# -- tools that run at the provider -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", ["$2", "$0.90"], ids=["enough", "too-little"])
+@pytest.mark.parametrize(
+    "tool", ["web_search", "web_search_preview", "web_search_preview_2025_03_11", "file_search"]
+)
+def test_a_search_is_held_with_each_run_and_each_reading(tool: str, limit: str, bench: Bench) -> None:
+    """Two runs: three readings of the window at the worst, and two fees; charged is what ran."""
+    ran = "file_search" if tool == "file_search" else "web_search"
+    bench.provider.always(Reply("ok", hidden_tokens=40_000, runs={ran: 5}))
+    client, session = bench.paid(limit, clamp=False)
+    body = {**RESPONSE, "tools": [{"type": tool}], "max_tool_calls": 2}
+    call = Surface(lambda c: c.post("/responses", body=body, cast_to=object))
+    if limit == "$2":
+        bench.take(call, client)
+        (served,) = bench.provider.served
+        assert served.tokens.runs == {ran: 2} and served.input_tokens > 120_000
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded) as refused:
+            bench.take(call, client)
+        assert refused.value.asked * 10**9 >= 3 * WINDOW_NANOS  # type: ignore[operator]
+        assert bench.provider.arrivals == 0
+    bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("how", ["refused", "covered"])
+@pytest.mark.parametrize(
+    ("tools", "way_out"),
+    [
+        ([{"type": "web_search"}], "max_tool_calls="),
+        ([{"type": "mcp", "server_label": "x", "server_url": "http://x"}], "session.reserve\\(cost="),
+        ([{"type": "code_interpreter", "container": {"type": "auto"}}], "max_tool_calls="),
+        ([{"type": "image_generation"}], "session.reserve\\(cost="),
+        ([{"type": "shell_of_tomorrow"}], "session.reserve\\(cost="),
+    ],
+    ids=["search", "mcp", "code", "pictures", "unknown"],
+)
+def test_tools_without_a_bound(tools: Any, way_out: str, how: str, bench: Bench) -> None:
+    """Refused with the way out; within a hold of the caller's choice they are sent and charged."""
+    client, session = bench.paid("$9")
+    call = Surface(lambda c: c.post("/responses", body={**RESPONSE, "tools": tools}, cast_to=object))
+    if how == "refused":
+        with pytest.raises(UnpriceableCall, match=way_out):
+            bench.take(call, client)
+        assert (bench.provider.arrivals, session.reserved) == (0, 0)
+    else:
+        with session.reserve("gpt-4o", cost="$0.50"):
+            bench.take(call, client)
+        assert bench.provider.arrivals == 1
+    bench.assert_exact(session)
+
+
+def test_a_run_without_a_price_is_refused_with_the_way_out(sync_bench: Bench) -> None:
+    """How often it runs is bounded, what a run costs is not."""
+    client, _ = sync_bench.paid("$9")
+    tools: Any = [{"type": "code_interpreter", "container": {"type": "auto"}}]
+    with pytest.raises(UnpriceableCall, match="code_interpreter.*cost="):
+        client.post("/responses", body={**RESPONSE, "tools": tools, "max_tool_calls": 1}, cast_to=object)
+    assert sync_bench.provider.arrivals == 0
+
+
+@pytest.mark.parametrize(("limit", "requests"), [("$0.40", 1), ("$0.34", 0)])
+def test_a_model_that_searches_by_itself(limit: str, requests: int, sync_bench: Bench) -> None:
+    """A fee for each call, and results that come as input: both are held, both are charged."""
+    model = "gpt-4o-search-preview"
+    sync_bench.provider.rates[model] = Rate("2.50", "10", runs={"search": "0.025"})
+    sync_bench.provider.always(Reply("ok", hidden_tokens=8_000, runs={}))
+    session = Budget(limit, clamp=False).session()
+    client = bursar.wrap_client(sync_bench.client(), session)
+    body: Any = {**CHAT, "model": model, "web_search_options": {}}
+    if requests:
+        client.chat.completions.create(**body)
+        fee = 25_000_000
+        assert session.spent * 10**9 == sync_bench.provider.bill_nanos + fee
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.chat.completions.create(**body)
+    assert (sync_bench.provider.arrivals, session.reserved) == (requests, 0)
