@@ -172,7 +172,7 @@ def test_leaving_a_with_applies_the_outcome_rules(
                 if error is not None:
                     raise error
     except BaseException as raised:
-        assert raised is error
+        assert raised is error or type(raised) is type(error) is asyncio.CancelledError  # a new one before 3.11
     assert (session.spent, session.reserved) == (spent, 0)
 
 
