@@ -284,7 +284,7 @@ def test_deployments_of_azure(named: str, stream: bool, bench: Bench) -> None:
     with_name = {"azure_deployment": "prod"} if named == "client" else {}
     client = bench.keep(
         bench.way.azure(
-            azure_endpoint=bench.provider.azure_url, api_key="none", api_version="2025-01-01", **with_name
+            azure_endpoint=bench.provider.url, api_key="none", api_version="2025-01-01", **with_name
         )
     )
     session = bench.pay(client, "$1", aliases={"prod": "gpt-4o"})
