@@ -1,0 +1,227 @@
+"""A server that cannot or will not: an error of ours in time, no partial effect, and nothing that was paid is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bursar import Budget, BudgetExceeded, StoreUnavailable
+from bursar.store.redis import RedisStore, open_redis
+
+from ...servers import Server, store_url
+from .proxy import Proxy
+
+SECRET = "hunter2-is-a-canary"
+TIMEOUT_S = 0.4
+
+
+def until(true: Callable[[], object], timeout_s: float = 10) -> None:
+    """Wait for what other threads do."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def store_of(budget: Budget) -> RedisStore:
+    """The store of a budget."""
+    store = budget._ledger.store
+    assert isinstance(store, RedisStore)
+    return store
+
+
+def _stopped(server: Server) -> Iterator[None]:
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    yield
+    os.kill(server.process.pid, signal.SIGCONT)
+
+
+def _full(server: Server) -> Iterator[None]:
+    with server.client() as client:
+        client.config_set("maxmemory", "1mb")
+        client.config_set("maxmemory-policy", "noeviction")
+        yield
+        client.config_set("maxmemory", "0")
+
+
+def _replica(server: Server) -> Iterator[None]:
+    with server.client() as client:
+        client.config_set("replica-serve-stale-data", "yes")
+        client.replicaof("127.0.0.1", "1")
+        yield
+        client.replicaof("no", "one")
+
+
+def _locked(server: Server) -> Iterator[None]:
+    with server.client() as client:
+        client.config_set("requirepass", SECRET)
+        client.client_kill_filter(_type="normal", skipme=True)
+        yield
+        client.config_set("requirepass", "")
+
+
+def _gone(server: Server) -> Iterator[None]:
+    server.kill()
+    yield
+    server.start()
+
+
+FAULTS = {"stopped": _stopped, "full": _full, "replica": _replica, "locked": _locked, "gone": _gone}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_store_that_fails_refuses_in_time_and_loses_no_booking(
+    server: Server, fault: Callable[[Server], Iterator[None]]
+) -> None:
+    """No call is admitted; what was paid is booked when the server is back, and not before it counts as held."""
+    server.kill()
+    server.start(appendonly="yes")
+    budget = Budget("$1/total", store=server.url(timeout=f"{TIMEOUT_S}s"))
+    session = budget.session("$1")
+    settled, released, doubtful = (session.reserve(cost="$0.20") for _ in range(3))
+    before = store_of(budget).read("default").accounts
+    broken = fault(server)
+    next(broken)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable) as error:
+        session.reserve(cost="$0.10")
+    assert time.monotonic() - began < TIMEOUT_S + 0.1
+    assert str(server.port) in str(error.value) and SECRET not in str(error.value)
+    assert float(settled.settle(cost="$0.15").cost) == 0.15
+    released.release()
+    doubtful.settle_unknown()
+    assert store_of(budget).undelivered >= 3
+    next(broken, None)
+    until(lambda: store_of(budget).undelivered == 0)
+    assert (float(budget.spent), budget.reserved) == (0.35, 0)
+    assert before["default"].spent.usd == 0 and before["default"].reserved.usd == 600_000_000
+    assert budget.audit() == ()
+    with pytest.raises(BudgetExceeded):
+        session.reserve(cost="$0.66")
+    session.reserve(cost="$0.65")
+
+
+def test_a_restarted_server_does_not_know_the_script(server: Server) -> None:
+    """It is sent again, without anybody noticing."""
+    server.kill()
+    server.start(appendonly="yes")
+    budget = Budget("$1/total", store=server.url())
+    budget.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
+    with server.client() as client:
+        client.script_flush()
+    budget.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
+    server.kill()
+    server.start()
+    budget.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
+    assert float(budget.spent) == pytest.approx(0.3)
+
+
+def test_a_wrong_password_is_said_without_the_password(server: Server) -> None:
+    """Neither message nor repr nor report has it; with the right one the same budget works."""
+    with server.client() as client:
+        client.config_set("requirepass", "right")
+    wrong, right = (
+        Budget("$1/total", store=store_url(f"redis://:{word}@127.0.0.1:{server.port}"))
+        for word in (SECRET, "right")
+    )
+    with pytest.raises(StoreUnavailable, match="does not accept") as error:
+        wrong.session("$1").reserve(cost="$0.10")
+    shown = f"{error.value!r} {error.value} {store_of(wrong)!r} {store_of(wrong).place!r} {wrong!r}"
+    assert SECRET not in shown
+    right.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
+    assert float(right.spent) == 0.1
+
+
+def test_a_user_without_rights_is_told(server: Server) -> None:
+    """And one with exactly the documented rights may do everything."""
+    with server.client() as client:
+        client.acl_setuser("nobody", enabled=True, passwords=["+pw"], keys=["*"], commands=["+ping"])
+        client.execute_command(
+            "ACL", "SETUSER", "agent", "on", ">pw", "~bursar:*",
+            "+evalsha", "+eval", "+time", "+hget", "+hmget", "+hgetall", "+hset", "+hdel", "+hincrby",
+            "+hexists", "+hlen", "+hkeys", "+exists", "+del", "+zadd", "+zrem", "+zcard", "+zrange",
+            "+zrangebyscore", "+rpush", "+lpop", "+llen", "+lrange", "+ltrim", "+select",
+        )  # fmt: skip
+    nobody, agent = (
+        Budget("$1/total", store=f"redis://{user}:pw@127.0.0.1:{server.port}/0")
+        for user in ("nobody", "agent")
+    )
+    with pytest.raises(StoreUnavailable, match="rights"):
+        nobody.session("$1").reserve(cost="$0.10")
+    agent.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
+    agent.set_limit("$2/24h")
+    agent.drop_limit("$2/24h")
+    agent.trip("stop")
+    agent.untrip("go")
+    agent.reset("anew")
+    assert agent.audit() == () and agent.summary() and agent.spent == 0
+    agent._ledger.store.acknowledge("default", "checked")
+
+
+def test_a_loading_server_is_waited_for(server: Server) -> None:
+    """LOADING is an answer that another try may not get."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        asked = threading.Event()
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                asked.set()
+                with client:
+                    while client.recv(65536):
+                        client.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        budget = Budget("$1/total", store=store_url(f"redis://127.0.0.1:{port}", timeout="0.3s"))
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="loading"):
+            budget.session("$1").reserve(cost="$0.10")
+        assert asked.is_set() and 0.1 < time.monotonic() - began < 0.4
+
+
+def test_too_many_waiting_bookings_are_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the caller hears of it, and the lease books the hold at its worst."""
+    monkeypatch.setattr("bursar.store.redis.mailbox._MOST", 1)
+    budget = Budget("$1/total", store=server.url(timeout="0.1s"))
+    first, second = (budget.session("$1").reserve(cost="$0.10") for _ in range(2))
+    server.kill()
+    first.settle(cost="$0.05")
+    with pytest.raises(StoreUnavailable):
+        second.settle(cost="$0.05")
+
+
+def test_a_late_booking_finds_its_day(server: Server) -> None:
+    """A charge without a hold over a calendar limit, made while the server was away."""
+    with Proxy(server.port) as proxy:
+        budget = Budget("$1/day", store=store_url(f"redis://127.0.0.1:{proxy.port}", timeout="0.2s"))
+        budget.reset("the account exists")
+        proxy.drop = 1
+        budget.session("$1").record("gpt-4o", 1000, 100)
+        assert store_of(budget).undelivered == 1
+        proxy.drop = 0
+        until(lambda: store_of(budget).undelivered == 0)
+        assert budget.spent > 0 and budget.audit() == ()
+
+
+def test_hosts_and_facts(server: Server) -> None:
+    """What the server says about itself."""
+    facts = open_redis(server.url()).facts()
+    assert facts.version[0].isdigit() and facts.durability == "redis-none" and facts.eviction == "noeviction"
+    assert facts.skew_ms is not None and abs(facts.skew_ms) < 1000
+    with server.client() as client:
+        client.config_set("appendonly", "yes")
+        client.config_set("appendfsync", "always")
+    assert open_redis(server.url()).durability == "redis-always"
+    server.kill()
+    assert open_redis(server.url(timeout="0.1s")).durability == "redis-none"
