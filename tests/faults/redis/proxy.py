@@ -9,7 +9,7 @@ from contextlib import suppress
 
 
 class Proxy:
-    """Passes bytes on, and drops a connection instead of every n-th answer, by a seed.
+    """Passes bytes on, and drops a connection instead of some answers, by a seed; where `deaf`, instead of all bytes.
 
     Args:
         port: of the server, on 127.0.0.1.
@@ -17,7 +17,7 @@ class Proxy:
     """
 
     def __init__(self, port: int, drop: float = 0.0, seed: int = 0) -> None:
-        self.drop, self.dropped, self.answers = drop, 0, 0
+        self.drop, self.dropped, self.deaf = drop, 0, False
         self._target, self._random = port, random.Random(seed)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -40,7 +40,8 @@ class Proxy:
     def _pump(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
         try:
             while data := source.recv(65536):
-                self.answers += answers
+                if self.deaf:
+                    break
                 if answers and self._random.random() < self.drop:
                     self.dropped += 1
                     break

@@ -70,7 +70,7 @@ def test_every_loop_has_connections_of_its_own(server: Server) -> None:
         assert len(client.client_list()) <= 2
 
 
-@pytest.mark.parametrize("verb", ["settle", "release", "reserve"])
+@pytest.mark.parametrize("verb", ["settle", "release", "reserve", "extend"])
 def test_a_cancelled_verb_is_done_all_the_same(server: Server, verb: str) -> None:
     """A settle is booked, a release gives back, and a reserve that nobody heard of holds nothing."""
     budget = Budget("$1/total", store=server.url(timeout="5s"))
@@ -85,6 +85,7 @@ def test_a_cancelled_verb_is_done_all_the_same(server: Server, verb: str) -> Non
         act = {
             "settle": lambda: hold.asettle(cost="$0.04"),
             "release": hold.arelease,
+            "extend": hold.aextend,
             "reserve": lambda: session.areserve(cost="$0.20").__aenter__(),
         }[verb]
         task = asyncio.ensure_future(act())
@@ -92,11 +93,37 @@ def test_a_cancelled_verb_is_done_all_the_same(server: Server, verb: str) -> Non
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert store.undelivered == 1
+        assert store.undelivered == (verb != "extend")  # which is of no use to anybody now
         os.kill(server.process.pid, signal.SIGCONT)
         await asyncio.to_thread(until, lambda: store.undelivered == 0)
 
     asyncio.run(cancel())
-    expected = {"settle": (0.04, 0.0), "release": (0.0, 0.0), "reserve": (0.0, 0.1)}[verb]
+    expected = {"settle": (0.04, 0.0), "release": (0.0, 0.0), "reserve": (0.0, 0.1), "extend": (0.0, 0.1)}[
+        verb
+    ]
     assert (float(budget.spent), float(budget.reserved)) == expected
     assert budget.audit() == ()
+
+
+def test_what_waits_is_delivered_before_the_next_verb(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first task that asks, not only by the thread in the background."""
+    monkeypatch.setattr("bursar.store.redis.mailbox._FIRST_PAUSE_S", 60)
+    server.kill()
+    server.start(appendonly="yes")
+    budget = Budget("$1/total", store=server.url(timeout="0.2s"))
+    store = budget._ledger.store
+    assert isinstance(store, RedisStore)
+
+    async def spend() -> None:
+        hold = await budget.session("$1").areserve(cost="$0.10")
+        server.kill()
+        await hold.asettle(cost="$0.04")
+        assert store.undelivered == 1
+        server.start()
+        await budget.session("$1").areserve(cost="$0.96")
+        assert store.undelivered == 0
+
+    asyncio.run(spend())
+    assert float(budget.spent) == 0.04 and budget.audit() == ()

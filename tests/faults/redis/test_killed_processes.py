@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ from . import worker
 from .test_refusals import until
 
 KILLS_IN_A_HOLD = 5
+
+
+def _billed(bill: Path, pid: int) -> bool:
+    return f"{pid} " in bill.read_text()
 
 
 def test_the_true_bill_stays_below_the_limit(
@@ -44,7 +49,7 @@ def test_the_true_bill_stays_below_the_limit(
     deadline = time.monotonic() + 60
     while hit < KILLS_IN_A_HOLD and time.monotonic() < deadline:
         victim = running.pop(0)
-        until(lambda: f"{victim.pid} " in bill.read_text())
+        until(partial(_billed, bill, victim.pid))
         time.sleep(dice.uniform(0, 0.1))
         assert victim.poll() is None, "the money must not end before the test does"
         victim.kill()

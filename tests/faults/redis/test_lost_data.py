@@ -76,6 +76,10 @@ def test_lost_data_is_found_before_the_next_admission(server: Server, lose: Call
     for who in (budget, other):
         with pytest.raises(LedgerRolledBack, match="acknowledge_rollback"):
             spend(who)
+        with pytest.raises(LedgerRolledBack):
+            assert who.spent
+        with pytest.raises(LedgerRolledBack):
+            who.audit()
     budget._ledger.store.acknowledge("default", "the bill was looked at")
     spend(budget)
     spend(other)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, StoreUnavailable
+from bursar import Budget, BudgetExceeded, StoreError, StoreUnavailable
 from bursar.store.redis import RedisStore, open_redis
 
 from ...servers import Server, store_url
@@ -165,11 +165,18 @@ def test_a_user_without_rights_is_told(server: Server) -> None:
     agent._ledger.store.acknowledge("default", "checked")
 
 
-def test_a_loading_server_is_waited_for(server: Server) -> None:
-    """LOADING is an answer that another try may not get."""
+@pytest.mark.parametrize(
+    ("answer", "said", "tries"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory", "loading", 3),
+        (b"-ERR I am a teapot", "teapot", 1),
+    ],
+)
+def test_an_answer_that_is_none(server: Server, answer: bytes, said: str, tries: int) -> None:
+    """LOADING may be over at another try; what is not known is told at once. No call is made either way."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        asked = threading.Event()
+        asked = []
 
         def serve() -> None:
             while True:
@@ -177,17 +184,18 @@ def test_a_loading_server_is_waited_for(server: Server) -> None:
                     client, _ = listener.accept()
                 except OSError:
                     return
-                asked.set()
                 with client:
-                    while client.recv(65536):
-                        client.sendall(b"-LOADING Redis is loading the dataset in memory\r\n")
+                    while data := client.recv(65536):
+                        asked.append(data)
+                        client.sendall(answer + b"\r\n")
 
         threading.Thread(target=serve, daemon=True).start()
         budget = Budget("$1/total", store=store_url(f"redis://127.0.0.1:{port}", timeout="0.3s"))
+        store_of(budget)._facts = open_redis(server.url()).facts()
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="loading"):
+        with pytest.raises(StoreUnavailable, match=said):
             budget.session("$1").reserve(cost="$0.10")
-        assert asked.is_set() and 0.1 < time.monotonic() - began < 0.4
+        assert len(asked) >= tries and time.monotonic() - began < 0.4
 
 
 def test_too_many_waiting_bookings_are_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,3 +233,76 @@ def test_hosts_and_facts(server: Server) -> None:
     assert open_redis(server.url()).durability == "redis-always"
     server.kill()
     assert open_redis(server.url(timeout="0.1s")).durability == "redis-none"
+
+
+def test_a_forked_child_has_connections_of_its_own(server: Server) -> None:
+    """It spends from the same purse, and leaves what waits to its parent."""
+    budget = Budget("$1/total", store=server.url(timeout="1s"))
+    session = budget.session("$1", id="s")
+    session.reserve(cost="$0.10").settle(cost="$0.10")
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            budget.session("$1").reserve(cost="$0.20").settle(cost="$0.20")
+            code = 0 if store_of(budget).undelivered == 0 else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    session.reserve(cost="$0.10").settle(cost="$0.10")
+    assert os.waitstatus_to_exitcode(status) == 0 and float(budget.spent) == pytest.approx(0.4)
+
+
+def test_what_a_fork_inherits_is_made_anew(server: Server) -> None:
+    """Connections, locks, and an empty mailbox: seen from inside, as a child would."""
+    budget = Budget("$1/total", store=server.url(timeout="0.1s"))
+    hold = budget.session("$1").reserve(cost="$0.10")
+    store = store_of(budget)
+    server.kill()
+    hold.settle(cost="$0.10")
+    before = store._clients._blocking
+    store._forks -= 1
+    assert store.durability == "redis-none" and store._clients._blocking is before
+    with pytest.raises(StoreUnavailable):
+        store.read("default")
+    assert store.undelivered == 0 and store._clients._blocking is not before
+
+
+def test_a_late_booking_that_can_never_land_is_logged(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else settled the hold with another amount, or nobody could for a day: it does not block the rest."""
+    monkeypatch.setattr("bursar.store.redis.mailbox._FIRST_PAUSE_S", 60)
+    with Proxy(server.port) as proxy:
+        prefix = {"prefix": "late", "timeout": "0.2s"}
+        budget = Budget("$1/total", store=store_url(f"redis://127.0.0.1:{proxy.port}", **prefix))
+        other = Budget("$1/total", store=server.url(**prefix))
+        hold, third = (budget.session("$1", id="s").reserve(cost="$0.10", key=key) for key in "kt")
+        twin = other.session("$1", id="s").reserve(cost="$0.10", key="k")
+        proxy.deaf = True
+        hold.settle(cost="$0.05")
+        twin.settle(cost="$0.07")
+        proxy.deaf = False
+        assert twin.repeated and float(budget.spent) == 0.07
+        assert "a late settle was not booked" in caplog.text
+        proxy.deaf = True
+        third.settle(cost="$0.10")
+        monkeypatch.setattr("bursar.store.redis.mailbox._GIVEN_UP_S", -1)
+        proxy.deaf = False
+        assert float(budget.reserved) == 0.1 and "given up" in caplog.text
+
+
+def test_a_balance_that_would_overflow_is_refused_whole(server: Server) -> None:
+    """Before the first write: no part of the booking is made. An audit finds what was changed by hand."""
+    budget = Budget(store=server.url(prefix="full"))
+    budget.session().reserve(cost="$0.10").settle(cost="$0.10")
+    with server.client() as client:
+        (key,) = [key for key in client.scan_iter() if key.endswith(":a:default")]
+        client.hset(key, "s:usd", 4_599_999_999_999_999_999)
+        client.hset(key, "r:usd", 1)
+        with pytest.raises(StoreError, match="2\\^62"):
+            budget.correct("$4000000", "too much")
+        found = budget._ledger.store.audit("default")
+        assert [(f.account, f.what) for f in found] == [("default", "spent"), ("default", "reserved")]
+        client.hset(key, mapping={"s:usd": 100_000_000, "r:usd": 0})
+    assert budget.audit() == () and float(budget.spent) == 0.1

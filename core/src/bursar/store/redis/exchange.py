@@ -10,7 +10,7 @@ from typing import Any
 from redis import exceptions
 
 from ...clock import Clock
-from ...errors import LedgerRolledBack, StoreError, StoreUnavailable
+from ...errors import LedgerRolledBack, StoreUnavailable
 from ...ids import new_id
 from . import script
 from .requests import Request
@@ -115,11 +115,10 @@ class Exchanges:
         while True:
             try:
                 return (yield command)
-            except exceptions.NoScriptError:
-                if in_full is None or command is in_full:
-                    raise
-                command = in_full
             except exceptions.RedisError as error:
+                if isinstance(error, exceptions.NoScriptError) and in_full is not None:
+                    command, in_full = in_full, None
+                    continue
                 again = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
                 lost = again and "connecting to" not in str(error) and "loading" not in str(error)
                 if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
@@ -131,7 +130,7 @@ class Exchanges:
                 yield pause_s
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
-    def _failure(self, error: Exception) -> StoreError:
+    def _failure(self, error: Exception) -> StoreUnavailable:
         text = str(error)
         for code, what in _REFUSES.items():
             if code in text.replace(":", " ").replace("'", " ").replace("-", " ").split():
@@ -142,11 +141,11 @@ class Exchanges:
             return StoreUnavailable(f"{self.place.where} does not accept the user or the password")
         if isinstance(error, exceptions.TimeoutError):
             return StoreUnavailable(f"{self.place.where} did not answer within {self.place.timeout_s:g} s")
-        if isinstance(error, exceptions.BusyLoadingError):
-            return StoreUnavailable(f"{self.place.where} is still loading its data; make no call")
+        if isinstance(error, exceptions.BusyLoadingError):  # its code is not in its text
+            return StoreUnavailable(f"{self.place.where} {_REFUSES['LOADING']}; make no call")
         if isinstance(error, exceptions.ConnectionError):
             return StoreUnavailable(f"{self.place.where} cannot be reached; make no call")
-        return StoreError(f"{self.place.where} refuses the request: {text:.200}")
+        return StoreUnavailable(f"{self.place.where} refuses the request: {text:.200}; make no call")
 
 
 ROLLED_BACK_OR_DOWN = (StoreUnavailable, LedgerRolledBack)

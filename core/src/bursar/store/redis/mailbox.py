@@ -83,7 +83,7 @@ class Mailbox:
                 self._ask(getattr(self._requests, request.verb)(entry, *terms))
         except ROLLED_BACK_OR_DOWN:
             raise
-        except BursarError as error:
+        except BursarError as error:  # for good: another try would say the same
             logger.error("a late %s was not booked: %s", request.verb, error)
 
     def _work(self) -> None:

@@ -124,18 +124,16 @@ class RedisStore(OneProcess, Store):
         """A verb by its name, over the connections of this event loop."""
         self._check_process()
         request: Request = getattr(self._requests, verb)(*arguments)
-        sent = False
         try:
             if self._facts is None:
                 self._learn(await self._clients.arun(read_facts(self._exchanges)))
             if self._mailbox and verb != "acknowledge":
                 await asyncio.get_running_loop().run_in_executor(None, self._mailbox.deliver)
-            sent = True
             return await self._clients.arun(self._exchanges.exchange(request))
         except ROLLED_BACK_OR_DOWN as error:
             return self._later(request, arguments, error)
         except asyncio.CancelledError:
-            if sent and verb == "reserve":
+            if verb == "reserve":
                 self._withdraw(request, arguments[0])
             elif verb in _KEPT:
                 self._mailbox.put(request, arguments)
