@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from inspect import signature
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,13 @@ from redis.retry import Retry
 
 from .exchange import Exchange
 from .url import Place
+
+# No greeting with the name of the client library, which would be a round trip more, and a right more.
+_NAMELESS = (
+    {"driver_info": None}
+    if "driver_info" in signature(redis.connection.AbstractConnection.__init__).parameters
+    else {"lib_name": None, "lib_version": None}
+)
 
 
 class Clients:
@@ -34,6 +42,7 @@ class Clients:
             "socket_connect_timeout": try_s,
             "decode_responses": True,
             "protocol": 2,  # RESP3 is greeted with a command that the smallest ACL would have to allow
+            **_NAMELESS,
         }
         self._blocking: redis.Redis | None = None
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, aredis.Redis] = WeakKeyDictionary()

@@ -10,12 +10,17 @@ from typing import Any
 from redis import exceptions
 
 from ...clock import Clock
-from ...errors import LedgerRolledBack, StoreError, StoreUnavailable
+from ...errors import LedgerRolledBack, StoreUnavailable
 from ...ids import new_id
 from . import script
 from .requests import Request
 from .seen import Seen
 from .url import Place
+
+
+class Unanswered(StoreUnavailable):
+    """It was sent, and may have been applied."""
+
 
 # Yields a command to send or a time to wait in seconds; is sent the answer, or thrown redis-py's error.
 Exchange = Generator["tuple[Any, ...] | float", Any, Any]
@@ -33,6 +38,7 @@ _REFUSES = {  # what a server answers when it cannot, but another time may
     "CLUSTERDOWN": "is in a cluster that is down",
     "BUSY": "is busy with a script",
     "NOAUTH": "asks for a password",
+    "unauthenticated": "asks for a password",  # where it would not even read a long request
     "WRONGPASS": "does not accept the password",
     "NOPERM": "does not give this user the rights that docs/redis.md lists",
 }
@@ -69,7 +75,7 @@ class Exchanges:
         """Send a request until it is answered, and no longer than the timeout.
 
         Raises:
-            StoreUnavailable: no answer; it may have been applied.
+            StoreUnavailable: no answer; `Unanswered` where it may have been applied.
         """
         seen = self._seen.get(request.root, Seen())
         head = (
@@ -105,36 +111,41 @@ class Exchanges:
             StoreUnavailable: no answer.
         """
         deadline, pause_s = time.monotonic() + self.place.timeout_s, _FIRST_PAUSE_S
+        sent = False
         while True:
             try:
                 return (yield command)
-            except exceptions.NoScriptError:
-                if in_full is None or command is in_full:
-                    raise
-                command = in_full
             except exceptions.RedisError as error:
+                if isinstance(error, exceptions.NoScriptError) and in_full is not None:
+                    command, in_full = in_full, None
+                    continue
                 again = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
+                lost = again and "connecting to" not in str(error) and "loading" not in str(error)
                 if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
                     again = False
                 if not again or time.monotonic() + pause_s + self.try_s > deadline:
-                    raise self._failure(error) from error
+                    failure = self._failure(error)
+                    raise (Unanswered(str(failure)) if sent or lost else failure) from error
+                sent = sent or lost
                 yield pause_s
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
-    def _failure(self, error: Exception) -> StoreError:
+    def _failure(self, error: Exception) -> StoreUnavailable:
         text = str(error)
         for code, what in _REFUSES.items():
             if code in text.replace(":", " ").replace("'", " ").replace("-", " ").split():
                 return StoreUnavailable(f"{self.place.where} {what}; make no call")
+        if isinstance(error, exceptions.NoPermissionError):
+            return StoreUnavailable(f"{self.place.where} {_REFUSES['NOPERM']}")
         if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
             return StoreUnavailable(f"{self.place.where} does not accept the user or the password")
         if isinstance(error, exceptions.TimeoutError):
             return StoreUnavailable(f"{self.place.where} did not answer within {self.place.timeout_s:g} s")
-        if isinstance(error, exceptions.BusyLoadingError):
-            return StoreUnavailable(f"{self.place.where} is still loading its data; make no call")
+        if isinstance(error, exceptions.BusyLoadingError):  # its code is not in its text
+            return StoreUnavailable(f"{self.place.where} {_REFUSES['LOADING']}; make no call")
         if isinstance(error, exceptions.ConnectionError):
             return StoreUnavailable(f"{self.place.where} cannot be reached; make no call")
-        return StoreError(f"{self.place.where} refuses the request: {text:.200}")
+        return StoreUnavailable(f"{self.place.where} refuses the request: {text:.200}; make no call")
 
 
 ROLLED_BACK_OR_DOWN = (StoreUnavailable, LedgerRolledBack)

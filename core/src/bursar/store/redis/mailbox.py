@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import BursarError
 from ...log import logger
 from ...window import calendar
-from ..base import Entry, StalePeriod
+from ..base import StalePeriod
 from .exchange import ROLLED_BACK_OR_DOWN
 from .requests import Request, Requests
 
@@ -35,7 +35,7 @@ class Mailbox:
 
     def renew(self) -> None:
         """Empty; also in a forked child, whose parent delivers what it has."""
-        self._letters: deque[tuple[float, Request, Entry | None, Any]] = deque()
+        self._letters: deque[tuple[float, Request, tuple[Any, ...]]] = deque()
         self._delivering = threading.Lock()
         self._lock = threading.Lock()
         self._postman: threading.Thread | None = None
@@ -44,12 +44,12 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._letters)
 
-    def put(self, request: Request, entry: Entry | None = None, terms: Any = None) -> bool:
-        """Keep a request; False when there are too many."""
+    def put(self, request: Request, arguments: tuple[Any, ...] = ()) -> bool:
+        """Keep a request, and the arguments of its verb; False when there are too many."""
         with self._lock:
             if len(self._letters) >= _MOST:
                 return False
-            self._letters.append((time.monotonic(), request, entry, terms))
+            self._letters.append((time.monotonic(), request, arguments))
             if self._postman is None:
                 self._postman = threading.Thread(target=self._work, name="bursar-redis", daemon=True)
                 self._postman.start()
@@ -65,27 +65,25 @@ class Mailbox:
             return
         try:
             while self._letters:
-                since_s, request, entry, terms = self._letters[0]
+                since_s, request, arguments = self._letters[0]
                 if time.monotonic() - since_s > _GIVEN_UP_S:
                     logger.error("a %s could not be delivered for a day, and is given up", request.verb)
                 else:
-                    self._send(request, entry, terms)
+                    self._send(request, arguments)
                 self._letters.popleft()
         finally:
             self._delivering.release()
 
-    def _send(self, request: Request, entry: Entry | None, terms: Any) -> None:
+    def _send(self, request: Request, arguments: tuple[Any, ...]) -> None:
         try:
             answer = self._ask(request)
-            for _ in range(3):
-                if entry is None or not isinstance(answer, StalePeriod):
-                    break
-                periods = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
-                entry = entry._replace(periods=periods)
-                answer = self._ask(getattr(self._requests, request.verb)(entry, terms))
+            if isinstance(answer, StalePeriod):  # a charge without a hold, over a limit of a later day
+                entry, *terms = arguments
+                entry = entry._replace(periods={tz: calendar(answer.now_ms, tz) for tz in answer.zones})
+                self._ask(getattr(self._requests, request.verb)(entry, *terms))
         except ROLLED_BACK_OR_DOWN:
             raise
-        except BursarError as error:
+        except BursarError as error:  # for good: another try would say the same
             logger.error("a late %s was not booked: %s", request.verb, error)
 
     def _work(self) -> None:

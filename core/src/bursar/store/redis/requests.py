@@ -93,6 +93,10 @@ class Requests:
     def release(self, id: str, path: Path, tally: Mapping[str, int]) -> Request:
         return self._on(path, "release", [escape(id), tally_text(tally)], _done(id))
 
+    def withdraw(self, reserve: Request, entry: Entry) -> Request:
+        words = [escape(entry.id), reserve.mark]
+        return self._on(entry.path, "withdraw", words, _done(entry.id))
+
     def extend(self, id: str, path: Path, lease_ms: int) -> Request:
         if not path:
             raise HoldClosed(f"the hold {id!r:.80} is not open, so that its lease cannot be extended")

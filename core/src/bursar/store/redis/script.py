@@ -20,4 +20,9 @@ def source() -> str:
 @lru_cache
 def sha() -> str:
     """What a server calls it."""
-    return hashlib.sha1(source().encode(), usedforsecurity=False).hexdigest()
+    return digest(source())
+
+
+def digest(text: str) -> str:
+    """What a server calls a script."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -8,18 +8,19 @@ from typing import Any, cast
 
 from ...amounts import Amounts
 from ...clock import Clock
+from ...errors import StoreError
 from ...limits import Limit
 from ...policy import Terms
 from ...process import OneProcess, forks
 from ..base import PLAIN, Booked, Entry, Finding, Granted, Path, Refused, Snapshot, StalePeriod, Store
 from .clients import Clients
-from .exchange import ROLLED_BACK_OR_DOWN, Exchanges
+from .exchange import ROLLED_BACK_OR_DOWN, Exchanges, Unanswered
 from .facts import Facts, read_facts
 from .mailbox import Mailbox
 from .requests import Request, Requests
 from .url import Place, parse_url
 
-_BOOKINGS = ("settle", "book", "doubt")
+_KEPT = ("settle", "book", "doubt", "release")
 
 
 class RedisStore(OneProcess, Store):
@@ -127,12 +128,15 @@ class RedisStore(OneProcess, Store):
             if self._facts is None:
                 self._learn(await self._clients.arun(read_facts(self._exchanges)))
             if self._mailbox and verb != "acknowledge":
-                await asyncio.get_running_loop().run_in_executor(None, self._deliver)
+                await asyncio.get_running_loop().run_in_executor(None, self._mailbox.deliver)
             return await self._clients.arun(self._exchanges.exchange(request))
-        except ROLLED_BACK_OR_DOWN:
-            return self._later(request, arguments, asked=True)
+        except ROLLED_BACK_OR_DOWN as error:
+            return self._later(request, arguments, error)
         except asyncio.CancelledError:
-            self._later(request, arguments, asked=False)
+            if verb == "reserve":
+                self._withdraw(request, arguments[0])
+            elif verb in _KEPT:
+                self._mailbox.put(request, arguments)
             raise
 
     # -- within a verb ------------------------------------------------------------------
@@ -144,28 +148,27 @@ class RedisStore(OneProcess, Store):
             if self._facts is None:
                 self._learn(self._clients.run(read_facts(self._exchanges)))
             if self._mailbox and verb != "acknowledge":
-                self._deliver()
+                self._mailbox.deliver()
             return self._send(request)
-        except ROLLED_BACK_OR_DOWN:
-            return self._later(request, arguments, asked=True)
+        except ROLLED_BACK_OR_DOWN as error:
+            return self._later(request, arguments, error)
 
     def _send(self, request: Request) -> Any:
         return self._clients.run(self._exchanges.exchange(request))
 
-    def _deliver(self) -> None:
-        self._mailbox.deliver()
-
-    def _later(self, request: Request, arguments: tuple[Any, ...], *, asked: bool) -> Any:
-        """Keep a booking that has no answer; within an ``except``, whose error others are raised with."""
-        books = request.verb in _BOOKINGS
-        entry: Entry | None = arguments[0] if books else None
-        terms = arguments[1] if books and len(arguments) > 1 else PLAIN
-        kept = (books or request.verb == "release") and self._mailbox.put(request, entry, terms)
-        if not asked or (kept and not books):
+    def _later(self, request: Request, arguments: tuple[Any, ...], error: StoreError) -> Any:
+        """Keep a booking that has no answer, and say what it will be; raise the error of others."""
+        if request.verb == "reserve" and isinstance(error, Unanswered):
+            self._withdraw(request, arguments[0])
+        if request.verb not in _KEPT or not self._mailbox.put(request, arguments):
+            raise error
+        if request.verb == "release":
             return None
-        if kept and entry is not None:
-            return Booked(entry.amounts, 0, False, None, self._exchanges.now_ms())
-        raise  # noqa: PLE0704 - called while an error is handled
+        return Booked(arguments[0].amounts, 0, False, None, self._exchanges.now_ms())
+
+    def _withdraw(self, request: Request, entry: Entry) -> None:
+        """Nobody will make the call of this reserve, which may have been granted."""
+        self._mailbox.put(self._requests.withdraw(request, entry))
 
     def _learn(self, facts: Facts) -> Facts:
         self._facts = facts

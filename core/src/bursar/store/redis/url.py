@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from ...duration import to_seconds
-from ...errors import InvalidAmount
 from ...names import check_name
 from .words import escape
 
@@ -94,11 +92,11 @@ def _options(parts: SplitResult, port: int | None, query: dict[str, str]) -> dic
 
 def _timeout(text: str) -> float:
     try:
-        timeout_s = to_seconds(float(text) if text.replace(".", "", 1).isdigit() else text, "timeout")
-    except (InvalidAmount, ValueError):
+        timeout_s = float(text.removesuffix("s"))
+    except ValueError:
         timeout_s = 0
     if not 0.05 <= timeout_s <= 60:
-        raise ValueError(f"store= has ?timeout={text[:40]!r}, which is not from 0.05 to 60 seconds")
+        raise ValueError(f"store= has ?timeout={text[:40]!r}, which is not from 0.05 to 60 seconds, like 2s")
     return timeout_s
 
 

@@ -4,7 +4,7 @@ local KEPT_MS = 86400000 -- final records stay for late and repeated requests, t
 local BATCH = 100 -- are swept or folded at once
 local NOTHING = {'0', '0', '0'}
 local FIELDS = {
-  'subject', 'want', 'least', 'leaf', 'epochs', 'parts', 'fuse', 'state', 'held', 'booked', 'tally', 'at', 'lease',
+  'subject', 'want', 'least', 'leaf', 'epochs', 'parts', 'fuse', 'state', 'held', 'booked', 'tally', 'at', 'lease', 'by',
 }
 local records = {}
 
@@ -79,7 +79,7 @@ local function new_record(id, entry, line, parts, fuse, held, state, lease)
     subject = entry.subject and entry.subject.text or '', want = triple(entry.amounts), least = triple(entry.least),
     leaf = #line > 0 and line[#line].key or '', epochs = table.concat(epochs, ','), parts = table.concat(parts, ' '),
     fuse = fuse and fuse.account.key or '', state = state, held = triple(held), booked = triple(NOTHING),
-    tally = '', at = '0', lease = int(lease),
+    tally = '', at = '0', lease = int(lease), by = nonce,
   }
   local fields = {}
   for _, field in ipairs(FIELDS) do

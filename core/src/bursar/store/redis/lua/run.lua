@@ -5,7 +5,7 @@ local VERBS = {
   settle = function() return conclude('settled') end,
   book = function() return conclude('settled', true) end,
   doubt = function() return conclude('in_doubt') end,
-  release = release, extend = extend,
+  release = release, withdraw = withdraw, extend = extend,
   set_limit = set_limit, drop_limit = drop_limit, trip = trip, untrip = untrip, reset = reset,
 }
 local READS = {probe = function() return reserve(true) end, read = function() return read() end, audit = audit}
@@ -42,7 +42,7 @@ end
 local head = {(meta[1] or wrote) and ledger.id or '', int(wrote and step or ledger.seq), int(ledger.ack), int(now)}
 local text = table.concat(concat(head, answer), '\n')
 if wrote then
-  keep_answer(text)
+  keep_answer(nonce, text)
   make()
 end
 return text

@@ -177,6 +177,19 @@ local function release()
   return {'done'}
 end
 
+-- A client gave up on a reserve: it is undone, or refused where it arrives only now.
+local function withdraw()
+  local id, request = take(), take()
+  local h = record_of(id)
+  if not h or h.seen.by ~= request then
+    local refused = {ledger.id, int(step), int(ledger.ack), int(now), 'closed', 'another'}
+    keep_answer(request, table.concat(refused, '\n'))
+  elseif h.seen.state == 'reserved' then
+    close(h, 'released', NOTHING, {}, now)
+  end
+  return {'done'}
+end
+
 local function extend()
   local id, lease = take(), tonumber(take())
   local h = record_of(id)

@@ -129,9 +129,9 @@ end
 -- again because its answer was lost gets that very answer.
 local ANSWERS_MS, MOST_ANSWERS = 10000, 10000
 
-local function keep_answer(answer)
-  write('HSET', base .. 'answers', nonce, answer)
-  write('RPUSH', base .. 'answered', int(now) .. ' ' .. nonce)
+local function keep_answer(request, answer)
+  write('HSET', base .. 'answers', request, answer)
+  write('RPUSH', base .. 'answered', int(now) .. ' ' .. request)
   local many = call('LLEN', base .. 'answered') >= MOST_ANSWERS
   for _, old in ipairs(call('LRANGE', base .. 'answered', 0, 3)) do
     local at, mark = string.match(old, '^(%d+) (.*)$')
