@@ -75,7 +75,13 @@ def test_a_reading_learns_its_words_elsewhere() -> None:
 
 @pytest.mark.parametrize(
     ("n", "cap", "seen", "hidden", "output"),
-    [(1, 100, 20, False, 36), (2, 100, 20, False, 52), (1, 30, 20, False, 30), (1, 0, 20, False, 0), (1, 100, 20, True, None)],
+    [
+        (1, 100, 20, False, 36),
+        (2, 100, 20, False, 52),
+        (1, 30, 20, False, 30),
+        (1, 0, 20, False, 0),
+        (1, 100, 20, True, None),
+    ],
 )
 def test_an_estimate(n: int, cap: int, seen: int, hidden: bool, output: int | None) -> None:
     """All that could be seen, and the marks around it, up to the cap; nothing where output may be hidden."""

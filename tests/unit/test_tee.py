@@ -13,7 +13,11 @@ from bursar import Budget, Hold, Reading, Session
 from bursar.meter import Background, Meter
 from bursar.tee import attach
 
-EVENTS = [b"data: {}\n\n", b"data: secret\n\n", b'data: {"usage": {"input_tokens": 3, "output_tokens": 2}}\n\n']
+EVENTS = [
+    b"data: {}\n\n",
+    b"data: secret\n\n",
+    b'data: {"usage": {"input_tokens": 3, "output_tokens": 2}}\n\n',
+]
 
 
 class Words(Reading):
