@@ -89,3 +89,18 @@ def test_whether_a_reserve_is_kept(reserve: float | str, kept: bool) -> None:
     if kept:
         with pytest.raises(BudgetExceeded):
             session.part("research").reserve(cost="$1")
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_limits_of_a_running_session_and_its_parts(raised: bool) -> None:
+    """They can be changed while it runs; who still declares the old one goes on under the new one."""
+    session = Budget("$1").session()
+    session.part("research", "$0.10").reserve(cost="$0.10").settle(cost="$0.10")
+    if raised:
+        session.part("research").set_limit("$0.30")
+        session.part("research", "$0.10").reserve(cost="$0.20").release()
+        session.set_limit("$0.25")
+        session.drop_limit("2 calls")
+    with pytest.raises(BudgetExceeded) as refused:
+        session.part("research", "$0.10").reserve(cost="$0.20")
+    assert refused.value.limit == ("$0.25/session" if raised else "$0.10/session")

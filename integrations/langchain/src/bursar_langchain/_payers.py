@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 from langchain_core.runnables.config import var_child_runnable_config
 
@@ -15,6 +16,8 @@ LimitLike: TypeAlias = Money | Limit
 NodeLimits: TypeAlias = Mapping[str, LimitLike | Sequence[LimitLike]]
 
 _KEPT = 4_096  # views of sessions, made again when they are needed: balances live in the store
+# The nodes of a session: two handlers of it must mean the same accounts, to charge a call once.
+_shared: WeakKeyDictionary[Session, dict[str, tuple[LimitLike, ...]]] = WeakKeyDictionary()
 
 
 class Payer(NamedTuple):
@@ -48,13 +51,18 @@ class Payers:
     def __init__(
         self, budget: LimitLike | Budget | Session, nodes: NodeLimits | None, tenant: str | None
     ) -> None:
-        self._nodes = _checked_nodes(nodes)
+        checked = _checked_nodes(nodes)
+        self._nodes = checked
         self._tenant = tenant
-        self._known: dict[tuple[str | None, tuple[str, ...]], Payer] = {}
+        self._known: dict[tuple[object, ...], Payer] = {}
         self.budget: Budget | None = None
         self._session: Session | None = None
         if tenant is None:
             self._session = as_session(budget)
+            self._nodes = _shared.setdefault(self._session, {})
+            for name, limits in checked.items():
+                if self._nodes.setdefault(name, limits) != limits:
+                    raise ValueError(f"nodes[{name!r}] has other limits in another handler of this session")
             return
         given: object = tenant
         if not isinstance(given, str) or not given:
@@ -110,7 +118,7 @@ class Payers:
         return self._find(tenant, _place(found))
 
     def _find(self, tenant: str | None, place: tuple[str, ...]) -> Payer:
-        key = tenant, place
+        key = tenant, place, len(self._nodes)  # another handler may bring some
         if (payer := self._known.get(key)) is not None:
             return payer
         if place:
