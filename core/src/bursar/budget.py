@@ -198,30 +198,7 @@ class Budget(Handle):
     def _parse(self, limits: tuple[LimitLike, ...]) -> tuple[Limit, ...]:
         return parse_limits(limits, self._ledger.policy.tz)
 
-    # -- its limits ---------------------------------------------------------------------------
-
-    def _set_limit(self, limit: LimitLike) -> Steps[None]:
-        """Put a limit in force, for every process from its next reserve on.
-
-        It replaces the limit over the same unit, window and selectors, or is added: over
-        ``total`` it counts what was spent before, over a window it begins at zero. Programs
-        that still declare the old one go on.
-
-        Raises:
-            InvalidAmount: it is not one.
-        """
-        yield "set_limit", self._path, *self._parse((limit,))
-
-    def _drop_limit(self, limit: LimitLike) -> Steps[None]:
-        """Take the limit over the same unit, window and selectors out of force, for every process.
-
-        Raises:
-            InvalidAmount: it is not one.
-        """
-        yield "drop_limit", self._path, *self._parse((limit,))
-
-    set_limit, aset_limit = blocking(_set_limit), awaitable(_set_limit)
-    drop_limit, adrop_limit = blocking(_drop_limit), awaitable(_drop_limit)
+    # -- its alerts ---------------------------------------------------------------------------
 
     def on_alert(self, listener: F) -> F:
         """Call `listener` with every `Alert` of this budget, its children and its sessions; a decorator.

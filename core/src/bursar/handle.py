@@ -6,7 +6,9 @@ from decimal import Decimal
 
 from .account import root_key
 from .ledger import Ledger
+from .limits import LimitLike
 from .process import OneProcess
+from .settings import parse_limits
 from .standing import Balance, balance, standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path, Snapshot
@@ -59,6 +61,26 @@ class Handle(OneProcess):
         """Answered, paid calls to models."""
         return self.balance().calls
 
+    def _set_limit(self, limit: LimitLike) -> Steps[None]:
+        """Put a limit in force, for every process from its next reserve on.
+
+        It replaces the limit over the same unit, window and selectors, or is added: over
+        ``total`` it counts what was spent before, over a window it begins at zero. Programs
+        that still declare the old one go on.
+
+        Raises:
+            InvalidAmount: it is not one.
+        """
+        yield "set_limit", self._path, *parse_limits((limit,), self._ledger.policy.tz)
+
+    def _drop_limit(self, limit: LimitLike) -> Steps[None]:
+        """Take the limit over the same unit, window and selectors out of force, for every process.
+
+        Raises:
+            InvalidAmount: it is not one.
+        """
+        yield "drop_limit", self._path, *parse_limits((limit,), self._ledger.policy.tz)
+
     def _trip(self, reason: str) -> Steps[None]:
         """Stop this account, and those below it: every reserve is refused from here on."""
         yield "trip", self._path, reason
@@ -75,6 +97,8 @@ class Handle(OneProcess):
         """
         yield "reset", self._path, reason
 
+    set_limit, aset_limit = blocking(_set_limit), awaitable(_set_limit)
+    drop_limit, adrop_limit = blocking(_drop_limit), awaitable(_drop_limit)
     trip, atrip = blocking(_trip), awaitable(_trip)
     untrip, auntrip = blocking(_untrip), awaitable(_untrip)
     reset, areset = blocking(_reset), awaitable(_reset)

@@ -84,9 +84,16 @@ class Session(Tracking):
     """
 
     def __init__(
-        self, ledger: Ledger, path: Path, metadata: dict[str, Any], *, swallow: bool = False
+        self,
+        ledger: Ledger,
+        path: Path,
+        metadata: dict[str, Any],
+        *,
+        swallow: bool = False,
+        whole: Session | None = None,
     ) -> None:
-        super().__init__(ledger, path, deque(maxlen=_EVENTS))
+        super().__init__(ledger, path, deque(maxlen=_EVENTS) if whole is None else whole._events)
+        self._whole = whole  # the session that this is a part of
         self._refusal: BudgetExceeded | None = None
         self._swallowed: BudgetExceeded | None = None
         self._swallow = swallow
@@ -151,7 +158,7 @@ class Session(Tracking):
             ValueError: a name or a count is not one.
             StoreError: the store cannot say; the call must not be made.
         """
-        if self._closed_s is not None:
+        if self._closed_s is not None or (self._whole is not None and self._whole._closed_s is not None):
             raise BursarError(f"the session {self.id!r} is closed; open another one, or this one by its id")
         ask = Ask(
             model=model,
@@ -172,9 +179,9 @@ class Session(Tracking):
         try:
             hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms(), self)
         except BudgetExceeded as refusal:
-            self._refusal = refusal
+            self._note(refusal)
             raise
-        self._refusal = self._swallowed = None
+        self._note(None)
         return hold
 
     reserve = blocking(_reserve)
@@ -187,8 +194,15 @@ class Session(Tracking):
         try:
             return (yield from super()._book(call, nanos, usage))
         except BudgetExceeded as refusal:
-            self._refusal = refusal
+            self._note(refusal)
             raise
+
+    def _note(self, refusal: BudgetExceeded | None) -> None:
+        """The verdict on the latest call; it also is one on the session that this is a part of."""
+        for session in (self,) if self._whole is None else (self, self._whole):
+            session._refusal = refusal
+            if refusal is None:
+                session._swallowed = None
 
     def child_session(
         self, *limits: LimitLike, name: str | None = None, max_spend: LimitLike | None = None
@@ -205,6 +219,26 @@ class Session(Tracking):
             self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
         )
         return Session(self._ledger, (*self._path, account), {}, swallow=self._swallow)
+
+    def part(self, name: str, *limits: LimitLike) -> Session:
+        """A child session that is not a run by itself: a node of a graph, a step of a workflow.
+
+        Its calls are calls of this session: the events, what ended the last one, and whether
+        a refusal was swallowed are noted here.
+
+        Args:
+            name: its name in this session.
+            limits: its own limits; it always has those of this session too.
+        """
+        account = session_account(self._path[-1], name, parse_limits(limits, self._ledger.policy.tz))
+        whole = self if self._whole is None else self._whole
+        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallow, whole=whole)
+
+    @property
+    def keeps_reserve(self) -> bool:
+        """True when the budget keeps a part of each session's limit for `finalize`."""
+        terms = self._ledger.policy.terms
+        return bool(terms.kept_ppm or terms.kept_nanos)
 
     @contextmanager
     def finalize(self) -> Iterator[Session]:

@@ -70,7 +70,7 @@ def test_budget_callback_after_fork(provider: Script) -> None:
     taken, enough = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with budget._lock:
+        with budget._runs._lock:
             taken.set()
             enough.wait()
 

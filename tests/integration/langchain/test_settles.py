@@ -239,5 +239,5 @@ def test_nothing_of_a_prompt_is_kept(provider: Script) -> None:
     """After the call the handler holds no text of the question or the answer."""
     budget = BudgetCallback("$1")
     provider.openai().invoke("a very secret question", {"callbacks": [budget]})
-    assert budget._runs == {}
-    assert "secret" not in repr(vars(budget)) + repr(budget.report())
+    assert len(budget._runs) == 0
+    assert "secret" not in repr(vars(budget._runs)) + repr(budget.report())

@@ -4,11 +4,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._adapter import BudgetCallback
+    from ._install import install, uninstall
+    from ._middleware import BudgetMiddleware
     from ._refusal import LangChainRefusal
 
-_HOMES = {"BudgetCallback": "_adapter", "LangChainRefusal": "_refusal"}
+_HOMES = {
+    "BudgetCallback": "_adapter",
+    "BudgetMiddleware": "_middleware",
+    "LangChainRefusal": "_refusal",
+    "install": "_install",
+    "uninstall": "_install",
+}
 
-__all__ = ["BudgetCallback", "LangChainRefusal"]
+__all__ = ["BudgetCallback", "BudgetMiddleware", "LangChainRefusal", "install", "uninstall"]
 
 
 def __getattr__(name: str) -> object:

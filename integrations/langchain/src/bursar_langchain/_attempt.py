@@ -1,0 +1,90 @@
+"""One try to make a model call, between the middleware that may change it and the handler that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from contextvars import ContextVar
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+
+from bursar import BudgetExceeded, Session
+
+from ._coverage import covered_by
+from ._usage import Request
+
+_attempt: ContextVar[Attempt | None] = ContextVar("bursar_langchain_attempt", default=None)
+
+_CAP_NAMES = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+# Whose clients take ``max_tokens`` for one call, where the request does not show the cap.
+_CAPPED_BY_MAX_TOKENS = frozenset({"anthropic", "azure", "deepseek", "groq", "mistral", "openai", "xai"})
+
+
+class Lowered(BudgetExceeded):
+    """The call fits with fewer output tokens; the middleware makes it again with that cap."""
+
+
+class Attempt:
+    """A context manager: what is called inside has the handler, and its refusal is noted here.
+
+    Args:
+        request: the step of the agent, for its maker.
+        handler: the one that pays.
+        least: the smallest output cap that is of use; None when the cap must stay.
+        finalizing: the session whose finalization reserve may be spent, or None.
+
+    Attributes:
+        session: whose refusal ended the attempt, or None.
+        lowered: what to pass to the model so that the call fits, or None.
+    """
+
+    def __init__(
+        self,
+        request: Any,
+        handler: BaseCallbackHandler,
+        *,
+        least: int | None = None,
+        finalizing: Session | None = None,
+    ) -> None:
+        self.request = request
+        self.least = least
+        self.session: Session | None = None
+        self.lowered: dict[str, int] | None = None
+        self._handler = handler
+        self._finalizing = finalizing
+        self._inside = ExitStack()
+
+    def lower(self, name: str, granted: int) -> None:
+        """Ask for the call anew with the cap that was granted. Raises: `Lowered`, if that is of any use."""
+        if self.least is not None and granted >= self.least:
+            self.lowered = {name: granted}
+            raise Lowered(f"the call fits with at most {granted} output tokens")
+
+    def __enter__(self) -> Attempt:
+        self._inside.enter_context(covered_by(self._handler))
+        if self._finalizing is not None:
+            self._inside.enter_context(self._finalizing.finalize())
+        self._inside.callback(_attempt.reset, _attempt.set(self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inside.close()
+
+
+def current_attempt() -> Attempt | None:
+    """The attempt that this thread or task is in."""
+    return _attempt.get()
+
+
+def cap_name(request: Request, params: Mapping[str, Any]) -> str | None:
+    """The argument that lowers the output cap of a request; None where a lower cap could spoil it.
+
+    A model that thinks first may spend a low cap on its thoughts, and never come to an answer.
+    """
+    if request.hidden_output:
+        return None
+    for name in _CAP_NAMES:
+        if params.get(name) is not None:
+            return name
+    return "max_tokens" if request.provider in _CAPPED_BY_MAX_TOKENS else None

@@ -1,0 +1,168 @@
+"""What an agent does when its budget runs out: policy on the ledger that the handler keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any, Literal, get_args
+
+from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware.types import ModelRequest, ModelResponse
+from langchain.chat_models import init_chat_model
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, ToolMessage
+
+from bursar import Budget, BudgetExceeded, Session
+
+from ._adapter import BudgetCallback
+from ._attempt import Attempt
+from ._payers import LimitLike
+from ._trial import Trial
+
+ExitBehavior = Literal["end", "error", "downgrade"]
+ToolDenial = Literal["raise", "tell"]
+
+
+class BudgetMiddleware(AgentMiddleware):
+    """Ends an agent of `langchain.agents.create_agent` well when its budget runs out.
+
+    Put it first. It brings its own `BudgetCallback`, so that what the agent and its tools spend is
+    reserved and charged once; a handler of the same session that hangs on the run as well does no harm.
+
+    A call that does not fit as it is gets a lower output cap, if at least 256 tokens are affordable; then
+    the fallback model is asked, if there is one; then, if the budget has a `finalization_reserve`, the
+    model is asked for its final answer, without tools. What comes then is `exit_behavior`.
+
+    Args:
+        budget: a limit, a `bursar.Budget` or a `bursar.Session`; or a `BudgetCallback` with its settings.
+        exit_behavior: ``"end"`` ends the run with a message that says why; ``"error"`` raises
+            `bursar.BudgetExceeded`; ``"downgrade"`` goes on with `fallback_model`, and ends when
+            that does not fit, either.
+        fallback_model: a cheaper chat model, or its name, for ``"downgrade"``.
+        on_tool_denied: a tool that is refused never runs: ``"raise"`` ends the run with the error,
+            ``"tell"`` lets the model know, so that it can answer without.
+
+    Raises:
+        InvalidAmount: the limit is not one.
+        ValueError: a setting has a value that it cannot have; the message names it.
+    """
+
+    def __init__(
+        self,
+        budget: LimitLike | Budget | Session | BudgetCallback,
+        *,
+        exit_behavior: ExitBehavior = "end",
+        fallback_model: BaseChatModel | str | None = None,
+        on_tool_denied: ToolDenial = "raise",
+    ) -> None:
+        super().__init__()
+        for setting, word, words in (
+            ("exit_behavior", exit_behavior, get_args(ExitBehavior)),
+            ("on_tool_denied", on_tool_denied, get_args(ToolDenial)),
+        ):
+            if word not in words:
+                raise ValueError(f"{setting}={word!r:.60} is not one of {', '.join(map(repr, words))}")
+        if (exit_behavior == "downgrade") != (fallback_model is not None):
+            raise ValueError("exit_behavior='downgrade' and fallback_model= go together")
+        if isinstance(fallback_model, str):
+            fallback_model = init_chat_model(fallback_model)
+        self.callback = budget if isinstance(budget, BudgetCallback) else BudgetCallback(budget)
+        self._exit_behavior = exit_behavior
+        self._fallback = fallback_model
+        self._on_tool_denied = on_tool_denied
+
+    # -- the ledger's side, as everywhere -----------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session that pays."""
+        return self.callback.session
+
+    @property
+    def spent(self) -> Decimal:
+        """USD that the session spent."""
+        return self.callback.spent
+
+    @property
+    def reserved(self) -> Decimal:
+        """USD held by calls in flight."""
+        return self.callback.reserved
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """USD left; negative after an overrun, None without a limit in USD."""
+        return self.callback.remaining
+
+    def report(self) -> dict[str, Any]:
+        """The cost report, as `BudgetCallback.report` gives it."""
+        return self.callback.report()
+
+    get_report = report
+
+    # -- models -------------------------------------------------------------------------------
+
+    def wrap_model_call(
+        self, request: ModelRequest, handler: Callable[[ModelRequest], ModelResponse]
+    ) -> ModelResponse | AIMessage:
+        """Called around each step of the agent. Raises: `BudgetExceeded`, if `exit_behavior` says so."""
+        trial = Trial(self.callback, request, self._fallback)
+        for attempt in trial:
+            try:
+                with attempt:
+                    return handler(attempt.request)
+            except BudgetExceeded as refusal:
+                trial.refusal = refusal
+        return self._exit(trial)
+
+    async def awrap_model_call(
+        self, request: ModelRequest, handler: Callable[[ModelRequest], Awaitable[ModelResponse]]
+    ) -> ModelResponse | AIMessage:
+        """`wrap_model_call` for async agents."""
+        trial = Trial(self.callback, request, self._fallback)
+        for attempt in trial:
+            try:
+                with attempt:
+                    return await handler(attempt.request)
+            except BudgetExceeded as refusal:
+                trial.refusal = refusal
+        return self._exit(trial)
+
+    def _exit(self, trial: Trial) -> AIMessage:
+        if self._exit_behavior == "error":
+            raise trial.refusal
+        if trial.session is not None:
+            trial.session.handled(trial.refusal)
+        return AIMessage(f"The run ends here, since its budget is used up: {trial.refusal}")
+
+    # -- tools --------------------------------------------------------------------------------
+
+    def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        """Called around each run of a tool. Raises: `BudgetExceeded`, if `on_tool_denied` says so."""
+        attempt = Attempt(request, self.callback)
+        try:
+            with attempt:
+                return handler(request)
+        except BudgetExceeded as refusal:
+            return self._deny(attempt, refusal)
+
+    async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        """`wrap_tool_call` for async agents."""
+        attempt = Attempt(request, self.callback)
+        try:
+            with attempt:
+                return await handler(request)
+        except BudgetExceeded as refusal:
+            return self._deny(attempt, refusal)
+
+    def _deny(self, attempt: Attempt, refusal: BudgetExceeded) -> ToolMessage:
+        if self._on_tool_denied == "raise":
+            raise refusal
+        if attempt.session is not None:
+            attempt.session.handled(refusal)
+        call = attempt.request.tool_call
+        return ToolMessage(
+            f"The budget does not allow this tool: {refusal}",
+            name=call["name"],
+            tool_call_id=call["id"],
+            status="error",
+        )

@@ -1,0 +1,96 @@
+"""A call between its start hook and its end hook."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from bursar import Cover, Hold, Usage
+
+from ._usage import TOKENS_PER_ANSWER, Request, Result
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A call of a model, or the run of a tool, and what pays for it.
+
+    Attributes:
+        id: LangChain's id of the run; callers may use one for several calls.
+        given: the very object that the start hook got; tells the same call, heard twice,
+            from another one with its id.
+        parent: the run that this one belongs to.
+        calls: how many inputs one hook was given; LangChain itself gives one.
+        request: None for a run of a tool.
+        batch: shared by the calls of one ``generate()``; all start hooks come before the first call.
+        hold: what pays for it.
+        cover: keeps a covered SDK client below from reserving again.
+        task: the task that may die without an end hook, and what was told to watch it.
+        doubted: True once it was booked as unknown because it seemed lost.
+    """
+
+    id: UUID
+    given: object
+    parent: UUID | None
+    calls: int = 1
+    request: Request | None = None
+    batch: object = None
+    hold: Hold = field(init=False)
+    cover: Cover | None = None
+    task: tuple[asyncio.Task[Any], Callable[[object], None]] | None = None
+    doubted: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """False when a covered client below has closed the hold: it sees retries that we do not."""
+        return self.doubted or self.hold.state == "reserved"
+
+    def uncover(self) -> None:
+        """What the context sends from here on is another call."""
+        if self.cover is not None:
+            self.cover.close()
+
+    def settle(self, result: Result) -> None:
+        """Book an answer: by the provider's count, else by its text, else at the whole hold."""
+        hold = self.hold
+        if result.cached:
+            hold.release(saved=result.usage)
+        elif result.usage is not None:
+            hold.settle(usage=result.usage, model=result.model, tier=result.tier)
+        elif not result.finished:
+            hold.settle_unknown(self._by_text(result))  # the connection ended, and looked like an end
+        elif self.request is None or self.request.hidden_output:
+            hold.settle(cost=hold.amount, estimated=True)
+        else:
+            hold.settle(usage=self._by_text(result), model=result.model, tier=result.tier, estimated=True)
+
+    def fail(self, error: BaseException, result: Result) -> None:
+        """Book a call that ended in an error, by what arrived of its answer."""
+        seen = result.usage or (self._by_text(result) if result.text_tokens else None)
+        if isinstance(error, GeneratorExit):
+            self.hold.abandon(seen)  # perhaps the garbage collector's doing: no store may be touched
+        elif result.usage is not None and result.finished and self.is_open:
+            self.settle(result)
+        else:
+            self.hold.resolve(error, seen)
+
+    def lose(self) -> None:
+        """Book a call whose end nobody has reported; a tool has run."""
+        self.doubted, self.given, self.batch, self.task = True, None, None, None
+        self.uncover()
+        if self.request is None:
+            self.pay()
+        else:
+            self.hold.settle_unknown()
+
+    def pay(self) -> None:
+        """Book the run of a tool: it costs what was held."""
+        self.hold.settle(cost=self.hold.amount)
+
+    def _by_text(self, result: Result) -> Usage:
+        """The most that an answer can have used, as far as it is visible; never above the hold."""
+        call = self.hold.call
+        output_tokens = min(result.text_tokens or TOKENS_PER_ANSWER, call.n * call.max_output_tokens)
+        return Usage(call.input_tokens, output_tokens)
