@@ -123,9 +123,11 @@ class Desk:
         return Decimal(self.bill_nanos).scaleb(-9)
 
     def reset(self) -> None:
-        """Forget the bill, the hits, the script, and what failed in it."""
+        """Forget the bill, the hits, the script, what failed in it, and what was stored."""
         with self._lock:
             self._served.clear()
+            self._stored.clear()
+            self._made.clear()
             self._queue.clear()
             self._hits = self._arrivals = 0
             self._default = Reply()
