@@ -80,7 +80,7 @@ def test_lost_data_is_found_before_the_next_admission(server: Server, lose: Call
             assert who.spent
         with pytest.raises(LedgerRolledBack):
             who.audit()
-    budget._ledger.store.acknowledge("default", "the bill was looked at")
+    budget.acknowledge_rollback("the bill was looked at")
     spend(budget)
     spend(other)
     spend(purse(url))
