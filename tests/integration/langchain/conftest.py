@@ -13,6 +13,7 @@ import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_mistralai import ChatMistralAI
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
@@ -28,6 +29,8 @@ RATES = {
     "gpt-5": Rate("1.25", "10", "0.125"),
     "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
     "home-made": Rate("2.50", "10"),
+    "mistral-small-latest": Rate("0.15", "0.60", "0.015"),
+    "text-embedding-3-small": Rate("0.02", "0"),
 }
 TIERS = {"flex": Rate("0.625", "5", "0.0625"), "priority": Rate("2.50", "20", "0.25")}  # of gpt-5
 
@@ -87,7 +90,17 @@ class Script:
             **{"model": "claude-haiku-4-5", "max_tokens": 50, "max_retries": 0, **settings},
         )
 
+    def mistral(self, **settings: Any) -> ChatMistralAI:
+        """A client that is built on neither SDK."""
+        return ChatMistralAI(
+            base_url=self.provider.openai_url,
+            api_key=SecretStr("none"),
+            **{"model_name": "mistral-small-latest", "max_tokens": 50, "max_retries": 0, **settings},
+        )
+
     def model(self, brand: str, **settings: Any) -> Any:
+        if brand == "mistral":
+            return self.mistral(**settings)
         if brand == "responses":
             return self.openai(use_responses_api=True, **settings)
         return self.openai(**settings) if brand == "openai" else self.anthropic(**settings)

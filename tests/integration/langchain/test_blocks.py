@@ -57,6 +57,7 @@ BRANDS = ["openai", "responses", "anthropic"]
 CALLS = [(way, brand) for way in WAYS for brand in BRANDS] + [
     (structured, "openai"),
     (structured, "responses"),
+    *((way, "mistral") for way in WAYS if way is not stream),  # see test_other_models
 ]
 LIMITS = [pytest.param("$1", id="enough"), pytest.param("$0.00001", id="too-little")]
 

@@ -9,13 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+import openai
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import tool
 
 from bursar import Budget, BudgetExceeded
+from bursar.testing import ManualClock, Reply, Request
 from bursar_langchain import BudgetCallback
 
 if TYPE_CHECKING:
@@ -136,8 +140,6 @@ def test_refusal_in_the_middle_of_generate(
     limit: str, sent: int, asynchronous: bool, provider: Script
 ) -> None:
     """All calls of one `generate()` start before the first is sent: a refusal gives back the holds of all."""
-    from langchain_core.messages import HumanMessage
-
     budget = BudgetCallback(limit)
     model = provider.openai()
     asked: Any = [[HumanMessage(text)] for text in "abc"]
@@ -155,6 +157,113 @@ def test_refusal_in_the_middle_of_generate(
             run()
     assert provider.sent == sent
     provider.assert_exact(budget)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(("failing", "sent"), [(None, 3), (0, 1), (1, 2), (2, 3)])
+def test_failure_in_the_middle_of_generate(
+    failing: int | None, sent: int, asynchronous: bool, provider: Script
+) -> None:
+    """When one call fails nobody hears of the others: the answered are booked at the worst, the unsent are free."""
+    budget = BudgetCallback("$1")
+    model = provider.openai()
+
+    def answer(request: Request) -> Reply:
+        fails = request.body["messages"][0]["content"] == str(failing)
+        return Reply(status=500) if fails else Reply("ok", output_tokens=1)
+
+    provider.provider.always(answer)
+    asked: Any = [[HumanMessage(str(number))] for number in range(3)]
+
+    def run() -> None:
+        if asynchronous:
+            asyncio.run(model.agenerate(asked, callbacks=[budget]))
+        else:
+            model.generate(asked, callbacks=[budget])
+
+    if failing is None:
+        run()
+    else:
+        with pytest.raises(openai.InternalServerError):
+            run()
+    assert provider.sent == (3 if asynchronous else sent)
+    assert budget.reserved == 0
+    if asynchronous or failing in (None, 0):
+        provider.assert_exact(budget)
+    else:
+        assert budget.report()["estimated"] == sent - 1
+        assert budget.spent * 10**9 >= provider.bill_nanos > 0
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in a chain", "bare"])
+@pytest.mark.parametrize("trouble", ["handler", "rate limiter", "v3"])
+def test_starts_without_an_end(trouble: str, inside: bool, provider: Script, question: Any) -> None:
+    """Calls whose end no hook tells: closed by the chain around them, and at the latest by the lease."""
+    clock = ManualClock(1_750_000_000)
+    budget = BudgetCallback(Budget("$1", clock=clock, lease="60s"))
+
+    class Broken(BaseCallbackHandler):
+        raise_error = True
+
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            raise OSError("broken")
+
+    class Full(BaseRateLimiter):
+        def acquire(self, *, blocking: bool = True) -> bool:
+            raise OSError("broken")
+
+        async def aacquire(self, *, blocking: bool = True) -> bool:
+            raise OSError("broken")
+
+    limiter = Full() if trouble == "rate limiter" else None
+    model = provider.openai(rate_limiter=limiter, stream_usage=True)
+    handlers: list[Any] = [budget, Broken()] if trouble == "handler" else [budget]
+    kept = []
+
+    def work(asked: Any, config: Any = None) -> str:
+        config = config or {"callbacks": handlers}
+        if trouble == "v3":
+            events = model.stream_events(asked, config, version="v3")
+            kept.append((events, next(iter(events))))
+        else:
+            list(model.stream(asked, config))
+        return "done"
+
+    def run() -> Any:
+        return RunnableLambda(work).invoke(question, {"callbacks": handlers}) if inside else work(question)
+
+    if trouble == "v3":
+        if not hasattr(BaseCallbackHandler, "on_stream_event"):
+            pytest.skip("this LangChain has no third version of its events")
+        run()
+    else:
+        with pytest.raises(OSError, match="broken"):
+            run()
+    assert provider.sent == (trouble == "v3")
+    if not inside:
+        assert budget.reserved > 0
+        clock.advance(61)
+    assert budget.reserved == 0
+    assert budget.spent * 10**9 >= max(provider.bill_nanos, 1)
+
+
+@pytest.mark.skipif(
+    not hasattr(BaseCallbackHandler, "on_stream_event"), reason="no third version of events yet"
+)
+def test_abandoned_async_events(provider: Script, question: Any) -> None:
+    """Events of the third version that nobody reads to the end: their call goes on, and is settled."""
+    budget = BudgetCallback("$1")
+    model = provider.openai()
+
+    async def run() -> None:
+        events: Any = await model.astream_events(question, {"callbacks": [budget]}, version="v3")
+        async for _ in events:
+            break
+
+    asyncio.run(run())
+    assert provider.sent == 1
+    assert budget.reserved == 0
+    assert budget.spent * 10**9 >= provider.bill_nanos > 0
 
 
 def test_cancelled_tool() -> None:

@@ -162,6 +162,7 @@ class BudgetCallback(BaseCallbackHandler):
         if isinstance(response, LLMResult):
             result = read_result(response, hour_cache=run.request.hour_cache)
         run.fail(error, result)
+        self._runs.orphan(run)
 
     # -- tools ------------------------------------------------------------------------------
 

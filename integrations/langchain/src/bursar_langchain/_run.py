@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ class Run:
         cover: keeps a covered SDK client below from reserving again.
         task: the task that may die without an end hook, and what was told to watch it.
         doubted: True once it was booked as unknown because it seemed lost.
+        number: grows with each start.
     """
 
     id: UUID
@@ -41,6 +43,7 @@ class Run:
     cover: Cover | None = None
     task: tuple[asyncio.Task[Any], Callable[[object], None]] | None = None
     doubted: bool = False
+    number: int = field(default_factory=count().__next__)
 
     @property
     def is_open(self) -> bool:

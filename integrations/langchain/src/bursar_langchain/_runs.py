@@ -106,6 +106,23 @@ class Runs:
             self._doubt(run)
 
     @never_breaks
+    def orphan(self, failed: Run) -> None:
+        """Close the other calls of a ``generate()`` that a failure ended: LangChain tells nobody of them.
+
+        It makes them one after the other: those before were answered, those after never sent.
+        Where an event loop runs, they may have been sent at once; then their ends come yet.
+        """
+        if failed.batch is None:
+            return
+        with self._lock:
+            others = [run for runs in self._runs.values() for run in runs if run.batch is failed.batch]
+        for run in others:
+            if failed.task is None and run.number > failed.number:
+                self._drop(run)
+            else:
+                self._doubt(run)
+
+    @never_breaks
     def withdraw(self, refused: Run) -> None:
         """Release what was reserved for a call that was prevented."""
         with self._lock:
@@ -116,9 +133,7 @@ class Runs:
                 if run.given is refused.given or (run.batch is not None and run.batch is refused.batch)
             ]
         for run in unsent:
-            self._remove(run)
-            run.uncover()
-            run.hold.release()
+            self._drop(run)
 
     @never_breaks
     def _doubt(self, run: Run) -> None:
@@ -131,6 +146,11 @@ class Runs:
             forgotten = self._lost.popleft() if len(self._lost) > _LOST_KEPT else None
         if forgotten is not None:
             self._remove(forgotten)
+
+    def _drop(self, run: Run) -> None:
+        self._remove(run)
+        run.uncover()
+        run.hold.release()
 
     def _remove(self, run: Run) -> None:
         with self._lock:
