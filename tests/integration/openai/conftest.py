@@ -38,7 +38,9 @@ class Bench:
     def client(self, **settings: Any) -> Any:
         """A client that does not repeat what fails, unless it is told to."""
         settings = {"base_url": self.provider.openai_url, "api_key": "none", "max_retries": 0, **settings}
-        settings["http_client"] = self.way.http(verify=False)  # certificates take longer to load than all else
+        settings["http_client"] = self.way.http(
+            verify=False
+        )  # certificates take longer to load than all else
         return self.keep(self.way.kind(**settings))
 
     def keep(self, client: Any) -> Any:

@@ -86,9 +86,7 @@ def test_the_next_attempt_is_clamped_to_what_the_doubt_leaves(call: str, sync_be
 def test_a_refused_connection_costs_nothing(retries: int, bench: Bench) -> None:
     """What never left is released, also between attempts."""
     nowhere = "http://127.0.0.1:9/v1"  # nothing listens there
-    client, session = bench.paid(
-        ONE_HOLD, clamp=False, client={"max_retries": retries, "base_url": nowhere}
-    )
+    client, session = bench.paid(ONE_HOLD, clamp=False, client={"max_retries": retries, "base_url": nowhere})
     with pytest.raises(openai.APIConnectionError):
         bench.take(CALLS["chat"], client)
     assert (session.spent, session.reserved, session.calls) == (0, 0, 0)
