@@ -274,7 +274,7 @@ def test_a_late_booking_that_can_never_land_is_logged(
     """Somebody else settled the hold with another amount, or nobody could for a day: it does not block the rest."""
     monkeypatch.setattr("bursar.store.redis.mailbox._FIRST_PAUSE_S", 60)
     with Proxy(server.port) as proxy:
-        prefix = {"prefix": "late", "timeout": "0.2s"}
+        prefix = {"prefix": "late", "timeout": "1s"}
         budget = Budget("$1/total", store=store_url(f"redis://127.0.0.1:{proxy.port}", **prefix))
         other = Budget("$1/total", store=server.url(**prefix))
         hold, third = (budget.session("$1", id="s").reserve(cost="$0.10", key=key) for key in "kt")
