@@ -30,7 +30,7 @@ RESOLUTIONS = {"lowest": "lowest-direct", "latest": "highest"}
 CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
-CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency")]
+CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults")]
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
 

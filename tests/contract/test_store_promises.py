@@ -7,8 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 from bursar import MemoryStore
+from bursar.store.redis import RedisStore, open_redis
 from bursar.testing import ManualClock, StoreContract
 
+from ..servers import shared_url
 from .toy_store import ToyStore
 
 PUBLIC = ("bursar", "bursar.store", "bursar.testing")
@@ -28,6 +30,14 @@ class TestToyStore(StoreContract):
     def open_store(self, clock: ManualClock) -> ToyStore:
         """An empty list."""
         return ToyStore(clock)
+
+
+class TestRedisStore(StoreContract):
+    """Balances on a server."""
+
+    def open_store(self, clock: ManualClock) -> RedisStore:
+        """An empty tree of keys."""
+        return open_redis(shared_url(), clock)
 
 
 def test_a_store_of_ones_own_needs_public_names_only() -> None:

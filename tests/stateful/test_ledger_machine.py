@@ -13,10 +13,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from bursar import HoldClosed, Limit, MemoryStore, Store
 from bursar.account import child_account, root_account, session_account
 from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Subject, Terms
+from bursar.store.redis import open_redis
 from bursar.testing import ManualClock
 from bursar.window import calendar
 
 from ..contract.toy_store import ToyStore
+from ..servers import shared_url
 
 LEASE_S = 60
 START_S = 1_750_000_000  # 15:06:40 UTC
@@ -295,6 +297,16 @@ class ToyMachine(LedgerMachine):
         return ToyStore(clock)
 
 
+class RedisMachine(LedgerMachine):
+    """Balances on a server."""
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty tree of keys."""
+        return open_redis(shared_url(), clock)
+
+
+TestRedisMachine = RedisMachine.TestCase
 TestMemoryMachine, TestToyMachine = MemoryMachine.TestCase, ToyMachine.TestCase
 TestMemoryMachine.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
 TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=200)
+TestRedisMachine.settings = settings(TestMemoryMachine.settings, max_examples=60)

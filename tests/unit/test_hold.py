@@ -172,7 +172,9 @@ def test_leaving_a_with_applies_the_outcome_rules(
                 if error is not None:
                     raise error
     except BaseException as raised:
-        assert raised is error
+        assert (
+            raised is error or type(raised) is type(error) is asyncio.CancelledError
+        )  # a new one before 3.11
     assert (session.spent, session.reserved) == (spent, 0)
 
 
@@ -347,3 +349,22 @@ def test_a_model_that_is_free_by_policy_answers_under_any_name() -> None:
     session = Budget("$0", unknown_model="free").session()
     hold = session.reserve("local/llama", input_tokens=800, max_output_tokens=200)
     assert hold.settle(CHAT | {"model": "llama.gguf"}).cost == 0 and session.calls == 1
+
+
+def test_a_cost_that_was_given_is_corrected_by_the_answer() -> None:
+    """A call held at the caller's own figure is charged by the usage that it tells; a tool has no price a token."""
+    session = Budget("$1").session()
+    answer = {"model": "gpt-4o", "usage": {"prompt_tokens": 1_000, "completion_tokens": 100}}
+    assert session.reserve("gpt-4o", cost="$0.50").settle(answer).cost * 10**9 == 1_000 * 2_500 + 100 * 10_000
+    charge = session.reserve(tool="search", cost="$0.01").settle(usage=Usage(1, 1))
+    assert charge.cost * 100 == 1 and charge.estimated
+
+
+@pytest.mark.parametrize(
+    ("cap", "limit", "binding"),
+    [(100, "$1", 100), (None, "$1", None), (50_000, "$1", None), (None, "$0.01", 900), (0, "$1", None)],
+)
+def test_a_cap_binds_where_the_models_own_is_higher(cap: int | None, limit: str, binding: int | None) -> None:
+    """Only then does the request need to carry it: asked for, or clamped to what is left."""
+    hold = Budget(limit).session().reserve("gpt-4o", input_tokens=400, max_output_tokens=cap)
+    assert hold.binding_cap == binding

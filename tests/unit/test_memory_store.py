@@ -188,3 +188,20 @@ def test_a_breaker_remembers_the_calls_of_its_window_only(monkeypatch: pytest.Mo
     clock.advance(61)
     store.reserve(Entry("b", path, GPT, Amounts(0, 0, 1), fingerprint="call 99"), Amounts(0, 0, 1), terms)
     assert remembered() == ["call 99"]
+
+
+def test_very_many_kinds_of_calls_on_one_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the store keeps for each of them is made anew now and then; open calls settle all the same."""
+    monkeypatch.setattr("bursar.store.accounts._LANES", 3)
+    store = MemoryStore()
+    lines = [
+        Entry(f"h{number}", PATH, Subject("tool", (), None, f"tool {number}"), Amounts(2, 0, 1))
+        for number in range(10)
+    ]
+    for line in lines:
+        assert isinstance(store.reserve(line, line.amounts), Granted)
+    for line in lines:
+        store.settle(line._replace(amounts=Amounts(1, 0, 1)))
+    view = store.read("default").accounts["default"]
+    assert (view.spent, view.reserved) == (Amounts(10, 0, 10), Amounts())
+    assert len(view.subjects) == 10 and store.audit("default") == ()

@@ -700,7 +700,10 @@ def test_threads_see_every_registration(book: PriceBook) -> None:
     """Registrations from many threads are all kept, and none is hidden by a stale hit."""
     failures: list[str] = []
 
+    ready = threading.Barrier(9)
+
     def work(number: int) -> None:
+        ready.wait()
         for step in range(30):
             name = f"model-{number}-{step}"
             if book.find(name) is not None:
@@ -712,10 +715,11 @@ def test_threads_see_every_registration(book: PriceBook) -> None:
             if book.rates(name).input != number * 1_000_000:
                 failures.append(name)
 
-    with short_switches():
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    with short_switches():  # not while they start: two trace functions would be installed at once
+        ready.wait()
         for thread in threads:
             thread.join()
     assert failures == []

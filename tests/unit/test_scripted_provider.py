@@ -373,7 +373,7 @@ def test_a_body_without_a_proper_length_ends_the_connection(
     assert provider.hits == 0 and ask(provider, CHAT, CHAT_BODY)[0] == 200
 
 
-@pytest.mark.parametrize("path", [CHAT, "/v1/images/generations"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/images/edits", "/v1/moderations"])
 def test_half_a_request_is_none(provider: ScriptedProvider, path: str) -> None:
     """A client that leaves before the end of its body gets no answer and is no hit."""
     request = b"POST %s HTTP/1.1\r\nAuthorization: x\r\nContent-Length: 9\r\n\r\n{" % path.encode()

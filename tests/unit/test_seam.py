@@ -330,6 +330,18 @@ def test_an_answer_that_is_fetched_later(caller: Caller) -> None:
     assert_exact(session, caller.provider)
 
 
+def test_who_pays_nothing_may_fetch_it(caller: Caller) -> None:
+    """In a covered process without a session a client settles what waits, and sends what it likes."""
+    client, session = caller.wrapped("$1")
+    made = Options("/responses", model="gpt-4o", input="sky", background=True, max_tokens=50)
+    id = json.loads(caller.ask(client, made))["id"]
+    seam.patch()
+    spent = caller.provider.bill
+    caller.ask(caller.client())
+    caller.ask(caller.client(), Options(f"/responses/{id}", "GET"))
+    assert (session.spent, session.reserved) == (spent, 0)
+
+
 def test_an_answer_that_cannot_be_fetched(caller: Caller) -> None:
     """A poll that fails, in whatever way, leaves the hold; one that tells of its end does not."""
     client, session = caller.wrapped("$1")
@@ -396,8 +408,11 @@ def test_other_layers_stay(provider: ScriptedProvider) -> None:
     """Where somebody has patched over us, nothing is taken from under them."""
     seam.patch()
     ours = Client.request
-    Client.request = lambda self, *args, **kwargs: ours(self, *args, **kwargs)  # type: ignore[method-assign]
-    theirs = Client.request
+
+    def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return ours(self, *args, **kwargs)
+
+    Client.request = theirs  # type: ignore[method-assign]
     seam.unpatch()
     assert Client.request is theirs
     Caller(provider, asynchronous=False).ask(Client(provider.openai_url))
@@ -414,8 +429,11 @@ def test_the_cover_is_proved() -> None:
     seam.unpatch()
     with pytest.raises(BursarError, match="Client is not covered"):
         seam.prove(nothing, Options(**CHAT))
+    bare = Client.request
+    Client.request = lambda *args, **kwargs: None  # type: ignore[method-assign, assignment]
     with pytest.raises(BursarError, match="Client is not covered"):
-        seam.prove(nothing, Options("/models"))
+        seam.prove(nothing, Options(**CHAT))
+    Client.request = bare  # type: ignore[method-assign]
 
 
 # -- the store ------------------------------------------------------------------------------------
@@ -457,6 +475,21 @@ def test_an_outcome_is_tried_again(verb: str, reply: Reply, caller: Caller) -> N
         with pytest.raises(Failed):
             caller.ask(client)
     assert_exact(session, caller.provider)
+
+
+def test_a_settle_that_is_cancelled_is_carried_out(provider: ScriptedProvider) -> None:
+    """The task ends as it was told; the charge is booked with the next step."""
+
+    class Slow(MemoryStore):
+        async def acall(self, verb: str, *arguments: Any) -> Any:
+            if verb == "settle":
+                raise asyncio.CancelledError
+            return await super().acall(verb, *arguments)
+
+    client, session = Caller(provider, asynchronous=True).wrapped("$1", store=Slow())
+    with pytest.raises(asyncio.CancelledError):
+        Caller(provider, asynchronous=True).ask(client)
+    assert_exact(session, provider)
 
 
 def test_without_a_store_nothing_is_sent(caller: Caller) -> None:

@@ -177,6 +177,8 @@ def test_clock_and_store_exclude_each_other() -> None:
     """A clock is for a store of the budget's own; beside another store it is refused, alone it is not."""
     with pytest.raises(ValueError, match="clock="):
         Settings(store=MemoryStore(), clock=Clock())
+    with pytest.raises(ValueError, match="clock="):
+        Settings(store="elsewhere://here", clock=Clock()).ledger()
     assert Settings(clock=Clock()).ledger().clock.now() == 1_700_000_000.0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget, Hold, Reading, Session
+from bursar.amounts import Amounts
 from bursar.meter import Background, Meter
 from bursar.tee import attach
 
@@ -128,6 +129,29 @@ def test_a_document_is_kept_together(document: bool, state: str, asynchronous: b
     assert case.hold.state == state
     assert (case.session.spent * 10**9 == 27_500) == document
     assert case.session.report()["estimated"] == (not document)
+
+
+@KINDS
+@pytest.mark.parametrize("hidden", [False, True])
+def test_an_output_that_is_complete_without_its_usage(hidden: bool, asynchronous: bool) -> None:
+    """Left after its last word: by what was seen, or at the hold where more may be billed than is shown."""
+    case = Case(Body([EVENTS[0], EVENTS[0]]), events=True)
+    case.meter.reading.hidden, case.meter.reading.stopped = hidden, True
+    case.read(asynchronous, most=1)
+    case.response.close()
+    assert case.session.report()["estimated"] == 1 and case.hold.state == "settled"
+    assert case.session.spent == case.hold.amount  # 10 tokens of input, and no more of output than the cap
+
+
+@KINDS
+def test_a_hold_that_was_settled_meanwhile(asynchronous: bool) -> None:
+    """By its owner, before the answer had passed: the owner's word stands."""
+    case = Case(Body(list(EVENTS)), events=True)
+    case.hold._ledger.store.settle(
+        case.hold._entry(Amounts(1, 1, 1), None, False), case.hold._ledger.policy.terms
+    )
+    assert case.read(asynchronous)
+    assert case.session.spent * 10**9 == 1
 
 
 @KINDS

@@ -85,14 +85,14 @@ class Alerts:
     Args:
         by_kind: listeners to one kind, which get the report.
         listeners: listeners to every alert.
-        durability: of the store, for the reports.
+        durability: tells that of the store, for the reports.
     """
 
     def __init__(
         self,
         by_kind: Mapping[AlertKind, ReportCallback],
         listeners: tuple[AlertCallback, ...],
-        durability: str,
+        durability: Callable[[], str],
     ) -> None:
         self._by_kind = by_kind
         self._listeners = list(listeners)
@@ -134,7 +134,7 @@ class Alerts:
     def _report(self, key: str, path: Path, snapshot: Snapshot) -> dict[str, Any]:
         upto = next((place for place, account in enumerate(path, 1) if account.key == key), len(path))
         views = standing(snapshot, path[:upto])
-        return build_report(snapshot, views, events=(), terminated_by=None, durability=self._durability)
+        return build_report(snapshot, views, events=(), terminated_by=None, durability=self._durability())
 
 
 _News: TypeAlias = "tuple[AlertKind, AlertLevel, str, Limit | None, int, str]"

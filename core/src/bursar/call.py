@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from .frozen import maker
+
 Kind = Literal["model", "tool", "correction"]
 
 
@@ -52,3 +54,6 @@ class Call:
     n: int = 1
     tier: str | None = None
     fingerprint: str | None = None
+
+
+new_call = maker(Call)

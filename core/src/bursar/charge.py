@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from .call import Call
+from .frozen import maker
 from .usage import Usage
 
 
@@ -32,3 +33,6 @@ class Charge:
     overrun: Decimal
     saved: Decimal
     at: float
+
+
+new_charge = maker(Charge)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from .amounts import NOTHING, Amounts
 from .answer import read_answer
 from .call import Call
-from .charge import Charge
+from .charge import Charge, new_charge
 from .charged import remember, was_charged
 from .cover import Cover
 from .duration import Duration, to_seconds
 from .errors import HoldClosed, UnknownModel
 from .events import Event
+from .frozen import new_tuple
 from .log import logger
 from .money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from .outcome import outcome_of
@@ -24,7 +25,7 @@ from .process import OneProcess, forks
 from .quote import Quote
 from .steps import Steps, awaitable, blocking
 from .store.base import Booked, Entry, Granted, Path, StalePeriod, State
-from .usage import Usage
+from .usage import Usage, new_usage
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -140,7 +141,7 @@ class Hold(OneProcess):
             usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
         elif input_tokens is not None or output_tokens is not None:
-            usage = Usage(input_tokens or 0, output_tokens or 0)
+            usage = new_usage(input_tokens or 0, output_tokens or 0)
         elif usage is None and cost is None:
             if self._asked.rates is not None:
                 raise TypeError(
@@ -155,7 +156,7 @@ class Hold(OneProcess):
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
         ledger = self._ledger
-        entry = self._entry(Amounts(nanos, tokens, 1), usage, estimated)
+        entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated)
         booked = yield "settle", entry, ledger.policy.terms
         if isinstance(booked, StalePeriod):
             booked = yield from ledger.again(booked, "settle", entry, ledger.policy.terms)
@@ -334,13 +335,14 @@ class Hold(OneProcess):
         tally = {} if usage is None else usage.tally()
         if estimated:
             tally["estimated"] = 1
-        return Entry(self.call.id, self._path, self._asked.subject, amounts, tally, self._ledger.calendars)
+        subject, calendars = self._asked.subject, self._ledger.calendars
+        return new_tuple(Entry, (self.call.id, self._path, subject, amounts, tally, calendars, None))
 
     def _close(
         self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
     ) -> Charge:
         self.state = state
-        self.charge = charge = Charge(
+        self.charge = charge = new_charge(
             self.call.id,
             self.call,
             to_usd(nanos),
@@ -353,7 +355,7 @@ class Hold(OneProcess):
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
         if not booked.repeated:
-            self._events.append(Event("charge", self.call, charge, state))
+            self._events.append(new_tuple(Event, ("charge", self.call, charge, state)))
             self._ledger.hooks.settled(charge)
         return charge
 

@@ -20,6 +20,7 @@ _counting = threading.RLock()
 _MEANT: Mapping[str, type[BursarError]] = {  # what a plugin raises for the caller to see
     "bursar_before_reserve": CallVetoed,
     "bursar_open_store": BursarError,
+    "bursar_patch": BursarError,
     "bursar_wrap_client": BursarError,
 }
 

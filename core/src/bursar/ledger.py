@@ -17,6 +17,7 @@ from .clock import Clock
 from .errors import BudgetExceeded, BursarError, CallVetoed, StoreError
 from .events import Event
 from .fingerprint import fingerprint
+from .frozen import new_tuple
 from .hold import Hold
 from .hooks import Hooks
 from .ids import new_id
@@ -138,7 +139,7 @@ class Ledger:
             raise
         asked = self.hooks.estimated(asked)
         mark = None if ask.messages is None else self._fingerprint(ask, asked.call)
-        entry = Entry(id, path, asked.subject, asked.want, {}, self.calendars, mark)
+        entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, self.calendars, mark))
         answer = yield "reserve", entry, asked.minimum, terms
         if isinstance(answer, StalePeriod):
             answer = yield from self.again(answer, "reserve", entry, asked.minimum, terms)

@@ -154,43 +154,51 @@ def cost_nanos(rates: Rates, usage: Usage) -> int:
     Raises:
         UnknownModel: a class of tokens was used that has no price.
     """
-    sent, audio = usage.input_tokens, usage.audio_input_tokens
-    cached, short, long = usage.cached_input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens
     at = rates
     for above, higher in rates.tiers:
-        if sent > above:
+        if usage.input_tokens > above:
             at = higher
-    pico = rates.call_fee * _PICO_PER_NANO
-    if cached or audio or short or long:
-        both = max(cached + short + long + audio - sent, 0)
-        heard = min(both, cached)
-        written_short = min(both - heard, short)
-        written_long = both - heard - written_short
-        read_price = at.input if at.cached_input is None else at.cached_input
-        heard_price = at.audio_input if at.cached_audio_input is None else at.cached_audio_input
-        pico += (
-            _pico(cached - heard, read_price, "cached input")
-            + _pico(heard, heard_price, "cached audio input")
-            + _pico(short - written_short, at.cache_write, "cache writes")
-            + _pico(written_short, _dearer(at.cache_write, at.audio_input), "cache writes of audio")
-            + _pico(long - written_long, at.cache_write_1h, "cache writes for an hour")
-            + _pico(written_long, _dearer(at.cache_write_1h, at.audio_input), "cache writes of audio")
-            + _pico(audio - both, at.audio_input, "audio input")
-        )
-        sent -= cached + short + long + audio - both
-    spoken = usage.audio_output_tokens
-    pico += (
-        _pico(sent, at.input, "input")
-        + _pico(usage.output_tokens - spoken, at.output, "output")
+    pico, sent, made = rates.call_fee * _PICO_PER_NANO, usage.input_tokens, usage.output_tokens
+    if not usage.plain:
+        parts, sent, made = _parts(at, usage)
+        pico += parts + _runs(rates, usage)
+    pico += _pico(sent, at.input, "input") + _pico(made, at.output, "output")
+    return -(-pico // _PICO_PER_NANO)
+
+
+def _parts(at: Rates, usage: Usage) -> tuple[int, int, int]:
+    """Pico-dollars of what is neither plain input nor plain output; and how much these are."""
+    sent, audio, spoken = usage.input_tokens, usage.audio_input_tokens, usage.audio_output_tokens
+    cached, short, long = usage.cached_input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens
+    both = max(cached + short + long + audio - sent, 0)
+    heard = min(both, cached)
+    written_short = min(both - heard, short)
+    written_long = both - heard - written_short
+    read_price = at.input if at.cached_input is None else at.cached_input
+    heard_price = at.audio_input if at.cached_audio_input is None else at.cached_audio_input
+    pico = (
+        _pico(cached - heard, read_price, "cached input")
+        + _pico(heard, heard_price, "cached audio input")
+        + _pico(short - written_short, at.cache_write, "cache writes")
+        + _pico(written_short, _dearer(at.cache_write, at.audio_input), "cache writes of audio")
+        + _pico(long - written_long, at.cache_write_1h, "cache writes for an hour")
+        + _pico(written_long, _dearer(at.cache_write_1h, at.audio_input), "cache writes of audio")
+        + _pico(audio - both, at.audio_input, "audio input")
         + _pico(spoken, at.audio_output, "audio output")
     )
+    return pico, sent - (cached + short + long + audio - both), usage.output_tokens - spoken
+
+
+def _runs(rates: Rates, usage: Usage) -> int:
+    """Pico-dollars of the hosted tools that ran."""
+    pico = 0
     for tool, count in usage.requests.items():
         if count:
             try:
                 pico += count * rates.requests[tool] * _PICO_PER_NANO
             except KeyError:
                 raise UnknownModel(f"the hosted tool {tool!r:.80} has no price with this model") from None
-    return -(-pico // _PICO_PER_NANO)
+    return pico
 
 
 class Worst:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from .amounts import Amounts
 from .ask import Ask
-from .call import Call, Subject
+from .call import Call, Subject, new_call
 from .errors import InvalidAmount, UnpriceableCall
 from .estimate import Estimate, input_bound
+from .frozen import new_tuple
 from .money import MAX_NANOS, show_usd, to_nanos
 from .policy import Policy
 from .price import Rates, Worst
@@ -95,8 +96,8 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
         )
     if ask.clamp and policy.smallest_cap is not None and cap > policy.smallest_cap:
         minimum = _most(worst, sent, ask.n * policy.smallest_cap, fees)
-    call = Call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
-    return Quote(call, subject, rates, worst, own_cap, want, minimum, fees)
+    call = new_call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
+    return new_tuple(Quote, (call, subject, rates, worst, own_cap, want, minimum, fees))
 
 
 def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
@@ -107,7 +108,8 @@ def _tool_quote(ask: Ask, id: str, nanos: int) -> Quote:
 
 
 def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amounts:
-    return Amounts(worst.nanos(input_tokens, output_tokens) + fees, input_tokens + output_tokens, 1)
+    nanos = worst.nanos(input_tokens, output_tokens) + fees
+    return new_tuple(Amounts, (nanos, input_tokens + output_tokens, 1))
 
 
 def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst]:

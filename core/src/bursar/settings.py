@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +25,7 @@ from .price import Price
 from .pricing import PriceBook, check_tier
 from .store.base import Store
 from .store.memory import MemoryStore
+from .store.opened import open_store
 from .window import zone
 
 Prices: TypeAlias = "Mapping[str, Price | tuple[Money, Money]] | str | os.PathLike[str]"
@@ -33,6 +34,7 @@ UnknownModelPolicy: TypeAlias = "str | Price | tuple[Money, Money]"
 SoftLimit: TypeAlias = "float | Decimal | Sequence[float | Decimal] | None"
 
 _SMALLEST_CAP = 16
+_CLOCK = "clock= belongs to a store of the budget's own; give it to the store itself"
 _SPANS = {
     "s": "1s",
     "min": "1min",
@@ -116,8 +118,8 @@ class Settings:
             )
         if self.clock is not None and (isinstance(self.clock, type) or not isinstance(self.clock, Clock)):
             raise ValueError("clock= takes an object with a method now(), like bursar.testing.ManualClock")
-        if self.store is not None and self.clock is not None:
-            raise ValueError("clock= belongs to a store of the budget's own; give it to the store itself")
+        if isinstance(self.store, Store) and self.clock is not None:
+            raise ValueError(_CLOCK)
         if not isinstance(self.tool_prices, Mapping | None):
             raise ValueError("tool_prices= takes a mapping, like {'web_search': '$0.01'}")
         for tool, price in (self.tool_prices or {}).items():
@@ -143,20 +145,25 @@ class Settings:
                 allow=check_allow(self.allow),
             ),
             self.clock or SystemClock(),
-            self._alerts(store.durability, hooks),
+            self._alerts(lambda: store.durability, hooks),
             hooks,
         )
 
     def _store(self, hooks: Hooks) -> Store:
         if not isinstance(self.store, str):
             return self.store if self.store is not None else MemoryStore(self.clock)
+        store = open_store(self.store, self.clock)
+        if store is not None:
+            return store
+        if self.clock is not None:
+            raise ValueError(_CLOCK)
         store = hooks.open_store(self.store)
         if store is None:
             scheme = self.store.partition("://")[0]  # the rest may hold a password
             raise ValueError(f"store={scheme[:40]!r} is opened by no plugin; give a Store, or None")
         return store
 
-    def _alerts(self, durability: str, hooks: Hooks) -> Alerts:
+    def _alerts(self, durability: Callable[[], str], hooks: Hooks) -> Alerts:
         by_kind = {
             AlertKind.SOFT_LIMIT: self.on_soft_limit,
             AlertKind.HARD_LIMIT: self.on_hard_limit,

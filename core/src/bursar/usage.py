@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .frozen import maker
+
 MAX_TOKENS = 10**10  # no call comes near; a larger count is nonsense, not usage
 
 _NO_PARTS: tuple[object, ...] = (0, 0, 0, 0, 0, 0, {})
@@ -45,7 +47,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     @property
-    def _plain(self) -> bool:
+    def plain(self) -> bool:
         """True for input and output alone, as most usages are."""
         return not (
             self.cached_input_tokens
@@ -59,7 +61,7 @@ class Usage:
 
     def tally(self) -> dict[str, int]:
         """The token classes that are not zero, by the names that a report shows."""
-        if self._plain:
+        if self.plain:
             return {"input": self.input_tokens, "output": self.output_tokens}
         tally = {
             "input": self.input_tokens,
@@ -78,16 +80,22 @@ class Usage:
         sent, made = self.input_tokens, self.output_tokens
         cached, short, long = self.cached_input_tokens, self.cache_write_tokens, self.cache_write_1h_tokens
         reasoning, heard, spoken = self.reasoning_tokens, self.audio_input_tokens, self.audio_output_tokens
-        counts: tuple[object, ...] = (sent, made)
-        if (cached, short, long, reasoning, heard, spoken, self.requests) != _NO_PARTS:
-            if not isinstance(self.requests, Mapping):
-                return "requests are not counted by name"
-            counts = (sent, made, cached, short, long, reasoning, heard, spoken, *self.requests.values())
-        for count in counts:
-            if type(count) is not int or not 0 <= count <= MAX_TOKENS:
-                return "a count is not a whole number of tokens"
+        parts = (cached, short, long, reasoning, heard, spoken, self.requests)
+        if parts == _NO_PARTS and _is_count(sent) and _is_count(made):
+            return None
+        if not isinstance(self.requests, Mapping):
+            return "requests are not counted by name"
+        if not all(map(_is_count, (sent, made, *parts[:-1], *self.requests.values()))):
+            return "a count is not a whole number of tokens"
         if cached + short + long > sent or heard > sent:
             return "the parts of the input exceed the input"
         if reasoning > made or spoken > made:
             return "a part of the output exceeds the output"
         return None
+
+
+def _is_count(count: object) -> bool:
+    return type(count) is int and 0 <= count <= MAX_TOKENS
+
+
+new_usage = maker(Usage)

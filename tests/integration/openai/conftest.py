@@ -38,6 +38,9 @@ class Bench:
     def client(self, **settings: Any) -> Any:
         """A client that does not repeat what fails, unless it is told to."""
         settings = {"base_url": self.provider.openai_url, "api_key": "none", "max_retries": 0, **settings}
+        settings["http_client"] = self.way.http(
+            verify=False
+        )  # certificates take longer to load than all else
         return self.keep(self.way.kind(**settings))
 
     def keep(self, client: Any) -> Any:
@@ -74,11 +77,19 @@ class Bench:
         assert session.reserved == 0
 
 
-@pytest.fixture
-def provider() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider(rates=RATES, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
-        provider.always(Reply(WORD))
+@pytest.fixture(scope="module")
+def running() -> Iterator[ScriptedProvider]:
+    with ScriptedProvider(snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
         yield provider
+
+
+@pytest.fixture
+def provider(running: ScriptedProvider) -> ScriptedProvider:
+    """One that has seen nothing yet."""
+    running.reset()
+    running.rates = dict(RATES)
+    running.always(Reply(WORD))
+    return running
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -117,6 +117,7 @@ class Sync:
     """Blocking clients."""
 
     kind = openai.OpenAI
+    http = openai.DefaultHttpxClient
     azure = openai.AzureOpenAI
 
     def take(self, surface: Surface, client: Any) -> Any:
@@ -133,6 +134,7 @@ class Async:
     """Asynchronous clients, on one loop for a whole test."""
 
     kind = openai.AsyncOpenAI
+    http = openai.DefaultAsyncHttpxClient
     azure = openai.AsyncAzureOpenAI
 
     def __init__(self) -> None:

@@ -44,14 +44,14 @@ def test_error_answers_cost_nothing_and_the_hold_is_kept(call: str, status: int,
     bench.assert_exact(session)
 
 
-@pytest.mark.parametrize(("limit", "sent"), [("$1", 2), (TWO_HOLDS, 2), (ONE_HOLD, 1)])
+@pytest.mark.parametrize(("limit", "sent"), [(TWO_HOLDS, 2), (ONE_HOLD, 1)])
 @pytest.mark.parametrize("trouble", ["lost", "timeout", 408, 504])
 @pytest.mark.parametrize("call", CALLS)
 def test_an_attempt_in_doubt_stays_counted(
     call: str, trouble: Any, limit: str, sent: int, bench: Bench
 ) -> None:
     """The answer may be on the bill, so its hold is spent, and the next attempt needs another one or is refused."""
-    timeout = 0.5 if trouble == "timeout" else 30
+    timeout = 0.3 if trouble == "timeout" else 30
     client, session = bench.paid(limit, clamp=False, client={"max_retries": 2, "timeout": timeout})
     reply = {"lost": Reply(drop="before_headers"), "timeout": Reply(delay=5)}.get(trouble)
     bench.provider.script(reply or Reply(status=trouble, billed=True))
@@ -85,8 +85,8 @@ def test_the_next_attempt_is_clamped_to_what_the_doubt_leaves(call: str, sync_be
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_refused_connection_costs_nothing(retries: int, bench: Bench) -> None:
     """What never left is released, also between attempts."""
-    client, session = bench.paid(ONE_HOLD, clamp=False, client={"max_retries": retries})
-    bench.provider.stop()
+    nowhere = "http://127.0.0.1:9/v1"  # nothing listens there
+    client, session = bench.paid(ONE_HOLD, clamp=False, client={"max_retries": retries, "base_url": nowhere})
     with pytest.raises(openai.APIConnectionError):
         bench.take(CALLS["chat"], client)
     assert (session.spent, session.reserved, session.calls) == (0, 0, 0)

@@ -87,6 +87,8 @@ class Lane:
 
     def touched(self, fuse: Fuse | None, terms: Terms, now_ms: int) -> tuple[Touched, ...]:
         """The windows that a call counts in; those of the accounts themselves are not among them."""
+        if fuse is None and not self.windows:
+            return ()
         touched = [
             Touched(rule.span.part(), rule.unit, rule.account)
             for rule in self.windows

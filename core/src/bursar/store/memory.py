@@ -11,6 +11,7 @@ from ..amounts import NOTHING, Amounts
 from ..call import Subject
 from ..clock import Clock, SystemClock
 from ..errors import HoldClosed, StoreUnavailable
+from ..frozen import new_tuple
 from ..limits import Limit
 from ..policy import Terms
 from ..process import OneProcess, forks
@@ -132,7 +133,7 @@ class MemoryStore(OneProcess, Store):
         )
         self._records.add(plan, record)
         self._commit(plan)
-        return Granted(verdict, "reserved", False, now_ms, ignored)
+        return new_tuple(Granted, (verdict, "reserved", False, now_ms, ignored))
 
     @_verb
     def probe(
@@ -300,7 +301,8 @@ class MemoryStore(OneProcess, Store):
         if exceeds and not unheld:
             overrun_usd = max(0, entry.amounts.usd - held.usd)
             tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}
-        self._records.close(plan, record, Outcome(state, entry.amounts, tally, now_ms), now_ms)
+        outcome = new_tuple(Outcome, (state, entry.amounts, tally, now_ms))
+        self._records.close(plan, record, outcome, now_ms)
         self._commit(plan)
         over: Refused | None = None
         told: tuple[Mark, ...] = ()
@@ -313,7 +315,7 @@ class MemoryStore(OneProcess, Store):
                 if over is None and record.fuse is not None and terms.breaker is not None:
                     over = record.fuse.exceeded(plan, entry, terms.breaker, now_ms)
             self._commit(plan)
-        return Booked(held, overrun_usd, False, over, now_ms, told)
+        return new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
 
     def _administer(self, path: Path, now_ms: int, what: str, reason: str) -> tuple[Plan, Balance]:
         balance = self._accounts.open(path, now_ms).accounts[-1]

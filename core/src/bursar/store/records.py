@@ -6,11 +6,15 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING, cast
 
 from ..amounts import NOTHING, Amounts
 from .base import Finding
 from .books import Balance, Outcome, Record, add_up, book
 from .plan import Plan
+
+if TYPE_CHECKING:
+    from .lanes import Lane
 
 _KEPT = 10_000  # final records stay for late and repeated verbs, then fold into their accounts
 _BATCH = 256  # are folded at once
@@ -51,36 +55,35 @@ class Records:
 
     def close(self, plan: Plan, record: Record, outcome: Outcome, now_ms: int) -> None:
         """Replace what a record holds, or has booked before, by what it books now."""
-        before, lane = record.outcome, record.lane
+        before, lane = record.outcome, cast("Lane", record.lane)  # only a release that came first has none
         held, spent, tally = NOTHING, outcome.booked, outcome.tally
         if before.state == "reserved":
             held = record.held
         else:
             spent = spent.minus(before.booked)
             tally = {n: tally.get(n, 0) - before.tally.get(n, 0) for n in {**tally, **before.tally}}
-        if lane is not None:
-            counts = lane.counts or lane.open(plan)
-            if record.epoch == self.epoch:
-                book(plan, counts, spent, held)
-                for balance in lane.line.accounts:
-                    add_up(plan, balance, tally)
-            else:
-                for place, (balance, current) in enumerate(record.accounts()):
-                    book(plan, counts[2 * place : 2 * place + 2], spent if current else NOTHING, held)
-                    add_up(plan, balance, tally if current else {})
-                    if not current:
-                        detail = f"{record.entry.id}: {outcome.booked}"
-                        self.log(plan, now_ms, balance.key, outcome.state, detail)
-            for part, unit, place in record.touched:
-                current = lane.line.accounts[place].epoch <= record.epoch
-                part.move(
-                    plan,
-                    reserved=-held[unit],
-                    at_ms=outcome.at_ms,
-                    spent=outcome.booked[unit] if current else 0,
-                    was_ms=before.at_ms,
-                    was=before.booked[unit] if current else 0,
-                )
+        counts = lane.counts or lane.open(plan)
+        if record.epoch == self.epoch:
+            book(plan, counts, spent, held)
+            for balance in lane.line.accounts:
+                add_up(plan, balance, tally)
+        else:
+            for place, (balance, current) in enumerate(record.accounts()):
+                book(plan, counts[2 * place : 2 * place + 2], spent if current else NOTHING, held)
+                add_up(plan, balance, tally if current else {})
+                if not current:
+                    detail = f"{record.entry.id}: {outcome.booked}"
+                    self.log(plan, now_ms, balance.key, outcome.state, detail)
+        for part, unit, place in record.touched:
+            current = lane.line.accounts[place].epoch <= record.epoch
+            part.move(
+                plan,
+                reserved=-held[unit],
+                at_ms=outcome.at_ms,
+                spent=outcome.booked[unit] if current else 0,
+                was_ms=before.at_ms,
+                was=before.booked[unit] if current else 0,
+            )
         if record.fuse is not None:
             record.fuse.over(plan, record.entry.id, answered=outcome.state == "settled")
         plan.calls.append((setattr, (record, "outcome", outcome)))

@@ -172,7 +172,11 @@ def near(rules: Sequence[Rule], terms: Terms) -> Sequence[Rule]:
     if not terms.soft_ppm:
         return ()
     lowest = terms.soft_ppm[0]
-    return [rule for rule in rules if rule.used()[0] * WHOLE_PPM >= rule.limit.amount * lowest]
+    found: tuple[Rule, ...] = ()
+    for rule in rules:
+        if rule.used()[0] * WHOLE_PPM >= rule.limit.amount * lowest:
+            found = (*found, rule)
+    return found
 
 
 def marks(plan: Plan, rules: Sequence[Rule], terms: Terms, now_ms: int) -> tuple[Mark, ...]:

@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.do_free(unfinished(made.answer, "in_progress"))
         elif "stream=true" not in self.path:
             self.do_free(finished(made.answer))
-        elif self.payload() is not None:
+        else:
             self.desk.knocked()
             self.send_events(_SURFACES["responses"], made.answer)
         return True

@@ -109,17 +109,12 @@ class ScriptedProvider(Desk):
 
     @property
     def url(self) -> str:
-        """Where it listens; the ``base_url`` of Anthropic's SDK."""
+        """Where it listens; the ``base_url`` of Anthropic's SDK, and the ``azure_endpoint`` of OpenAI's."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def anthropic_url(self) -> str:
         """The ``base_url`` of Anthropic's SDK."""
-        return self.url
-
-    @property
-    def azure_url(self) -> str:
-        """The ``azure_endpoint`` of OpenAI's SDK."""
         return self.url
 
     @property

@@ -1,0 +1,118 @@
+-- Accounts: hashes of which this step sees its own changes.
+
+local accounts = {}
+
+local function hash(name)
+  return {name = name, seen = {}}
+end
+
+local function get(h, field)
+  local value = h.seen[field]
+  if value == nil then
+    value = call('HGET', h.name, field)
+    h.seen[field] = value -- false where there is none
+  end
+  return value
+end
+
+local function number(h, field)
+  return tonumber(get(h, field) or 0)
+end
+
+local function put(h, field, value)
+  h.seen[field] = value
+  write('HSET', h.name, field, value)
+end
+
+local function drop(h, field)
+  if get(h, field) then
+    h.seen[field] = false
+    write('HDEL', h.name, field)
+  end
+end
+
+local function add(h, field, text)
+  if text ~= '0' then
+    local sum = number(h, field) + tonumber(text)
+    if math.abs(sum) > MOST_BALANCE then
+      stop('overflow')
+    end
+    h.seen[field] = sum
+    write('HINCRBY', h.name, field, text)
+  end
+end
+
+-- Every field, as this step leaves it.
+local function whole(h)
+  if not h.whole then
+    local found = call('HGETALL', h.name)
+    for i = 1, #found, 2 do
+      if h.seen[found[i]] == nil then
+        h.seen[found[i]] = found[i + 1]
+      end
+    end
+    h.whole = true
+  end
+  return h.seen
+end
+
+local BASE = {
+  'born', 'epoch', 'limits', 'tripped', 'trip',
+  's:usd', 's:tokens', 's:calls', 'r:usd', 'r:tokens', 'r:calls',
+}
+
+-- The account, or nil where there never was one.
+local function find(key)
+  local account = accounts[key]
+  if account == nil then
+    account = hash(base .. 'a:' .. key)
+    account.key = key
+    account.session = string.find(key, '^@') or string.find(key, '/@[^/]*$')
+    account.buckets = hash(base .. 'b:' .. key)
+    local values = call('HMGET', account.name, unpack(BASE))
+    for i, field in ipairs(BASE) do
+      account.seen[field] = values[i]
+    end
+    if not values[1] then
+      if call('HEXISTS', base .. 'accounts', key) == 1 then
+        stop('rolled_back', 'an account is gone')
+      end
+      account.missing = true
+    end
+    accounts[key] = account
+  end
+  return not account.missing and account or nil
+end
+
+local function create(key)
+  local account = accounts[key]
+  account.missing = nil
+  write('HSET', base .. 'accounts', key, int(now))
+  ledger.accounts = ledger.accounts + 1
+  write('HSET', KEYS[1], 'accounts', int(ledger.accounts))
+  put(account, 'born', int(step))
+  put(account, 'epoch', '0')
+  put(account, 'opened', int(now))
+  return account
+end
+
+-- Which life of the account, and which part of it: a hold from another one does not count in it.
+local function epoch(account)
+  return get(account, 'born') .. '.' .. get(account, 'epoch')
+end
+
+local function log(key, what, detail)
+  write('RPUSH', base .. 'journal', int(now) .. ' ' .. key .. ' ' .. what .. ' ' .. detail)
+  write('LTRIM', base .. 'journal', -1000, -1)
+end
+
+-- The keys from the root to a leaf.
+local function path_of(leaf)
+  local keys, at = {}, string.find(leaf, '/', 1, true)
+  while at do
+    keys[#keys + 1] = string.sub(leaf, 1, at - 1)
+    at = string.find(leaf, '/', at + 1, true)
+  end
+  keys[#keys + 1] = leaf
+  return keys
+end

@@ -1,0 +1,163 @@
+-- The breaker of the outermost session of a path: closed, open, or letting one call at a time try.
+
+local MOST_CALLS = 10000 -- distinct calls that are remembered within the window
+
+local function take_breaker()
+  if take() == '' then
+    return nil
+  end
+  local breaker = {
+    most = tonumber(take()), loop = tonumber(take()), velocity = take(), cooldown = tonumber(take()),
+    what = take(), within = take(), too_fast = take(),
+  }
+  breaker.velocity = breaker.velocity ~= '' and parse_limit(breaker.velocity) or nil
+  return breaker
+end
+
+local function fuse_of(line)
+  for place, account in ipairs(line) do
+    if account.session then
+      return {account = account, place = place}
+    end
+  end
+end
+
+local function calls_of(fuse)
+  return base .. 'c:' .. fuse.account.key, base .. 'l:' .. fuse.account.key
+end
+
+local function close_fuse(account)
+  for _, field in ipairs({'trip', 'trip:cause', 'trip:reason', 'trip:at', 'trip:probe'}) do
+    drop(account, field)
+  end
+end
+
+local function forget_calls(fuse)
+  local by_call, by_time = calls_of(fuse)
+  write('DEL', by_call, by_time)
+end
+
+local function open_fuse(fuse, cause, reason)
+  put(fuse.account, 'trip', 'open')
+  put(fuse.account, 'trip:cause', cause)
+  put(fuse.account, 'trip:reason', reason)
+  put(fuse.account, 'trip:at', int(now))
+  drop(fuse.account, 'trip:probe')
+end
+
+-- Why an open breaker refuses; nil where it is closed or may be tried.
+local function fuse_refusal(fuse, breaker)
+  local account, wait = fuse.account, nil
+  local state = get(account, 'trip')
+  if not state or (state == 'half_open' and not get(account, 'trip:probe')) then
+    return nil
+  end
+  if state == 'open' and breaker.cooldown then
+    wait = number(account, 'trip:at') + breaker.cooldown - now
+    if wait <= 0 then
+      return nil
+    end
+  end
+  return refusal(account, get(account, 'trip:cause'), {tripped = get(account, 'trip:reason'), wait = wait})
+end
+
+-- What was spent within the span of the velocity, as of now.
+local function rate(fuse, limit)
+  local name = 'v:' .. limit.key
+  if get(fuse.account, name .. ':part') then
+    roll(fuse.account, name, limit.span)
+  else
+    begin_window(fuse.account, name, limit.span)
+  end
+  return number(fuse.account, name .. ':spent'), number(fuse.account, name .. ':reserved')
+end
+
+local function too_fast(fuse, breaker, spent, reserved)
+  open_fuse(fuse, 'velocity', breaker.too_fast)
+  return refusal(fuse.account, 'velocity', {
+    limit = breaker.velocity, spent = spent, reserved = reserved, first = true, reason = breaker.too_fast,
+  })
+end
+
+-- What is granted of what the limits grant; or the refusal that opens the breaker.
+local function judge(fuse, breaker, entry, granted)
+  local limit = breaker.velocity
+  if limit and covers(limit, entry.subject) then
+    local spent, reserved = rate(fuse, limit)
+    local unit, left = PLACE[limit.unit], limit.amount - spent - reserved
+    if left < tonumber(entry.least[unit]) then
+      return nil, too_fast(fuse, breaker, spent, reserved)
+    end
+    if left < tonumber(granted[unit]) then
+      granted[unit] = int(left)
+    end
+  end
+  if entry.fingerprint ~= '' and breaker.most and not get(fuse.account, 'trip') then
+    local made = 0
+    for _, at in ipairs(split(call('HGET', calls_of(fuse), entry.fingerprint) or '', ',')) do
+      if tonumber(at) > now - breaker.loop then
+        made = made + 1
+      end
+    end
+    if made >= breaker.most then
+      local reason = breaker.what .. '%20was%20called%20' .. int(made) .. breaker.within
+      open_fuse(fuse, 'loop', reason)
+      return nil, refusal(fuse.account, 'loop', {first = true, times = made + 1, reason = reason})
+    end
+  end
+  return granted
+end
+
+-- The velocity that a charge without a hold has passed; that opens the breaker, too.
+local function too_fast_now(fuse, breaker, entry)
+  local limit = breaker.velocity
+  if not limit or get(fuse.account, 'trip') == 'open' or not covers(limit, entry.subject) then
+    return nil
+  end
+  local spent, reserved = rate(fuse, limit)
+  return spent + reserved > limit.amount and too_fast(fuse, breaker, spent, reserved) or nil
+end
+
+-- A call goes through: it is counted; if the breaker was open, it is the one that tries.
+local function admit(fuse, breaker, entry)
+  local by_call, by_time = calls_of(fuse)
+  local made = {}
+  if get(fuse.account, 'trip') then
+    put(fuse.account, 'trip', 'half_open')
+    put(fuse.account, 'trip:probe', entry.id)
+    forget_calls(fuse)
+  elseif entry.fingerprint ~= '' then
+    made = split(call('HGET', by_call, entry.fingerprint) or '', ',')
+  end
+  if entry.fingerprint == '' or not breaker.most then
+    return
+  end
+  made[#made + 1] = int(now)
+  local kept = {}
+  for i = math.max(1, #made - breaker.most), #made do
+    kept[#kept + 1] = made[i]
+  end
+  write('HSET', by_call, entry.fingerprint, table.concat(kept, ','))
+  write('ZADD', by_time, int(now), entry.fingerprint)
+  local gone = call('ZRANGEBYSCORE', by_time, '-inf', int(now - breaker.loop), 'LIMIT', 0, 100)
+  if call('ZCARD', by_time) >= MOST_CALLS then
+    gone[#gone + 1] = call('ZRANGE', by_time, 0, 0)[1]
+  end
+  for _, fingerprint in ipairs(gone) do
+    if fingerprint ~= entry.fingerprint then
+      write('HDEL', by_call, fingerprint)
+      write('ZREM', by_time, fingerprint)
+    end
+  end
+end
+
+-- A call is over: if it was the one that tried, an answer closes the breaker.
+local function tried(account, id, answered)
+  if get(account, 'trip:probe') == id then
+    if answered then
+      close_fuse(account)
+    else
+      drop(account, 'trip:probe')
+    end
+  end
+end

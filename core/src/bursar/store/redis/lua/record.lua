@@ -1,0 +1,176 @@
+-- Holds and charges by their ids, for as long as somebody may still ask.
+
+local KEPT_MS = 86400000 -- final records stay for late and repeated requests, then fold into their accounts
+local BATCH = 100 -- are swept or folded at once
+local NOTHING = {'0', '0', '0'}
+local FIELDS = {
+  'subject', 'want', 'least', 'leaf', 'epochs', 'parts', 'fuse', 'state', 'held', 'booked', 'tally', 'at', 'lease', 'by',
+}
+local records = {}
+
+local function record_of(id)
+  if records[id] == nil then
+    local h = hash(base .. 'r:' .. id)
+    local values = call('HMGET', h.name, unpack(FIELDS))
+    for i, field in ipairs(FIELDS) do
+      h.seen[field] = values[i]
+    end
+    h.id = id
+    records[id] = values[8] and h or false
+  end
+  return records[id] or nil
+end
+
+local function triple(amounts)
+  return table.concat(amounts, ',')
+end
+
+-- The windows that a call counts in; those of the accounts themselves are not among them.
+local function parts_of(rules, fuse, entry, terms)
+  local found = {}
+  local function touch(account, place, name, limit)
+    found[#found + 1] = place .. '|' .. name .. '|' .. PLACE[limit.unit] .. '|' .. get(account, name .. ':part')
+  end
+  for _, r in ipairs(rules) do
+    if r.windowed and counts(r, entry.subject) then
+      touch(r.account, r.place, r.name, r.limit)
+    end
+  end
+  local limit = terms.breaker and terms.breaker.velocity
+  if fuse and limit and covers(limit, entry.subject) then
+    rate(fuse, limit)
+    touch(fuse.account, fuse.place, 'v:' .. limit.key, limit)
+  end
+  return found
+end
+
+local function move_parts(h, line, current, given, at, booked, was_at, was)
+  for _, text in ipairs(split(h.seen.parts or '', ' ')) do
+    local place, name, unit, part = string.match(text, '^(%d+)|([^|]*)|(%d)|(.*)$')
+    place, unit = tonumber(place), tonumber(unit)
+    local account = line[place]
+    if account and get(account, name .. ':part') == part then
+      local span = tonumber(string.match(name, '^%a:%a+;(%d+)ms;') or 0)
+      local spent = current[place] and booked[unit] or '0'
+      local before = current[place] and was[unit] or '0'
+      move_window(account, name, span, given[unit], at, spent, was_at, before)
+    end
+  end
+end
+
+-- Change one account: spent, reserved, and the same by subject.
+local function move(account, subject, spent, reserved)
+  for unit, name in ipairs(UNITS) do
+    add(account, 's:' .. name, spent[unit])
+    add(account, 'S:' .. name .. ':' .. subject, spent[unit])
+    add(account, 'r:' .. name, reserved[unit])
+    add(account, 'R:' .. name .. ':' .. subject, reserved[unit])
+  end
+end
+
+local function new_record(id, entry, line, parts, fuse, held, state, lease)
+  local epochs = {}
+  for place, account in ipairs(line) do
+    epochs[place] = epoch(account)
+  end
+  local h = hash(base .. 'r:' .. id)
+  h.id = id
+  h.seen = {
+    subject = entry.subject and entry.subject.text or '', want = triple(entry.amounts), least = triple(entry.least),
+    leaf = #line > 0 and line[#line].key or '', epochs = table.concat(epochs, ','), parts = table.concat(parts, ' '),
+    fuse = fuse and fuse.account.key or '', state = state, held = triple(held), booked = triple(NOTHING),
+    tally = '', at = '0', lease = int(lease), by = nonce,
+  }
+  local fields = {}
+  for _, field in ipairs(FIELDS) do
+    fields[#fields + 1] = field
+    fields[#fields + 1] = h.seen[field]
+  end
+  write('HSET', h.name, unpack(fields))
+  records[id] = h
+  return h
+end
+
+-- Its accounts, nil where one is of another life; and which are still in the epoch that the hold was made in.
+local function line_of(h)
+  local line, current, epochs = {}, {}, split(h.seen.epochs, ',')
+  for place, key in ipairs(h.seen.leaf ~= '' and path_of(h.seen.leaf) or {}) do
+    local account = find(key)
+    if account and string.match(epochs[place], '^%d+') == get(account, 'born') then
+      line[place] = account
+      current[place] = epochs[place] == epoch(account)
+    end
+  end
+  return line, current, #epochs
+end
+
+-- Replace what a record holds, or has booked before, by what it books now.
+local function close(h, state, booked, tally, at)
+  local line, current, length = line_of(h)
+  local was, was_at = split(h.seen.booked, ','), tonumber(h.seen.at)
+  local given = {}
+  for unit, held in ipairs(split(h.seen.held, ',')) do
+    given[unit] = h.seen.state == 'reserved' and negative(held) or '0'
+  end
+  for place = 1, length do
+    local account = line[place]
+    if account and current[place] then
+      move(account, h.seen.subject, booked, given)
+      move(account, h.seen.subject, {negative(was[1]), negative(was[2]), negative(was[3])}, NOTHING)
+      for name, amount in string.gmatch(h.seen.tally, '([^=,]+)=([^=,]+)') do
+        add(account, 't:' .. name, negative(amount))
+      end
+      for name, amount in pairs(tally) do
+        add(account, 't:' .. name, amount)
+      end
+    elseif account then
+      move(account, h.seen.subject, NOTHING, given)
+      log(account.key, state, h.id .. ':' .. triple(booked))
+    end
+  end
+  move_parts(h, line, current, given, at, booked, was_at, was)
+  local session = h.seen.fuse ~= '' and find(h.seen.fuse)
+  if session then
+    tried(session, h.id, state == 'settled')
+  end
+  local counters = {}
+  for name, amount in pairs(tally) do
+    counters[#counters + 1] = name .. '=' .. amount
+  end
+  put(h, 'state', state)
+  put(h, 'booked', triple(booked))
+  put(h, 'tally', table.concat(counters, ','))
+  put(h, 'at', int(at))
+  write('ZREM', base .. 'leases', h.id)
+  write('ZADD', base .. 'final', int(now), h.id)
+end
+
+-- Book the holds whose lease is over: nobody is left who knows what they cost.
+local function sweep()
+  for _, id in ipairs(call('ZRANGEBYSCORE', base .. 'leases', '-inf', int(now), 'LIMIT', 0, BATCH)) do
+    local h = record_of(id)
+    if h and h.seen.state == 'reserved' then
+      close(h, 'in_doubt', split(h.seen.held, ','), {estimated = '1'}, tonumber(h.seen.lease))
+    else
+      write('ZREM', base .. 'leases', id)
+    end
+  end
+end
+
+-- Forget the oldest final records; what they booked stays in their accounts.
+local function fold()
+  for _, id in ipairs(call('ZRANGEBYSCORE', base .. 'final', '-inf', int(now - KEPT_MS), 'LIMIT', 0, BATCH)) do
+    local h = record_of(id)
+    if h then
+      local line, current, length = line_of(h)
+      for place = 1, length do
+        for unit, amount in ipairs(current[place] and split(h.seen.booked, ',') or {}) do
+          add(line[place], 'f:' .. UNITS[unit], amount)
+        end
+      end
+    end
+    write('DEL', base .. 'r:' .. id)
+    write('ZREM', base .. 'final', id)
+    records[id] = false
+  end
+end

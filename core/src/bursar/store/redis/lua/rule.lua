@@ -1,0 +1,222 @@
+-- The limits in force on a path, and what they say to a call.
+
+-- The accounts of a path, created where new, with what their owners declare.
+local function open()
+  local line = {}
+  for place = 2, #KEYS do
+    local key = string.sub(KEYS[place], #base + 3)
+    local account, declared, otherwise = find(key), take_list(), take_list()
+    if not account then
+      account = create(key)
+      for _, text in ipairs(#declared == 0 and otherwise or {}) do
+        local limit = parse_limit(text)
+        keep_limit(account, limit.key, nil, limit)
+      end
+    end
+    if #declared > 0 then
+      declare(account, declared)
+    end
+    line[place - 1] = account
+  end
+  return line
+end
+
+local function rule(account, limit, place)
+  local plain = limit.unit ~= 'calls' and limit.model == '' and limit.tool == '' and limit.provider == ''
+  return {
+    account = account, limit = limit, place = place, plain = plain,
+    name = 'w:' .. limit.key, windowed = limit.span > 0 or limit.tz ~= '',
+    own = plain and account.session and limit.window == 'session' and limit.unit == 'usd',
+  }
+end
+
+-- The leaf's first. A limit of a budget over the window "session" holds for each session right below it.
+local function in_force(line)
+  local found, for_sessions = {}, {}
+  for place, account in ipairs(line) do
+    for _, slot in ipairs(slots(account)) do
+      if slot.effective and slot.effective.window == 'session' and not account.session then
+        for_sessions[#for_sessions + 1] = slot.effective
+      elseif slot.effective then
+        table.insert(found, 1, rule(account, slot.effective, place))
+      end
+    end
+    if account.session then
+      for _, limit in ipairs(for_sessions) do
+        table.insert(found, 1, rule(account, limit, place))
+      end
+      for_sessions = {}
+    end
+  end
+  return found
+end
+
+-- Bring the windows to now; a calendar period that is over needs the client's next one.
+local function refresh(rules, periods)
+  local zones, named = {}, {}
+  for _, r in ipairs(rules) do
+    if r.limit.span > 0 then
+      roll(r.account, r.name, r.limit.span)
+    elseif r.windowed and now >= number(r.account, r.name .. ':end') then
+      local period = (periods[r.limit.tz] or {})[r.limit.window]
+      if period and period[1] <= now and now < period[2] then
+        begin_window(r.account, r.name, 0)
+        put(r.account, r.name .. ':start', int(period[1]))
+        put(r.account, r.name .. ':end', int(period[2]))
+      elseif not named[r.limit.tz] then
+        named[r.limit.tz] = true
+        zones[#zones + 1] = r.limit.tz
+      end
+    end
+  end
+  return zones
+end
+
+local function take_periods()
+  local periods = {}
+  for _, text in ipairs(take_list()) do
+    local tz, bounds = string.match(text, '^([^;]*);(.*)$')
+    bounds = split(bounds, ',')
+    periods[tz] = {}
+    for i, window in ipairs({'hour', 'day', 'week', 'month'}) do
+      periods[tz][window] = {tonumber(bounds[2 * i - 1]), tonumber(bounds[2 * i])}
+    end
+  end
+  return periods
+end
+
+-- Spent and reserved of what a limit counts.
+local function used(r)
+  local account, unit = r.account, r.limit.unit
+  if r.windowed then
+    return number(account, r.name .. ':spent'), number(account, r.name .. ':reserved')
+  end
+  if r.plain then
+    return number(account, 's:' .. unit), number(account, 'r:' .. unit)
+  end
+  local spent, reserved = 0, 0
+  for field, value in pairs(whole(account)) do
+    local which, counted, subject = string.match(field, '^([SR]):(%a+):(.*)$')
+    if which and value and counted == unit and covers(r.limit, parse_subject(subject)) then
+      if which == 'S' then
+        spent = spent + tonumber(value)
+      else
+        reserved = reserved + tonumber(value)
+      end
+    end
+  end
+  return spent, reserved
+end
+
+local function counts(r, subject)
+  return r.plain or covers(r.limit, subject)
+end
+
+-- True the first time in a period of the limit; for a rolling one, once in its length.
+local function tell(r, fraction)
+  local field = 'm:' .. r.limit.key .. ':' .. fraction
+  local amount, since = string.match(get(r.account, field) or '', '^(%d+),(%d+)$')
+  local at = 0
+  if r.limit.span > 0 then
+    at = now
+  elseif r.windowed then
+    at = number(r.account, r.name .. ':start')
+  end
+  local length = r.limit.span > 0 and r.limit.span or 1
+  if tonumber(amount) == r.limit.amount and at - since < length then
+    return false
+  end
+  put(r.account, field, int(r.limit.amount) .. ',' .. int(at))
+  return true
+end
+
+local function flag(truth)
+  return truth and '1' or '0'
+end
+
+-- The lines of a refusal, as clients read them.
+local function refusal(account, cause, more)
+  return {
+    account.key, cause, more.limit and more.limit.text or '', int(more.spent or 0), int(more.reserved or 0),
+    more.tripped and '=' .. more.tripped or '', more.wait and int(more.wait) or '', int(more.kept or 0),
+    flag(more.first), int(more.times or 0), more.reason and '=' .. more.reason or '',
+  }
+end
+
+-- Milliseconds until a window has room again; nil where time alone does not help.
+local function wait_for(r, missing, least)
+  local at
+  if least > r.limit.amount then
+    return nil
+  elseif r.limit.span > 0 then
+    at = frees(r.account, r.name, r.limit.span, missing)
+  elseif r.windowed then
+    at = number(r.account, r.name .. ':end')
+  end
+  return at and at - now
+end
+
+-- The part of a session's own limit that only its finalization may spend.
+local function kept_of(r, terms)
+  if not r.own or terms.finalizing then
+    return 0
+  end
+  local millions = math.floor(r.limit.amount / 1000000)
+  local rest = r.limit.amount - millions * 1000000
+  return terms.kept + millions * terms.kept_ppm + math.floor(rest * terms.kept_ppm / 1000000)
+end
+
+-- The worst case or what is left of it; or the first limit that has not even room for the minimum.
+local function grant(rules, entry, terms)
+  local granted = {unpack(entry.amounts)}
+  for _, r in ipairs(rules) do
+    if counts(r, entry.subject) then
+      local spent, reserved = used(r)
+      local unit, kept = PLACE[r.limit.unit], kept_of(r, terms)
+      local left, least = r.limit.amount - spent - reserved - kept, tonumber(entry.least[unit])
+      if left < least then
+        return nil, refusal(r.account, 'limit', {
+          limit = r.limit, spent = spent, reserved = reserved, kept = kept,
+          wait = wait_for(r, least - left, least), first = tell(r, 'hard'),
+        })
+      end
+      if left < tonumber(granted[unit]) then
+        granted[unit] = int(left)
+      end
+    end
+  end
+  return granted
+end
+
+-- The first limit of a call that is exceeded now.
+local function exceeded(rules, entry)
+  for _, r in ipairs(rules) do
+    if counts(r, entry.subject) then
+      local spent, reserved = used(r)
+      if spent + reserved > r.limit.amount then
+        return refusal(r.account, 'limit', {
+          limit = r.limit, spent = spent, reserved = reserved, first = tell(r, 'hard'),
+        })
+      end
+    end
+  end
+end
+
+-- The fractions of the limits of a call that are reached, and were not told in this period.
+local function marks(rules, entry, terms)
+  local told = {}
+  for _, r in ipairs(rules) do
+    if #terms.soft > 0 and r.limit.amount > 0 and counts(r, entry.subject) then
+      local spent = used(r)
+      for _, ppm in ipairs(terms.soft) do
+        if spent * 1000000 >= r.limit.amount * ppm and tell(r, ppm) then
+          told[#told + 1] = r.account.key
+          told[#told + 1] = r.limit.text
+          told[#told + 1] = ppm
+          told[#told + 1] = int(spent)
+        end
+      end
+    end
+  end
+  return told
+end

@@ -1,0 +1,48 @@
+-- What came due first, on its own; then the verb.
+
+local VERBS = {
+  reserve = reserve,
+  settle = function() return conclude('settled') end,
+  book = function() return conclude('settled', true) end,
+  doubt = function() return conclude('in_doubt') end,
+  release = release, withdraw = withdraw, extend = extend,
+  set_limit = set_limit, drop_limit = drop_limit, trip = trip, untrip = untrip, reset = reset,
+}
+local READS = {probe = function() return reserve(true) end, read = function() return read() end, audit = audit}
+
+local function run()
+  if verb == 'acknowledge' then
+    return acknowledge(), true
+  end
+  check_ledger()
+  local said = call('HGET', base .. 'answers', nonce)
+  if said then
+    return said
+  end
+  if meta[1] then
+    sweep()
+    fold()
+    make()
+  end
+  if READS[verb] then
+    return READS[verb]()
+  end
+  local answer, wrote = VERBS[verb](), #writes > 0
+  return answer, wrote
+end
+
+local sound, answer, wrote = pcall(run)
+if not sound then
+  if type(answer) ~= 'table' or answer.err then
+    error(answer)
+  end
+elseif type(answer) == 'string' then
+  return answer
+end
+local head = {(meta[1] or wrote) and ledger.id or '', int(wrote and step or ledger.seq), int(ledger.ack), int(now)}
+local text = table.concat(concat(head, answer), '\n')
+if wrote then
+  keep_answer(nonce, text)
+  make()
+end
+return text

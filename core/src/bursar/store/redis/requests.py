@@ -1,0 +1,153 @@
+"""The verbs of the store as requests: sent as often as it takes, applied once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...account import root_key
+from ...amounts import Amounts
+from ...errors import HoldClosed
+from ...ids import new_id
+from ...limits import Limit
+from ...policy import Terms
+from ..base import PLAIN, Entry, Path
+from . import answers, views
+from .keys import base_key, path_keys
+from .words import (
+    amounts,
+    entry_words,
+    escape,
+    limit_text,
+    path_words,
+    period_words,
+    tally_text,
+    terms_words,
+)
+
+Reader = Callable[[Sequence[str], int], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A verb, ready to be sent.
+
+    Attributes:
+        verb: its name.
+        root: the key of the root of the tree.
+        keys: that it names.
+        words: its arguments.
+        read: turns the lines of the answer, and the store's time, into the result or its error.
+        mark: tells the script that it has seen this very request before.
+    """
+
+    verb: str
+    root: str
+    keys: Sequence[str]
+    words: Sequence[str]
+    read: Reader
+    mark: str = field(default_factory=new_id)
+
+
+class Requests:
+    """Makes them, by the names of the verbs.
+
+    Args:
+        prefix: what all keys begin with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def reserve(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, verb: str = "reserve") -> Request:
+        words = [
+            *entry_words(entry),
+            *amounts(minimum),
+            entry.fingerprint or "",
+            *terms_words(terms, entry.subject),
+            *period_words(entry.periods),
+            *path_words(entry.path),
+        ]
+        return self._on(entry.path, verb, words, lambda lines, now_ms: answers.granted(lines, now_ms, entry))
+
+    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Request:
+        return self.reserve(entry, minimum, terms, "probe")
+
+    def settle(self, entry: Entry, terms: Terms = PLAIN, verb: str = "settle") -> Request:
+        words = [
+            *entry_words(entry),
+            tally_text(entry.tally),
+            *terms_words(terms, entry.subject),
+            *period_words(entry.periods),
+            *path_words(entry.path),
+        ]
+        return self._on(entry.path, verb, words, lambda lines, now_ms: answers.booked(lines, now_ms, entry))
+
+    def book(self, entry: Entry, terms: Terms = PLAIN) -> Request:
+        return self.settle(entry, terms, "book")
+
+    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Request:
+        return self.settle(entry, terms, "doubt")
+
+    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> Request:
+        return self._on(path, "release", [escape(id), tally_text(tally)], _done(id))
+
+    def withdraw(self, reserve: Request, entry: Entry) -> Request:
+        words = [escape(entry.id), reserve.mark]
+        return self._on(entry.path, "withdraw", words, _done(entry.id))
+
+    def extend(self, id: str, path: Path, lease_ms: int) -> Request:
+        if not path:
+            raise HoldClosed(f"the hold {id!r:.80} is not open, so that its lease cannot be extended")
+        return self._on(path, "extend", [escape(id), str(lease_ms)], _done(id))
+
+    def set_limit(self, path: Path, limit: Limit) -> Request:
+        return self._on(path, "set_limit", [*path_words(path), limit_text(limit)], _done())
+
+    def drop_limit(self, path: Path, limit: Limit) -> Request:
+        return self._on(path, "drop_limit", [*path_words(path), limit_text(limit)], _done())
+
+    def trip(self, path: Path, reason: str) -> Request:
+        return self._on(path, "trip", [*path_words(path), escape(reason)], _done())
+
+    def untrip(self, path: Path, reason: str) -> Request:
+        return self._on(path, "untrip", [*path_words(path), escape(reason)], _done())
+
+    def reset(self, path: Path, reason: str) -> Request:
+        return self._on(path, "reset", [*path_words(path), escape(reason)], _done())
+
+    def acknowledge(self, root: str, reason: str) -> Request:
+        return self._at(root, "acknowledge", [escape(reason)], _done())
+
+    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Request:
+        wanted = views.with_parents(keys or ())
+
+        def snapshot(lines: Sequence[str], now_ms: int) -> Any:
+            if lines[0] != "accounts":
+                raise answers.fail(lines)
+            return views.snapshot(lines[1:], now_ms, keys)
+
+        return self._at(root, "read", [str(len(wanted)), *wanted], snapshot)
+
+    def audit(self, root: str) -> Request:
+        def findings(lines: Sequence[str], _: int) -> Any:
+            if lines[0] != "accounts":
+                raise answers.fail(lines)
+            return views.findings(lines)
+
+        return self._at(root, "audit", [], findings)
+
+    def _on(self, path: Path, verb: str, words: list[str], read: Reader) -> Request:
+        return Request(verb, root_key(path[0].key), path_keys(self._prefix, path), words, read)
+
+    def _at(self, root: str, verb: str, words: list[str], read: Reader) -> Request:
+        return Request(verb, root, [f"{base_key(self._prefix, root)}meta"], words, read)
+
+
+def _done(id: str = "") -> Reader:
+    def read(lines: Sequence[str], _: int) -> None:
+        if lines[0] != "done":
+            raise answers.fail(lines, id=id)
+
+    return read

@@ -1,0 +1,28 @@
+"""The Lua of the store: one script, made of one file a noun."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+
+# In the order in which they need each other.
+_PARTS = ("step", "account", "window", "limit", "rule", "breaker", "record", "spend", "order", "look", "run")
+
+
+@lru_cache
+def source() -> str:
+    """The whole script."""
+    folder = files(__package__) / "lua"
+    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in _PARTS)
+
+
+@lru_cache
+def sha() -> str:
+    """What a server calls it."""
+    return digest(source())
+
+
+def digest(text: str) -> str:
+    """What a server calls a script."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

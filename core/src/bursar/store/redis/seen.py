@@ -1,0 +1,23 @@
+"""What this process has seen of each ledger; a store that knows less has lost data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Seen(NamedTuple):
+    """The ledger of a tree, as it was when it was last heard of.
+
+    Attributes:
+        id: of the ledger; empty before it was heard of.
+        seq: the number of its newest step.
+        ack: the newest loss of data that somebody has accepted.
+    """
+
+    id: str = ""
+    seq: int = 0
+    ack: int = 0
+
+    def after(self, other: Seen) -> Seen:
+        """What is known after one more answer; answers to several threads may come in any order."""
+        return other if not self.id or (other.ack, other.seq) > (self.ack, self.seq) else self

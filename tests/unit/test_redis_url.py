@@ -1,0 +1,134 @@
+"""What a URL of a Redis says, and what it must not give away."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from bursar import Budget
+from bursar.call import Subject
+from bursar.errors import InvalidAmount
+from bursar.limits import Limit
+from bursar.store.opened import open_store
+from bursar.store.redis import RedisStore, open_redis
+from bursar.store.redis.seen import Seen
+from bursar.store.redis.url import parse_url
+from bursar.store.redis.words import amount, limit_text, parse_limit, parse_subject, subject_text
+from bursar.testing import ManualClock
+
+SECRET = "hunter2-is-a-canary"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "timeout_s"),
+    [
+        ("redis://", "redis://localhost:6379/0", 2),
+        (f"redis://user:{SECRET}@db:7000/3?timeout=0.5", "redis://db:7000/3", 0.5),
+        (f"rediss://:{SECRET}@db?timeout=5s&ledger=abc&ca=/ca.pem", "rediss://db:6379/0", 5),
+        (f"unix://user:{SECRET}@/run/redis.sock?db=2&prefix=a b", "unix:///run/redis.sock", 2),
+    ],
+)
+def test_a_url_names_a_place(url: str, shown: str, timeout_s: float) -> None:
+    """Host, database, time and pin are read; the password is in no text of it."""
+    place = parse_url(url)
+    assert (place.where, place.timeout_s) == (shown, timeout_s)
+    assert SECRET not in f"{place!r} {open_redis(url)!r}"
+    assert place.options["password"] == (SECRET if SECRET in url else None)
+
+
+def test_a_url_says_what_its_options_are() -> None:
+    """Each goes where it belongs."""
+    place = parse_url("rediss://db/1?ledger=abc&ca=/ca.pem&cert=/c.pem&key=/k.pem&prefix=a:{b}")
+    assert (place.ledger, place.prefix, place.options["db"]) == ("abc", "a%3A%7Bb%7D", 1)
+    assert [place.options[f"ssl_{name}"] for name in ("ca_certs", "certfile", "keyfile")] == [
+        "/ca.pem", "/c.pem", "/k.pem",
+    ]  # fmt: skip
+    assert parse_url("unix:///s?db=2").options == {
+        "username": None, "password": None, "path": "/s", "db": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://host", "not one of redis, rediss, unix"),
+        ("redis://host:port", "not a URL"),
+        ("redis://host/zero", "not a number"),
+        ("redis://host/٣", "not a number"),
+        ("unix://", "no socket"),
+        ("redis://host?spool=/tmp/x", "not available yet"),
+        ("redis://host?tiemout=2", "no option"),
+        ("redis://host?timeout=0", "timeout"),
+        ("redis://host?timeout=never", "timeout"),
+        ("redis://host?timeout=nan", "timeout"),
+        ("redis://host?ca=/ca.pem", "only rediss://"),
+        ("redis://host?prefix=", "prefix"),
+        ("redis://host#0", "URL"),
+    ],
+)
+def test_a_url_that_names_none_is_refused(url: str, why: str) -> None:
+    """With a word about what is wrong, and without the password."""
+    url = url.replace("://", f"://u:{SECRET}@", 1)
+    with pytest.raises(ValueError, match=why) as error:
+        parse_url(url)
+    assert SECRET not in str(error.value)
+
+
+def test_settings_open_the_url_and_hand_the_clock_on() -> None:
+    """No connection is made before the store is first asked."""
+    budget = Budget("$1", store="redis://127.0.0.1:1", clock=ManualClock(1000))
+    store = budget._ledger.store
+    assert isinstance(store, RedisStore) and store._exchanges.now_ms() == 1_000_000
+    assert open_store("house://db", None) is None
+
+
+def test_a_missing_client_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the extra to install."""
+    for module in [name for name in sys.modules if name.startswith("bursar.store.redis")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(ValueError, match=r"pip install 'bursar\[redis\]'"):
+        Budget("$1", store="redis://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        Limit("$4500000/total"),
+        Limit("$0"),
+        Limit("2.5M tokens/90s", model="a;b|c d", provider="é,="),
+        Limit("7 calls/month", tool="*").in_zone("Europe/Oslo"),
+        Limit("0.000000001/24h", tool="\ud7ff\U0001f600%2A"),
+    ],
+    ids=str,
+)
+def test_a_limit_is_stored_and_read_back(limit: Limit) -> None:
+    """With everything that makes it this limit, in signs that separate nothing else."""
+    text = limit_text(limit)
+    assert parse_limit(text) == limit and str(parse_limit(text)) == str(limit)
+    assert text.isascii() and not set(text) & set(" |\n\t{}*")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [Subject("model", ("gpt,4;o", "b"), "p|q"), Subject("tool", (), None, "*"), Subject("correction")],
+)
+def test_a_subject_is_stored_and_read_back(subject: Subject) -> None:
+    """Likewise."""
+    assert parse_subject(subject_text(subject)) == subject
+
+
+@pytest.mark.parametrize("wrong", [2**52 + 1, -(2**52) - 1, True, 1.0, None])
+def test_an_amount_is_a_whole_number_that_a_script_compares_exactly(wrong: object) -> None:
+    """Nothing else is sent."""
+    with pytest.raises(InvalidAmount):
+        amount(wrong)  # type: ignore[arg-type]
+    assert amount(2**52) == "4503599627370496"
+
+
+def test_what_was_seen_only_grows() -> None:
+    """Answers to several threads arrive in any order; an accepted loss begins anew."""
+    known = Seen("a", 5, 0)
+    assert known.after(Seen("a", 4, 0)) == known and known.after(Seen("a", 6, 0)).seq == 6
+    assert known.after(Seen("b", 1, 9)) == Seen("b", 1, 9) and Seen().after(known) == known
