@@ -1,4 +1,4 @@
-"""An agent that searches for ever, stopped at its budget.
+"""An agent that searches for ever: it ends with an answer, within its budget.
 
 Runs against a provider on this machine; with OPENAI_API_KEY set, against the real one.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from itertools import count
 
-from langchain_core.messages import HumanMessage
-from langchain_core.runnables import RunnableConfig
+from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from bursar import Budget, BudgetExceeded
-from bursar.testing import ScriptedProvider
-from bursar_langchain import BudgetCallback
+from bursar import Budget
+from bursar.testing import Reply, Request, ScriptedProvider, ToolCall
+from bursar_langchain import BudgetMiddleware
+
+numbers = count(1)
 
 
 @tool
@@ -25,30 +27,35 @@ def web_search(query: str) -> str:
     return f"Nothing new about {query}. Search again."
 
 
+def never_enough(request: Request) -> Reply:
+    """The model of this machine: it searches as long as it has a tool for that."""
+    if "tools" not in request.body:
+        return Reply("Nothing is new.", output_tokens=5)
+    return Reply(tool_calls=[ToolCall("web_search", {"query": f"topic {next(numbers)}"})], output_tokens=20)
+
+
 def main() -> None:
-    budget = BudgetCallback(Budget("$0.01", tool_prices={"web_search": "$0.001"}))
-    config: RunnableConfig = {"callbacks": [budget]}
+    payer = Budget("$0.02", finalization_reserve=0.1, tool_prices={"web_search": "$0.001"})
+    budget = BudgetMiddleware(payer)
     with ExitStack() as stack:
         if "OPENAI_API_KEY" in os.environ:
-            model = ChatOpenAI(model="gpt-4o-mini", max_completion_tokens=200, max_retries=0)
+            model = ChatOpenAI(model="gpt-4o-mini", max_completion_tokens=300, max_retries=0)
         else:
             provider = stack.enter_context(ScriptedProvider())
+            provider.always(never_enough)
             model = ChatOpenAI(
                 model="gpt-4o-mini",
-                max_completion_tokens=200,
+                max_completion_tokens=300,
                 max_retries=0,
                 base_url=provider.openai_url,
                 api_key=SecretStr("none"),
             )
-        try:
-            question = "What is new?"
-            while True:  # an agent that never has enough
-                answer = model.bind_tools([web_search]).invoke([HumanMessage(question)], config)
-                question = web_search.invoke({"query": str(answer.content)}, config)
-        except BudgetExceeded as refusal:
-            print(f"stopped: {refusal}")
+        agent = create_agent(model, [web_search], middleware=[budget])
+        answer = agent.invoke({"messages": [("user", "What is new?")]}, {"recursion_limit": 500})
     paid = budget.report()["breakdown"]
+    print(answer["messages"][-1].content)
     print(f"spent ${budget.spent}: {paid['llm']['calls']} model calls, {paid['tools']['calls']} searches")
+    assert budget.spent <= 0.02
 
 
 if __name__ == "__main__":

@@ -48,18 +48,18 @@ def test_budget_callback_between_threads(limit: str, all_fit: bool, provider: Sc
     provider.assert_exact(budget)
 
 
-@pytest.mark.parametrize(("limit", "sent"), [("$1", 8), ("3 calls", 3)])
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 100), ("30 calls", 30)])
 def test_budget_callback_between_tasks(limit: str, sent: int, provider: Script) -> None:
-    """Eight tasks on one handler send what fits, and no more."""
+    """A hundred tasks on one handler send what fits, and no more."""
     budget = BudgetCallback(limit)
 
     async def main() -> list[Any]:
         model = provider.openai()
-        asked = (model.ainvoke("hi", {"callbacks": [budget]}) for _ in range(8))
+        asked = (model.ainvoke(f"hi {number}", {"callbacks": [budget]}) for number in range(100))
         return await asyncio.gather(*asked, return_exceptions=True)
 
     refused = [answer for answer in asyncio.run(main()) if isinstance(answer, BudgetExceeded)]
-    assert provider.sent == 8 - len(refused) == sent
+    assert provider.sent == 100 - len(refused) == sent
     provider.assert_exact(budget)
 
 
