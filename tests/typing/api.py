@@ -71,7 +71,7 @@ from bursar.testing import (
     Tokens,
     ToolCall,
 )
-from bursar_langchain import BudgetCallback, LangChainRefusal
+from bursar_langchain import BudgetCallback, BudgetMiddleware, LangChainRefusal, install, uninstall
 
 # -- budgets ----------------------------------------------------------------------------------------
 
@@ -487,5 +487,18 @@ def listens(callback: BudgetCallback) -> None:
     assert_type(BudgetCallback("$5"), BudgetCallback)
     assert_type(BudgetCallback(budget), BudgetCallback)
     assert_type(BudgetCallback(session), BudgetCallback)
+    assert_type(
+        BudgetCallback(budget, nodes={"a": "$1", "b": ("$1", "5 calls")}, tool_prices={"c": "$0.01"}),
+        BudgetCallback,
+    )
+    assert_type(BudgetCallback(5, tenant="user_id").session_of("alice"), Session)
+    assert_type(BudgetMiddleware("$5", exit_behavior="error", on_tool_denied="tell"), BudgetMiddleware)
+    assert_type(
+        BudgetMiddleware(callback, exit_behavior="downgrade", fallback_model="gpt-4o-mini").spent, Decimal
+    )
+    assert_type(BudgetMiddleware(session).get_report(), dict[str, Any])
+    assert_type(install(callback), BudgetCallback)
+    assert_type(install("$5", nodes={"a": 1}, tool_prices={"c": 0.01}, tenant="user_id"), BudgetCallback)
+    assert_type(uninstall(), dict[str, Any] | None)
     assert_type(callback.session, Session)
     assert_type(callback.spent, Decimal)

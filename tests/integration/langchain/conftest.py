@@ -74,8 +74,8 @@ class Script:
 
     # -- models ---------------------------------------------------------------------------------
 
-    def openai(self, **settings: Any) -> ChatOpenAI:
-        return ChatOpenAI(
+    def openai(self, kind: type[ChatOpenAI] = ChatOpenAI, **settings: Any) -> ChatOpenAI:
+        return kind(
             base_url=self.provider.openai_url,
             api_key=SecretStr("none"),
             # The client that is shared by default belongs to the event loop of another test.

@@ -230,7 +230,9 @@ def test_starts_without_an_end(trouble: str, inside: bool, provider: Script, que
         return "done"
 
     def run() -> Any:
-        return RunnableLambda(work).invoke(question, {"callbacks": handlers}) if inside else work(question)
+        if inside:
+            return RunnableLambda(work).invoke(question, {"callbacks": handlers})
+        return copy_context().run(work, question)  # which is left with the hold of the call
 
     if trouble == "v3":
         if not hasattr(BaseCallbackHandler, "on_stream_event"):

@@ -7,6 +7,8 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_openai import ChatOpenAI
 
 from bursar import Budget, BursarError
 from bursar_langchain import BudgetCallback
@@ -119,6 +121,32 @@ def test_stream_that_is_never_read(provider: Script, question: Any) -> None:
     provider.openai().stream(question, {"callbacks": [budget]})
     gc.collect()
     assert provider.sent == 0
+    provider.assert_exact(budget)
+
+
+@pytest.mark.skipif(
+    not hasattr(BaseCallbackHandler, "on_stream_event"), reason="no third version of events yet"
+)
+def test_call_inside_the_loop_over_events(provider: Script, question: Any) -> None:
+    """The same for events of the third version, which a model may make by itself, without hearing of tokens."""
+    from langchain_core.language_models._compat_bridge import chunks_to_events
+
+    from bursar import covered_hold
+
+    class Native(ChatOpenAI):
+        def _stream_chat_model_events(self, messages: Any, *, run_manager: Any, **kwargs: Any) -> Any:
+            yield from chunks_to_events(self._stream(messages, **kwargs), message_id="run")
+
+    budget = BudgetCallback("$1")
+    config: Any = {"callbacks": [budget]}
+    provider.says(TEXT)
+    model = provider.openai(kind=Native)
+    for number, _ in enumerate(model.stream_events(question, config, version="v3")):
+        assert covered_hold() is None
+        if number == 2:
+            provider.openai().invoke(question, config)
+    assert provider.sent == 2
+    assert budget.session.calls == 2
     provider.assert_exact(budget)
 
 

@@ -141,6 +141,10 @@ class BudgetCallback(BaseCallbackHandler):
         for run in self._runs.known(run_id):
             run.uncover()
 
+    def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """The same for each event of ``stream_events(version="v3")``."""
+        self.on_llm_new_token(event, run_id=run_id)
+
     @never_breaks
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Called with the answer. Never raises."""
