@@ -222,7 +222,9 @@ def package(session: Session) -> None:
         session.run("python", "-m", "venv", "--clear", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
         wanted = f"bursar[{extra}]" if extra else "bursar"
-        session.run(python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted, external=True)
+        beside = ["langchain"] if extra == "langchain" else []  # `BudgetMiddleware` is for its agents
+        command = (python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted, *beside)
+        session.run(*command, external=True)
         session.run(python, "-m", "pip", "check", external=True)
         module = f"bursar_{extra}" if extra else "bursar"
         public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
