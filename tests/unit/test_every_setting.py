@@ -25,7 +25,7 @@ from bursar import (
     hookimpl,
 )
 from bursar.limits import Limit
-from bursar.sending import allow_or_refuse
+from bursar.sdk.sending import allow_or_refuse
 from bursar.settings import Settings
 from bursar.testing import ManualClock
 

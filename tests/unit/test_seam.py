@@ -21,8 +21,8 @@ from bursar import (
     UnpriceableCall,
 )
 from bursar.current import pays_for_process
-from bursar.meter import Background
-from bursar.seam import unwrap
+from bursar.sdk.meter import Background
+from bursar.sdk.seam import unwrap
 from bursar.testing import Reply, ScriptedProvider
 
 from .sdk import AsyncClient, Client, Failed, Options, seam

@@ -11,8 +11,8 @@ import pytest
 
 from bursar import Budget, Hold, Reading, Session
 from bursar.amounts import Amounts
-from bursar.meter import Background, Meter
-from bursar.tee import attach
+from bursar.sdk.meter import Background, Meter
+from bursar.sdk.tee import attach
 
 EVENTS = [
     b"data: {}\n\n",

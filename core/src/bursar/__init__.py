@@ -9,7 +9,6 @@ from .call import Call
 from .charge import Charge
 from .clients import unwrap_client, wrap_client
 from .cover import Cover, cover, covered_hold
-from .demand import Demand, body_of, with_members
 from .dropin import (
     budgeted,
     get_session,
@@ -45,12 +44,13 @@ from .outcome import outcome_of
 from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
-from .reading import Reading, text_bytes
 from .refusal import Refusal
 from .report_text import report_text
-from .seam import Seam
+from .sdk.demand import Demand, body_of, with_members
+from .sdk.reading import Reading, text_bytes
+from .sdk.seam import Seam
+from .sdk.sse import data_of
 from .session import Session
-from .sse import data_of
 from .store.base import Store
 from .store.memory import MemoryStore
 from .usage import Usage

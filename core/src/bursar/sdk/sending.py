@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .cover import claim_hold
+from ..cover import claim_hold
+from ..errors import BudgetExceeded, UnpriceableCall
+from ..hold import Hold
+from ..outcome import outcome_of
+from ..steps import Steps
 from .demand import Demand
-from .errors import BudgetExceeded, UnpriceableCall
-from .hold import Hold
 from .meter import Background, Meter
-from .outcome import outcome_of
-from .steps import Steps
 from .tee import attach
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 
 class Sending:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .answer import Answer
-from .call import Call
-from .usage import Usage
+from ..answer import Answer
+from ..call import Call
+from ..usage import Usage
 
 _PER_CHOICE = 16  # the marks around an answer and its tool calls, which are no text
 

@@ -6,12 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .errors import BursarError, StoreError
-from .hold import Hold
-from .log import logger
+from ..errors import BursarError, StoreError
+from ..hold import Hold
+from ..log import logger
+from ..steps import Steps
 from .reading import Reading
 from .sse import Events, data_of
-from .steps import Steps
 
 _PENDING_KEPT = 1_024
 

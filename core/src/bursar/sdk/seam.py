@@ -13,16 +13,16 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .cover import claim_hold
+from ..cover import claim_hold
+from ..current import current_session
+from ..errors import BudgetExceeded, BursarError
 from .covered import Begin, Method, Original, awaitable_methods, blocking_methods, under_way
-from .current import current_session
 from .demand import Demand
-from .errors import BudgetExceeded, BursarError
 from .meter import Background
 from .sending import Sending, allow_or_refuse
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 C = TypeVar("C")
 

@@ -1,0 +1,1 @@
+"""How requests leave through an SDK, and are read as they come back."""
