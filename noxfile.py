@@ -63,6 +63,8 @@ def pytest(session: Session, *args: str, minimum: str | None = None, **env: str)
     """Run tests, and see that none of them has been lost; a selection of one's own may be smaller."""
     if minimum and not session.posargs:
         args = (*args, f"--minimum-tests={MINIMUM_TESTS[minimum]}")
+    if any(Path(word.partition("::")[0]).exists() for word in session.posargs):
+        args = tuple(word for word in args if not Path(word).exists())  # a choice of one's own
     session.run("python", "-m", "pytest", *args, *session.posargs, env=env)
 
 
