@@ -31,6 +31,7 @@ from .base import (
     Store,
 )
 from .books import RELEASED, RESERVED, Balance, Outcome, Record, add_up, hold
+from .facts import Facts
 from .lanes import Lane
 from .plan import Plan
 from .records import Records
@@ -248,6 +249,10 @@ class MemoryStore(OneProcess, Store):
     @_verb
     def audit(self, now_ms: int, root: str) -> tuple[Finding, ...]:
         return self._records.audit(tuple(self._accounts.below(root)))
+
+    def facts(self, root: str = "") -> Facts:
+        """What survives: nothing."""
+        return Facts("memory", self.durability)
 
     async def acall(self, verb: str, *arguments: Any) -> Any:
         """Nothing here waits, so the loop may as well do it itself."""
