@@ -95,7 +95,7 @@ class Session(Tracking):
         cost: Money | None = None,
         tier: str | None = None,
         key: str | None = None,
-        clamp: bool = True,
+        clamp: bool | int = True,
         windows: int = 1,
         requests: Mapping[str, int] | None = None,
     ) -> Steps[Hold]:
@@ -115,7 +115,7 @@ class Session(Tracking):
             tier: the service tier: ``"batch"``, ``"flex"`` or ``"priority"``.
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
-                cap cannot be lowered to what is left.
+                cap cannot be lowered to what is left; a number is the lowest cap that it may have.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
             requests: how often such tools may run, by name (``{"web_search": 3}``).
