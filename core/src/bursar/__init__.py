@@ -44,6 +44,7 @@ from .outcome import outcome_of
 from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
+from .raised import never_breaks, raised_as
 from .refusal import Refusal
 from .report_text import report_text
 from .sdk.demand import Demand, body_of, with_members
@@ -108,7 +109,9 @@ __all__ = [
     "cover",
     "covered_hold",
     "data_of",
+    "never_breaks",
     "outcome_of",
+    "raised_as",
     "read_answer",
     "text_bytes",
     "with_members",
