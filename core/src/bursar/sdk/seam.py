@@ -175,7 +175,8 @@ def unwrap(client: C) -> C:
 
 def _with_request(base: type) -> Iterator[type]:
     """The classes below it that have a `request` of their own, but for those of wrapped clients."""
-    for cls in base.__subclasses__():
+    subclasses: list[type] = base.__subclasses__()
+    for cls in subclasses:
         if "request" in vars(cls) and "_bursar_bare" not in vars(cls):
             yield cls
         yield from _with_request(cls)
