@@ -11,6 +11,7 @@ from ..clock import Clock, SystemClock
 from ..errors import StoreUnavailable
 from ..process import OneProcess, forks
 from .base import Store
+from .facts import Facts
 from .verbs import Verbs
 
 _INHERITED = (
@@ -79,6 +80,10 @@ class MemoryStore(OneProcess, Store):
     acknowledge = _step(Verbs.acknowledge)
     read = _step(Verbs.read)
     audit = _step(Verbs.audit)
+
+    def facts(self, root: str = "") -> Facts:
+        """What survives: nothing."""
+        return Facts("memory", self.durability)
 
     async def acall(self, verb: str, *arguments: Any) -> Any:
         """Nothing here waits, so the loop may as well do it itself."""
