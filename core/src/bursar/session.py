@@ -115,7 +115,7 @@ class Session(Tracking):
             tier: the service tier: ``"batch"``, ``"flex"`` or ``"priority"``.
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
-                cap cannot be lowered to what is left; a number is the lowest cap that it may have.
+                cap cannot be lowered to what is left; a number is the smallest cap that is of use.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
             requests: how often such tools may run, by name (``{"web_search": 3}``).

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..cover import claim_hold
 from ..current import current_session
 from ..errors import BudgetExceeded, BursarError
-from .covered import Begin, Method, Original, awaitable_methods, blocking_methods, under_way
+from .covered import ATTEMPT, Begin, Method, Original, awaitable_methods, blocking_methods, under_way
 from .demand import Demand
 from .meter import Background
 from .sending import Sending, allow_or_refuse
@@ -133,7 +133,11 @@ class Seam:
         make = awaitable_methods if issubclass(cls, self._awaitable) else blocking_methods
         retry = "_sleep_for_retry" if hasattr(cls, "_sleep_for_retry") else "_retry_request"
         methods = make(self._begin(payer), original, retry)
-        return {name: wraps(getattr(cls, name))(method) for name, method in methods.items()}
+        return {
+            name: wraps(getattr(cls, name))(method)
+            for name, method in methods.items()
+            if name != ATTEMPT or hasattr(cls, name)
+        }
 
     def _begin(self, payer: Callable[[object], Session | None]) -> Begin:
         def begin(client: object, options: Any) -> Sending | None:
@@ -146,11 +150,11 @@ class Seam:
             if not demand.free:
                 if session is None:
                     return None
-                return Sending(client, session, demand, options, self._background)
+                return Sending(client, session, demand, options, self._background, self._read)
             hold = None if demand.polled is None else self._background.get(demand.polled)
             if hold is None:
                 return None
-            return Sending(client, None, demand, options, self._background, hold)
+            return Sending(client, None, demand, options, self._background, self._read, hold)
 
         return begin
 
