@@ -87,7 +87,7 @@ class Seam:
         It begins where those of the resources do, at `post`.
 
         Args:
-            session: has nothing to spend.
+            session: refuses everything.
             options: the request.
 
         Raises:
