@@ -13,7 +13,7 @@ from ...clock import Clock
 from ...errors import StoreUnavailable
 from ...ids import new_id
 from . import script
-from .refusals import code_of, failure, untrusted
+from .refusals import OutOfTime, code_of, failure, untrusted
 from .requests import Request
 from .routes import Command, routes
 from .seen import Seen
@@ -110,6 +110,7 @@ class Exchanges:
         """
         deadline, pause_s = time.monotonic() + self.place.timeout_s, _FIRST_PAUSE_S
         sent, redirects, there = False, 0, None
+        before: exceptions.RedisError | None = None
         while True:
             node = None
             try:
@@ -132,9 +133,11 @@ class Exchanges:
                 if again and node is not None:
                     self.routes.failed(key, node)
                 if not again or time.monotonic() + pause_s + self.try_s > deadline:
+                    if before is not None and isinstance(error, OutOfTime):
+                        error = before
                     refused = failure(error, self.place.where, self.place.timeout_s)
                     raise (Unanswered(str(refused)) if sent or lost else refused) from error
-                sent = sent or lost
+                sent, before = sent or lost, error
                 yield pause_s
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 

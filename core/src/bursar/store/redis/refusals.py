@@ -78,5 +78,9 @@ def failure(error: Exception, where: str, timeout_s: float) -> StoreUnavailable:
     return StoreUnavailable(f"{where} refuses the request: {error!s:.200}; make no call")
 
 
+class OutOfTime(exceptions.TimeoutError):
+    """There was no time to ask anybody; what was answered before says more."""
+
+
 class NoMaster(exceptions.ConnectionError):
     """No sentinel that answers knows a master of this name."""

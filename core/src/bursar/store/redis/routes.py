@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from redis import exceptions
 from redis.crc import key_slot
 
-from .refusals import NoMaster
+from .refusals import NoMaster, OutOfTime
 from .url import Node, Place
 
 _REDIRECT = re.compile(r"(?:(MOVED|ASK) )?(\d+) (\S*):(\d+)")
@@ -138,7 +138,7 @@ class Sentinels:
     def find(self, key: str, until_s: float) -> Generator[Command, Any, Node]:
         if self._master is not None:
             return self._master
-        why: Exception = exceptions.TimeoutError("there is no time left")
+        why: Exception = OutOfTime("there was no time to ask")
         for sentinel in tuple(self._sentinels):
             if time.monotonic() > until_s:
                 break
