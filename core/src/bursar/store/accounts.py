@@ -1,4 +1,4 @@
-"""The accounts of a memory store: opened by paths, with the limits that were declared for them."""
+"""Accounts that are at hand: opened by paths, with the limits that were declared for them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from bursar import Cover, Hold, Usage
 
-from ._usage import TOKENS_PER_ANSWER, Request, Result
+from ._request import Request
+from ._usage import TOKENS_PER_ANSWER, Result
 
 
 @dataclass(slots=True, eq=False)
@@ -79,14 +80,22 @@ class Run:
         else:
             self.hold.resolve(error, seen)
 
-    def lose(self) -> None:
+    def lose(self, error: BaseException | None = None) -> None:
         """Book a call whose end nobody has reported; a tool has run."""
         self.doubted, self.given, self.batch, self.task = True, None, None, None
         self.uncover()
-        if self.request is None:
+        if isinstance(error, GeneratorExit):
+            self.hold.abandon()  # as in `fail`
+        elif self.request is None:
             self.pay()
         else:
             self.hold.settle_unknown()
+
+    def withdraw(self) -> None:
+        """Give back what was reserved for a call that is not made after all."""
+        hold: Hold | None = getattr(self, "hold", None)
+        if hold is not None and hold.state == "reserved":
+            hold.release()
 
     def pay(self) -> None:
         """Book the run of a tool: it costs what was held."""

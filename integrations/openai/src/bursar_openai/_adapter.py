@@ -8,9 +8,9 @@ from weakref import WeakSet
 from openai._base_client import AsyncAPIClient, SyncAPIClient
 from openai._models import FinalRequestOptions
 
-from bursar import Budget, Demand, Seam, Session, body_of
+from bursar import Budget, Demand, Seam, Session, Unbounded, body_of
 
-from ._demands import Bounded, Chat, Completions, Embeddings, Free, Responses, Unbounded
+from ._demands import Bounded, Chat, Completions, Embeddings, Free, Responses
 from ._realtime import guard, unguard
 from ._surfaces import where
 
@@ -29,7 +29,7 @@ def read(client: Any, options: Any) -> Demand:
         return Free(polled=to.answer)
     body = body_of(options)
     if body is None or to.kind == "unbounded":
-        return Unbounded(to, body or {})
+        return Unbounded(body or {}, to.provider, to.word)
     if body.get("model") is None:
         body["model"] = to.deployment
     return _BOUNDED[to.kind](to, body)

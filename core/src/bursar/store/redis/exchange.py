@@ -10,7 +10,7 @@ from typing import Any
 from redis import exceptions
 
 from ...clock import Clock
-from ...errors import LedgerRolledBack, StoreUnavailable
+from ...errors import StoreUnavailable
 from ...ids import new_id
 from . import script
 from .requests import Request
@@ -62,6 +62,11 @@ class Exchanges:
     def renew(self) -> None:
         """In a forked child, whose parent may have held the lock."""
         self._lock = threading.Lock()
+
+    @property
+    def clocked(self) -> bool:
+        """True where somebody else tells the time than the server."""
+        return self._clock is not None
 
     def now_ms(self) -> int:
         """The time as this process has it."""
@@ -135,7 +140,7 @@ class Exchanges:
         for code, what in _REFUSES.items():
             if code in text.replace(":", " ").replace("'", " ").replace("-", " ").split():
                 return StoreUnavailable(f"{self.place.where} {what}; make no call")
-        if isinstance(error, exceptions.NoPermissionError):
+        if isinstance(error, exceptions.NoPermissionError) or "can't run this command" in text:
             return StoreUnavailable(f"{self.place.where} {_REFUSES['NOPERM']}")
         if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
             return StoreUnavailable(f"{self.place.where} does not accept the user or the password")
@@ -146,6 +151,3 @@ class Exchanges:
         if isinstance(error, exceptions.ConnectionError):
             return StoreUnavailable(f"{self.place.where} cannot be reached; make no call")
         return StoreUnavailable(f"{self.place.where} refuses the request: {text:.200}; make no call")
-
-
-ROLLED_BACK_OR_DOWN = (StoreUnavailable, LedgerRolledBack)

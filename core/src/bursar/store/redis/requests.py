@@ -93,9 +93,9 @@ class Requests:
     def release(self, id: str, path: Path, tally: Mapping[str, int]) -> Request:
         return self._on(path, "release", [escape(id), tally_text(tally)], _done(id))
 
-    def withdraw(self, reserve: Request, entry: Entry) -> Request:
-        words = [escape(entry.id), reserve.mark]
-        return self._on(entry.path, "withdraw", words, _done(entry.id))
+    def withdraw(self, id: str, path: Path, reserve: str) -> Request:
+        """Undo the reserve whose request has this mark."""
+        return self._on(path, "withdraw", [escape(id), reserve], _done(id))
 
     def extend(self, id: str, path: Path, lease_ms: int) -> Request:
         if not path:

@@ -11,7 +11,7 @@ from .words import escape
 
 SCHEMES = ("redis", "rediss", "unix")
 _TLS = {"ca": "ssl_ca_certs", "cert": "ssl_certfile", "key": "ssl_keyfile"}
-_OPTIONS = ("db", "timeout", "ledger", "prefix", *_TLS)
+_OPTIONS = ("db", "timeout", "ledger", "prefix", "spool", *_TLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Place:
         timeout_s: seconds that a verb may take in all.
         ledger: the id that the ledger must have; empty where any will do.
         prefix: what all keys begin with.
+        spool: the file that keeps what cannot be delivered; empty: it waits in memory only.
     """
 
     scheme: str
@@ -33,6 +34,7 @@ class Place:
     timeout_s: float = 2.0
     ledger: str = ""
     prefix: str = "bursar"
+    spool: str = ""
 
 
 def parse_url(url: str) -> Place:
@@ -50,10 +52,6 @@ def parse_url(url: str) -> Place:
         raise ValueError(f"store={parts.scheme[:40]!r} is not one of {', '.join(SCHEMES)} as a URL")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     for name in query:
-        if name == "spool":
-            raise ValueError(
-                "store= with ?spool= is not available yet; what is not delivered waits in memory"
-            )
         if name not in _OPTIONS:
             raise ValueError(f"store= has no option ?{name[:40]}=; there are {', '.join(_OPTIONS)}")
     options = _options(parts, port, query)
@@ -64,6 +62,7 @@ def parse_url(url: str) -> Place:
         _timeout(query.get("timeout", "2s")),
         query.get("ledger", ""),
         escape(check_name("store prefix", query.get("prefix", "bursar"))),
+        _spool(query),
     )
 
 
@@ -88,6 +87,13 @@ def _options(parts: SplitResult, port: int | None, query: dict[str, str]) -> dic
             raise ValueError(f"store= has ?{name}=, which only rediss:// has a use for")
         options[_TLS[name]] = query[name]
     return options
+
+
+def _spool(query: dict[str, str]) -> str:
+    path = query.get("spool", "")
+    if "spool" in query and (not path or path.endswith("/") or "\0" in path):
+        raise ValueError("store= has ?spool= without a file; write ?spool=/var/lib/agent/spool.jsonl")
+    return path
 
 
 def _timeout(text: str) -> float:
