@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -14,9 +13,11 @@ from bursar.store.base import Booked, Entry, Granted, Path, Refused, StalePeriod
 from bursar.store.books import Outcome, Record
 from bursar.store.lanes import Lane
 from bursar.store.plan import Plan
+from bursar.store.sqlite import open_sqlite
 from bursar.store.verbs import Verbs
 from bursar.testing import ManualClock, StoreContract
 
+from ..files import file_url
 from .restarting import RestartingVerbs
 
 
@@ -88,21 +89,26 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("where", ["memory"])
+MAKERS: dict[str, Callable[[ManualClock], Store]] = {
+    "bursar.store.memory": MemoryStore,
+    "bursar.store.sqlite.store": lambda clock: open_sqlite(file_url(), clock),
+}
+
+
+@pytest.mark.parametrize("where", MAKERS)
 @pytest.mark.parametrize(("broken", "promise"), BROKEN)
 def test_a_store_that_breaks_a_promise_fails_its_test(
-    broken: type[Verbs], promise: str, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: FilePath
+    broken: type[Verbs], promise: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same test passes with the sound verbs, and not with the broken ones."""
-    makers: dict[str, Callable[[ManualClock], Store]] = {"memory": MemoryStore}
 
     class Suite(StoreContract):
         def open_store(self, clock: ManualClock) -> Store:
-            return makers[where](clock)
+            return MAKERS[where](clock)
 
     outcomes = []
     for verbs in (Verbs, broken):
-        monkeypatch.setattr(f"bursar.store.{where}.Verbs", verbs)
+        monkeypatch.setattr(f"{where}.Verbs", verbs)
         suite = Suite()
         suite.setup_method()
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from bursar.store.redis.seen import Seen
 
 from bursar import Budget
 from bursar.call import Subject
@@ -12,7 +13,6 @@ from bursar.errors import InvalidAmount
 from bursar.limits import Limit
 from bursar.store.opened import open_store
 from bursar.store.redis import RedisStore, open_redis
-from bursar.store.redis.seen import Seen
 from bursar.store.redis.url import parse_url
 from bursar.store.redis.words import amount, limit_text, parse_limit, parse_subject, subject_text
 from bursar.testing import ManualClock

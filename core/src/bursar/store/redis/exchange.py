@@ -12,9 +12,9 @@ from redis import exceptions
 from ...clock import Clock
 from ...errors import StoreUnavailable
 from ...ids import new_id
+from ..seen import Seen
 from . import script
 from .requests import Request
-from .seen import Seen
 from .url import Place
 
 
