@@ -12,8 +12,13 @@ from typing import Any
 
 from bursar import MemoryStore, Store
 from bursar.ids import new_id
+from bursar.store.redis import script
+from bursar.store.sqlite import SqliteStore
+from bursar.store.sqlite import store as sqlite_store
 from bursar.store import PLAIN, Amounts, Booked, Entry, Granted, Refused, StalePeriod, Terms
 
+from ..contract.test_broken_scripts import BROKEN as SCRIPTS
+from ..contract.test_broken_stores import Hasty
 from . import judge
 
 
@@ -50,14 +55,10 @@ def books_twice(store: Store) -> None:
 def gives_back(store: Store) -> None:
     """What a lease leaves behind is nobody's: it is given back."""
     if isinstance(store, MemoryStore):
-        from ..contract.test_broken_stores import hasten
-
-        hasten(store)
+        store._verbs = Hasty()
+    elif isinstance(store, SqliteStore):
+        sqlite_store.Verbs = Hasty  # type: ignore[misc]
     else:
-        from bursar.store.redis import script
-
-        from ..contract.test_broken_scripts import BROKEN as SCRIPTS
-
         sound, spoilt, _ = SCRIPTS["gives back what a lease leaves behind"]
         source = script.source().replace(sound, spoilt)
         script.source, script.sha = lambda: source, lambda: script.digest(source)  # type: ignore[assignment]

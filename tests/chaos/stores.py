@@ -60,11 +60,13 @@ def _redis(sync: str) -> Place:
 
 def _sqlite(synchronous: str) -> Place:
     folder = tempfile.TemporaryDirectory(prefix="bursar-chaos-")
-    return Place(f"sqlite:///{Path(folder.name, 'ledger.db')}?synchronous={synchronous}", close=folder.cleanup)
+    return Place(f"sqlite:///{Path(folder.name, 'ledger.db')}?synchronous={synchronous}&timeout=5s", close=folder.cleanup)
 
 
 STORES: dict[str, Callable[[], Place]] = {
     "memory": _memory,
+    "sqlite": lambda: _sqlite("full"),
+    "sqlite-normal": lambda: _sqlite("normal"),
     "redis": lambda: _redis("everysec"),
     "redis-always": lambda: _redis("always"),
 }

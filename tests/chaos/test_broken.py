@@ -20,7 +20,7 @@ def storm(store: str, broken: str = "") -> Outcome:
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-@pytest.mark.parametrize("store", ["memory", "redis"])
+@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
 def test_a_broken_store_is_found_out(store: str, broken: str) -> None:
     """The named check fails, and not one does over the sound store with the same seed."""
     assert not storm(store).violations, storm(store)
