@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..cover import claim_hold
@@ -94,7 +95,7 @@ class Seam:
             BursarError: it was let through.
         """
         bases = (self._blocking, self._awaitable)
-        for cls in (*bases, *(cls for base in bases for cls in _with_request(base))):
+        for cls in chain(bases, *map(_with_request, bases)):
             client: Any = object.__new__(cls)
             client._base_url = "http://localhost/"
             name = f"{cls.__module__}.{cls.__name__}"
@@ -175,7 +176,8 @@ def unwrap(client: C) -> C:
 
 def _with_request(base: type) -> Iterator[type]:
     """The classes below it that have a `request` of their own, but for those of wrapped clients."""
-    for cls in base.__subclasses__():
+    subclasses: list[type] = base.__subclasses__()
+    for cls in subclasses:
         if "request" in vars(cls) and "_bursar_bare" not in vars(cls):
             yield cls
         yield from _with_request(cls)

@@ -16,9 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 from ._anthropic import Messages
+from ._audio import Speech, Transcriptions, form
 from ._desk import Desk
 from ._openai import Chat, Completions, Embeddings, Images
-from ._responses import Responses, finished, unfinished
+from ._responses import Compact, Responses, finished, unfinished
 from ._script import Rejected, Reply, Request
 from ._wire import Answer, Surface, delivered
 
@@ -26,8 +27,11 @@ _SURFACES: dict[str, Surface] = {
     "chat/completions": Chat(),
     "completions": Completions(),
     "responses": Responses(),
+    "responses/compact": Compact(),
     "embeddings": Embeddings(),
     "images/generations": Images(),
+    "audio/speech": Speech(),
+    "audio/transcriptions": Transcriptions(),
     "messages": Messages(),
 }
 # Of OpenAI and Anthropic, and of Azure, old and new.
@@ -156,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         if billed is None or surface is None:
             if path == "/v1/moderations":
                 self.do_free({"id": "modr_1", "model": "omni-moderation-latest", "results": []})
+            elif path == "/v1/responses/input_tokens":
+                self.do_free({"object": "response.input_tokens", "input_tokens": 11})
             elif not self.do_made(path):
                 self.do_nothing()
             return
@@ -194,10 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if not any(self.headers.get(name) for name in surface.headers):
                 raise Rejected(401, "invalid_api_key", "You didn't provide an API key.")
-            try:
-                body = json.loads(payload)
-            except (ValueError, RecursionError):
-                body = None
+            body = self.body_of(payload)
             if not isinstance(body, dict):
                 message = "We could not parse the JSON body of your request."
                 raise Rejected(400, "invalid_request_error", message)
@@ -216,6 +219,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             if self.hold_back(answer.reply):
                 self.send_answer(surface, request, answer)
+
+    def body_of(self, payload: bytes) -> Any:
+        """The JSON document or the form that was sent; None where it is neither."""
+        kind = self.headers.get("content-type", "")
+        try:
+            return form(payload, kind) if kind.startswith("multipart/") else json.loads(payload)
+        except (ValueError, RecursionError):
+            return None
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -247,10 +258,11 @@ class _Handler(BaseHTTPRequestHandler):
         owner = "messages" if self.path.startswith("/v1/messages") else "chat/completions"
         self.send_document(status, _SURFACES[owner].error(status, kind, message, None))
 
-    def send_document(self, status: int, document: Mapping[str, Any], *, lost: bool = False) -> None:
-        payload = json.dumps(document).encode()
+    def send_document(self, status: int, document: Mapping[str, Any] | bytes, *, lost: bool = False) -> None:
+        sound = isinstance(document, bytes)
+        payload = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", "audio/mpeg" if sound else "application/json")
         self.send_header("content-length", str(len(payload)))
         if self.close_connection:
             self.send_header("connection", "close")

@@ -6,7 +6,7 @@ import re
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-Kind = Literal["chat", "completions", "responses", "embeddings", "free", "unbounded"]
+Kind = Literal["chat", "compact", "completions", "responses", "embeddings", "free", "unbounded"]
 
 _READS = frozenset({"get", "head", "options", "delete"})
 
@@ -16,30 +16,43 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("chat/completions", "chat", None),
     ("completions", "completions", None),
     ("responses", "responses", None),
-    ("responses/compact", "responses", None),
+    ("responses/compact", "compact", None),
     ("embeddings", "embeddings", None),
     # Counted, stored, looked after: no model runs.
     ("chat/completions/*", "free", None),
     ("responses/input_tokens", "free", None),
     ("responses/*/cancel", "free", None),
     ("moderations", "free", None),
-    ("conversations/**", "free", None),
-    ("files/**", "free", None),
-    ("uploads/**", "free", None),
-    ("skills/**", "free", None),
-    ("models/**", "free", None),
+    ("conversations", "free", None),
+    ("conversations/*", "free", None),
+    ("conversations/*/items", "free", None),
+    ("files", "free", None),
+    ("uploads", "free", None),
+    ("uploads/*/cancel", "free", None),
+    ("uploads/*/complete", "free", None),
+    ("uploads/*/parts", "free", None),
+    ("skills", "free", None),
+    ("skills/*", "free", None),
+    ("skills/*/versions", "free", None),
     ("organization/**", "free", None),
     ("projects/**", "free", None),
-    ("vaults/**", "free", None),
-    ("webhook_endpoints/**", "free", None),
+    ("vaults", "free", None),
+    ("vaults/*", "free", None),
+    ("vaults/*/credentials", "free", None),
+    ("vaults/*/credentials/*", "free", None),
+    ("webhook_endpoints", "free", None),
+    ("webhook_endpoints/*", "free", None),
+    ("webhook_endpoints/*/rotate_secret", "free", None),
+    ("webhook_endpoints/*/test", "free", None),
     ("batches/*/cancel", "free", None),
     ("chatkit/sessions/*/cancel", "free", None),
-    ("containers/*/**", "free", None),
+    ("containers/*/files", "free", None),
     ("evals", "free", None),
     ("evals/*", "free", None),
+    ("evals/*/runs/*", "free", None),  # cancels it, in older SDKs
     ("evals/*/runs/*/cancel", "free", None),
     ("fine_tuning/alpha/graders/validate", "free", None),
-    ("fine_tuning/checkpoints/**", "free", None),
+    ("fine_tuning/checkpoints/*/permissions", "free", None),
     ("fine_tuning/jobs/*/cancel", "free", None),
     ("fine_tuning/jobs/*/pause", "free", None),
     ("live/sessions/*/hangup", "free", None),
@@ -47,11 +60,13 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("realtime/calls/*/hangup", "free", None),
     ("realtime/calls/*/reject", "free", None),
     ("vector_stores/*/file_batches/*/cancel", "free", None),
-    ("assistants/**", "free", None),
+    ("assistants", "free", None),
+    ("assistants/*", "free", None),
     ("threads/runs", "unbounded", "agents"),
     ("threads", "free", None),
     ("threads/*", "free", None),
-    ("threads/*/messages/**", "free", None),
+    ("threads/*/messages", "free", None),
+    ("threads/*/messages/*", "free", None),
     ("threads/*/runs/*", "free", None),
     ("threads/*/runs/*/cancel", "free", None),
     # What it costs is known afterwards, if at all.
@@ -71,6 +86,7 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("content_provenance_checks", "unbounded", "other"),
     ("decisions", "unbounded", "other"),
 )
+_BASE = re.compile(r"api|beta|inference|openai|v[0-9]\w*")  # what may stand before a path that is free
 _ANY = {"/**": "(?:/.+)?", "*": "[^/]+"}
 
 
@@ -170,8 +186,14 @@ def listed(path: str) -> tuple[Kind, str | None] | None:
     parts = path.split("/")
     if ".." in parts:
         return None
-    found = [rule for at in range(len(parts)) if (rule := _rule("/".join(parts[at:]))) is not None]
-    return next((rule for rule in found if rule[0] != "free"), found[0] if found else None)
+    free = None
+    for at in range(len(parts)):
+        rule = _rule("/".join(parts[at:]))
+        if rule is not None and rule[0] != "free":
+            return rule
+        if free is None and all(map(_BASE.fullmatch, parts[:at])):
+            free = rule
+    return free
 
 
 def _rule(path: str) -> tuple[Kind, str | None] | None:

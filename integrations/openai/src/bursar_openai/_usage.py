@@ -111,6 +111,7 @@ class UnboundedReading(Reading):
         document = _parsed(raw)[1]
         if document.get("usage"):
             self.answer: Answer | None = read_answer(document)
+            self.final = True
         return raw
 
 
