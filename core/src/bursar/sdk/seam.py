@@ -110,8 +110,11 @@ class Seam:
                 raise BursarError(f"{name} is not covered: a call that has to be refused passed") from error
             raise BursarError(f"{name} is not covered: a call that has to be refused passed")
 
-    def open(self, client: object, endpoint: str) -> None:
+    def open(self, client: object, endpoint: str) -> bool:
         """Called before something is opened that nothing bounds, and that is no request.
+
+        Returns:
+            True where somebody pays for it.
 
         Raises:
             UnpriceableCall: the session that pays for the client does not allow it.
@@ -119,6 +122,7 @@ class Seam:
         session = session_of(client) or (current_session() if self._patched else None)
         if session is not None and claim_hold() is None:
             allow_or_refuse(session, endpoint)
+        return session is not None
 
     def _patch(self, cls: type, only: str | None = None) -> None:
         originals: dict[str, Method] = {}
