@@ -10,12 +10,13 @@ from openai._models import FinalRequestOptions
 
 from bursar import Budget, Demand, Seam, Session, Unbounded, body_of
 
-from ._demands import Bounded, Chat, Completions, Embeddings, Free, Responses
+from ._demands import Bounded, Chat, Compact, Completions, Embeddings, Free, Responses
 from ._realtime import guard, unguard
 from ._surfaces import where
 
 _BOUNDED: dict[str, type[Bounded]] = {
     "chat": Chat,
+    "compact": Compact,
     "completions": Completions,
     "embeddings": Embeddings,
     "responses": Responses,
@@ -29,7 +30,7 @@ def read(client: Any, options: Any) -> Demand:
         return Free(polled=to.answer)
     body = body_of(options)
     if body is None or to.kind == "unbounded":
-        return Unbounded(body or {}, to.provider, to.word)
+        return Unbounded(body or {}, to.provider, to.word, files=bool(options.files))
     if body.get("model") is None:
         body["model"] = to.deployment
     return _BOUNDED[to.kind](to, body)
