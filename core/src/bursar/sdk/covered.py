@@ -66,18 +66,46 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
         return original(retry)(client, *args, **kwargs)
 
     def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
-        sending = under_way(client) if client._middleware else None
+        send, sending = original(ATTEMPT), under_way(client)
+        if not client._middleware:
+            return send(client, options, **kwargs)
         if sending is None:
-            return original(ATTEMPT)(client, options, **kwargs)
+            return late(send, client, options, **kwargs)
         sending.prepare(options)
         try:
-            response, prepared = original(ATTEMPT)(client, options, **kwargs)
+            response, prepared = send(client, options, **kwargs)
         except Exception as error:
             if sending.lost(error, None):
                 sending.meter.fail()
             raise
         if response.status_code >= 400 and sending.lost(None, response):
             sending.meter.fail()
+        return response, prepared
+
+    def late(send: Method, client: Any, options: Any, **kwargs: Any) -> Any:
+        """Middleware sends again while a stream is read: the request is over, so this is another one."""
+        sending = begin(client, options)
+        if sending is None:
+            return send(client, options, **kwargs)
+        sending.begin()
+        sending.lend(options)
+        outer = _under_way.get()
+        _under_way.set(sending)
+        try:
+            response, prepared = send(client, options, **kwargs)
+            if sending.read(response, stream=kwargs["stream"]):
+                sending.meter.book()
+            elif response.status_code >= 400:
+                sending.lost(None, response)
+                sending.meter.fail()
+        except Exception as error:
+            sending.meter.fail(error)
+            raise
+        except BaseException:
+            sending.meter.abandon()
+            raise
+        finally:
+            _under_way.set(outer)
         return response, prepared
 
     def process(client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -122,18 +150,46 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
         return await original(retry)(client, *args, **kwargs)
 
     async def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
-        sending = under_way(client) if client._middleware else None
+        send, sending = original(ATTEMPT), under_way(client)
+        if not client._middleware:
+            return await send(client, options, **kwargs)
         if sending is None:
-            return await original(ATTEMPT)(client, options, **kwargs)
+            return await late(send, client, options, **kwargs)
         await sending.aprepare(options)
         try:
-            response, prepared = await original(ATTEMPT)(client, options, **kwargs)
+            response, prepared = await send(client, options, **kwargs)
         except Exception as error:
             if sending.lost(error, None):
                 await sending.meter.afail()
             raise
         if response.status_code >= 400 and sending.lost(None, response):
             await sending.meter.afail()
+        return response, prepared
+
+    async def late(send: Method, client: Any, options: Any, **kwargs: Any) -> Any:
+        """Middleware sends again while a stream is read: the request is over, so this is another one."""
+        sending = begin(client, options)
+        if sending is None:
+            return await send(client, options, **kwargs)
+        await sending.abegin()
+        sending.lend(options)
+        outer = _under_way.get()
+        _under_way.set(sending)
+        try:
+            response, prepared = await send(client, options, **kwargs)
+            if sending.read(response, stream=kwargs["stream"]):
+                await sending.meter.abook()
+            elif response.status_code >= 400:
+                sending.lost(None, response)
+                await sending.meter.afail()
+        except Exception as error:
+            await sending.meter.afail(error)
+            raise
+        except BaseException:
+            sending.meter.abandon()
+            raise
+        finally:
+            _under_way.set(outer)
         return response, prepared
 
     async def process(client: Any, *args: Any, **kwargs: Any) -> Any:

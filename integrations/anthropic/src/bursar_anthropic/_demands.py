@@ -11,6 +11,7 @@ from typing import Any
 from bursar import Demand, Reading, UnpriceableCall, listed, whole
 
 from ._surfaces import Where
+from ._threads import threads
 from ._usage import CompletionReading, MessageReading, hides_output
 
 # What is no input, or is counted by itself. All else is counted by its bytes.
@@ -19,7 +20,7 @@ _NO_INPUT = frozenset({
     "thinking", "metadata", "cache_control", "service_tier", "speed", "inference_geo", "anthropic_version",
     "anthropic_beta", "temperature", "top_k", "top_p",
 })  # fmt: skip
-_STORED_INPUT = ("container", "context_management", "thread")  # text that only the provider has, or changes
+_STORED_INPUT = ("container", "context_management")  # text that only the provider has, or changes
 _TIERS = (None, "auto", "standard", "standard_only")
 _SPEEDS = (None, "standard", "fast")
 _OWN_TOOLS = ("", "custom")
@@ -94,12 +95,14 @@ class Messages(Generation):
         if self._thinking is not None:
             self.ask["clamp"] = _SMALLEST_THINKING + 1
         toolset = any(_TOOLSET_OF_CALLER.fullmatch(_kind(tool)) for tool in tools)
-        if runs or toolset or any(body.get(name) for name in _STORED_INPUT):
+        stored = _stored_tokens(body.get("thread"))
+        if runs or toolset or stored is None or any(body.get(name) for name in _STORED_INPUT):
             return  # the context window bounds the input
         cached = [{"cache_control": "all"}] if body.get("cache_control") else []
         self.ask |= {
             "messages": [*listed(body.get("messages")), *listed(body.get("system")), self.rest(), *cached],
             "tools": tools,
+            "stored_tokens": stored,
         }
 
     def members(self, cap: int | None) -> dict[str, Any]:
@@ -116,7 +119,8 @@ class Messages(Generation):
         return {**lowered, "thinking": {**self._thinking, "budget_tokens": budget}}
 
     def reading(self) -> Reading:
-        return MessageReading(hidden=hides_output(self.model, self._body.get("thinking")))
+        hidden = hides_output(self.model, self._body.get("thinking"))
+        return MessageReading(hidden=hidden, threaded=bool(self._body.get("thread")))
 
 
 class Completions(Generation):
@@ -139,6 +143,13 @@ def _budgeted(thinking: object) -> Mapping[str, Any] | None:
     ):
         return thinking
     return None
+
+
+def _stored_tokens(thread: object) -> int | None:
+    """Input of a conversation that the provider keeps; None where it is not known how long that is."""
+    if not thread or (isinstance(thread, Mapping) and thread.get("type") == "create"):
+        return 0
+    return threads.get(thread.get("previous_message_id")) if isinstance(thread, Mapping) else None
 
 
 def _runs(tools: list[Mapping[str, Any]]) -> dict[str, int]:

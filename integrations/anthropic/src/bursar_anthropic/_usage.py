@@ -9,6 +9,8 @@ from typing import Any
 
 from bursar import Call, Reading, Usage, object_of, read_answer, text_bytes
 
+from ._threads import threads
+
 # Families that think only when they are asked to.
 _SHOWS_ALL = re.compile(r"claude-(?:v?[12]\b|instant|3|(?:opus|sonnet|haiku)-4)")
 _NO_SURCHARGE = (None, "", "global", "not_available")
@@ -24,10 +26,16 @@ def hides_output(model: object, thinking: object) -> bool:
 
 
 class MessageReading(Reading):
-    """Messages. Of a stream the first event tells the input, the last but one all of the usage."""
+    """Messages. Of a stream the first event tells the input, the last but one all of the usage.
 
-    def __init__(self, *, hidden: bool = False) -> None:
+    Args:
+        hidden: True when output may be billed that the answer does not show.
+        threaded: True when the provider keeps the conversation, for who continues it.
+    """
+
+    def __init__(self, *, hidden: bool = False, threaded: bool = False) -> None:
         super().__init__(hidden=hidden)
+        self._threaded = threaded
         self._begun: dict[str, Any] = {}
 
     def whole(self, document: Mapping[str, Any]) -> None:
@@ -74,6 +82,8 @@ class MessageReading(Reading):
             answer = replace(answer, tier="standard")  # paid for beforehand; its list price is the same
         if not _all_told(_mapping(message.get("usage"))):
             answer, self.hidden = replace(answer, usage=None), True
+        elif self._threaded and answer.id is not None and answer.usage is not None and not answer.usage.flaw:
+            threads.put(answer.id[0], answer.usage)
         self.answer = answer
 
 
