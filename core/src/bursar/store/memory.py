@@ -64,6 +64,7 @@ def _verb(
             now_ms = max(now_ms, self._now_ms)
             self._now_ms = now_ms
             self._records.sweep(now_ms)
+            self._accounts.retire(now_ms)
             return method(self, now_ms, *args, **kwargs)
 
     update_wrapper(step, method)
