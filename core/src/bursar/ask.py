@@ -32,7 +32,7 @@ class Ask:
     cost: Money | None = None
     tier: str | None = None
     key: str | None = None
-    clamp: bool = True
+    clamp: bool | int = True
     windows: int = 1
     requests: Mapping[str, int] = field(default_factory=dict)
 

@@ -94,8 +94,9 @@ def quote(ask: Ask, id: str, prices: PriceBook, policy: Policy) -> Quote:
             " max_output_tokens=",
             endpoint=model,
         )
-    if ask.clamp and policy.smallest_cap is not None and cap > policy.smallest_cap:
-        minimum = _most(worst, sent, ask.n * policy.smallest_cap, fees)
+    smallest = policy.smallest_cap and max(policy.smallest_cap, ask.clamp)
+    if ask.clamp and smallest is not None and cap > smallest:
+        minimum = _most(worst, sent, ask.n * smallest, fees)
     call = new_call(id, "model", model, ask.provider, ask.tool, sent, cap, ask.n, tier)
     return new_tuple(Quote, (call, subject, rates, worst, own_cap, want, minimum, fees))
 

@@ -1,4 +1,4 @@
-"""The accounts of a memory store: opened by paths, with the limits that were declared for them."""
+"""Accounts that are at hand: opened by paths, with the limits that were declared for them."""
 
 from __future__ import annotations
 
@@ -72,13 +72,14 @@ class Accounts:
         """What the calls for one subject meet on a path."""
         line = self.open(path, now_ms)
         lane = line.lanes.get(subject)
-        return self._lane(line, subject) if lane is None else self.renewed(lane)
+        return self.lane_on(line, subject) if lane is None else self.renewed(lane)
 
     def renewed(self, lane: Lane) -> Lane:
         """The same as of now: limits may have changed since."""
-        return lane if lane.changed == self._changed else self._lane(lane.line, lane.subject)
+        return lane if lane.changed == self._changed else self.lane_on(lane.line, lane.subject)
 
-    def _lane(self, line: Line, subject: Subject) -> Lane:
+    def lane_on(self, line: Line, subject: Subject) -> Lane:
+        """The same on a path that is open."""
         rules = in_force(line, self._changed)
         if len(line.lanes) >= _LANES:
             line.lanes = {}

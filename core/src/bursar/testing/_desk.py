@@ -288,7 +288,9 @@ def _check(reply: object) -> None:
 def _billed_tokens(surface: Surface, request: Request, answer: Answer) -> Tokens:
     """All of them, but for a stream whose loss ends the work."""
     reply, tokens = answer.reply, answer.tokens
-    if not (request.stream and reply.drop == "mid_stream" and reply.bill_dropped == "generated"):
+    if not (
+        request.stream and reply.drop in ("mid_stream", "error_event") and reply.bill_dropped == "generated"
+    ):
         return tokens
     events = list(surface.events(answer))
     pieces = sum(event.grows for event in events)
