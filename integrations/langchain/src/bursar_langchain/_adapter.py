@@ -13,7 +13,7 @@ from langchain_core.outputs import LLMResult
 
 from bursar import Budget, Session, never_breaks
 
-from ._costs import Costs
+from ._costs import Costs, name_of
 from ._desk import Desk
 from ._embeddings import warn_of_embeddings
 from ._payers import LimitLike, Money, NodeLimits, Payers
@@ -44,6 +44,7 @@ class BudgetCallback(BaseCallbackHandler):
             own; a run that names nobody is refused.
         cost_metadata: True to write what a run cost, in USD, into its metadata as ``"cost_usd"`` when
             it ends, where tracers such as LangSmith show it: of models, tools, nodes and whole runs.
+            The answer of a model has it in its ``response_metadata``.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
@@ -171,7 +172,7 @@ class BudgetCallback(BaseCallbackHandler):
         result = read_result(response, hour_cache=run.request.hour_cache)
         if run.is_open:
             run.settle(result)
-        self._costs.close(run_id)
+        self._costs.close(run_id, answer=response)
 
     @never_breaks
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -235,8 +236,7 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a chain, a graph or a node runs. Never raises."""
-        name = kwargs.get("name") or (serialized or {}).get("name") or "chain"
-        self._costs.open(run_id, parent_run_id, name, metadata)
+        self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "chain"), metadata)
 
     @never_breaks
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -262,8 +262,7 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a retriever runs: LangChain has no hooks for the embeddings it asks. Never raises."""
-        name = kwargs.get("name") or (serialized or {}).get("name") or "retriever"
-        self._costs.open(run_id, parent_run_id, name, metadata)
+        self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "retriever"), metadata)
         if metadata and (maker := metadata.get("ls_embedding_provider")):
             warn_of_embeddings(str(maker))
 
