@@ -79,6 +79,13 @@ def test_minimum_is_below_the_worst_case_only_where_it_may_be_clamped(
     assert (found.minimum != found.want) is clamped
 
 
+@pytest.mark.parametrize(("smallest", "lowest"), [(1, 20), (20, 20), (50, 50), (None, None)])
+def test_the_lowest_cap_is_that_of_the_budget_or_of_the_api(smallest: int | None, lowest: int | None) -> None:
+    """Whichever is higher: below the one the answer is of no use, below the other the request is rejected."""
+    found = asked(Policy(Terms(), "worst", smallest, None, {}), model="chat", input_tokens=0, clamp=20)
+    assert found.minimum.tokens == (found.want.tokens if lowest is None else lowest)
+
+
 @pytest.mark.parametrize(
     ("model", "given", "cap"),
     [

@@ -12,9 +12,9 @@ from bursar.errors import InvalidAmount
 from bursar.limits import Limit
 from bursar.store.opened import open_store
 from bursar.store.redis import RedisStore, open_redis
-from bursar.store.redis.seen import Seen
 from bursar.store.redis.url import parse_url
 from bursar.store.redis.words import amount, limit_text, parse_limit, parse_subject, subject_text
+from bursar.store.seen import Seen
 from bursar.testing import ManualClock
 
 SECRET = "hunter2-is-a-canary"
@@ -57,7 +57,7 @@ def test_a_url_says_what_its_options_are() -> None:
         ("redis://host/zero", "not a number"),
         ("redis://host/٣", "not a number"),
         ("unix://", "no socket"),
-        ("redis://host?spool=/tmp/x", "not available yet"),
+        ("redis://host?spool=", "without a file"),
         ("redis://host?tiemout=2", "no option"),
         ("redis://host?timeout=0", "timeout"),
         ("redis://host?timeout=never", "timeout"),

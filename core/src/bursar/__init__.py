@@ -44,6 +44,7 @@ from .outcome import outcome_of
 from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
+from .raised import never_breaks, raised_as
 from .refusal import Refusal
 from .report_text import report_text
 from .sdk.demand import Demand, Unbounded, body_of, listed, whole, with_members
@@ -114,8 +115,10 @@ __all__ = [
     "covered_hold",
     "data_of",
     "listed",
+    "never_breaks",
     "object_of",
     "outcome_of",
+    "raised_as",
     "read_answer",
     "text_bytes",
     "whole",

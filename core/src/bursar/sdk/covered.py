@@ -57,7 +57,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.meter.book()
         return original("_process_response")(client, *args, **kwargs)
 
-    built = {"_process_response": process, "_build_request": _built(original)}
+    built = {"_process_response": process, "_build_request": _built(begin, original)}
     return {"request": request, retry: repeat, **built, **blocking_attempts(begin, original)}
 
 
@@ -98,16 +98,19 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             await sending.meter.abook()
         return await original("_process_response")(client, *args, **kwargs)
 
-    built = {"_process_response": process, "_build_request": _built(original)}
+    built = {"_process_response": process, "_build_request": _built(begin, original)}
     return {"request": request, retry: repeat, **built, **awaitable_attempts(begin, original)}
 
 
-def _built(original: Original) -> Method:
+def _built(begin: Begin, original: Original) -> Method:
     """The SDK makes an HTTP request of the options, and sends it next."""
 
-    def build(client: Any, *args: Any, **kwargs: Any) -> Any:
-        built = original("_build_request")(client, *args, **kwargs)
+    def build(client: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
+        unseen = begin(client, options) if sending is None else None
+        if unseen is not None:
+            unseen.refuse_unseen()
+        built = original("_build_request")(client, options, *args, **kwargs)
         if sending is not None:
             sending.meter.sent = True
         return built

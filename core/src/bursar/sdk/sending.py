@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from ..cover import claim_hold
-from ..errors import BudgetExceeded, UnpriceableCall
+from ..cover import claim_hold, covered_hold
+from ..errors import BudgetExceeded, BursarError, UnpriceableCall
 from ..hold import Hold
 from ..outcome import outcome_of
 from ..steps import Steps
@@ -77,6 +77,21 @@ class Sending:
         """`begin` without blocking the event loop."""
         if not self._claim():
             self._take(await self._payer._ledger.arun(self._reserve()))
+
+    def refuse_unseen(self) -> None:
+        """Called when the request is about to leave by a `request` that is not covered.
+
+        Raises:
+            BursarError: somebody would have to pay for it, and no hold of the caller's does.
+        """
+        session = self._session
+        if session is None or covered_hold() is not None or not session._ledger.policy.terms.enforce:
+            return
+        raise BursarError(
+            f"a call of this {type(self.client).__name__} goes around its budget: its `request` was taken, or"
+            " replaced on the client by another library, before bursar covered it; cover it first, or send it"
+            " within `with session.reserve(...)`"
+        )
 
     def prepare(self, options: Any) -> None:
         """Hold what middleware sends next, if it sent before or changed the request, also in place.
