@@ -259,7 +259,10 @@ def servers(session: Session) -> None:
     ran = dict(line.split("=", 1) for line in found if "=" in line)
     for path in ran.values():
         pytest(session, "-q", *REDIS_TESTS, BURSAR_TEST_REDIS_SERVER=path)
+    page = Path("docs/redis.md").read_text("utf-8").lower().replace("\n", " ")
     session.log(f"ran with {', '.join(ran)}")
+    if unsaid := [name for name in ran if name not in page]:
+        session.error(f"docs/redis.md does not say that {', '.join(unsaid)} ran")
 
 
 @nox.session(default=False)

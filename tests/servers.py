@@ -96,7 +96,7 @@ def free_port() -> int:
         return port
 
 
-def until(true: Callable[[], object], timeout_s: float = 20) -> None:
+def until(true: Callable[[], object], timeout_s: float = 40) -> None:
     """Wait for what servers do among themselves."""
     deadline = time.monotonic() + timeout_s
     while not true():
@@ -288,10 +288,17 @@ class SentinelSet:
 
     def wait_for_another(self) -> Server:
         """The new master, when it has taken over from the one that was there."""
-        until(lambda: self.chosen() not in (0, self.master.port), timeout_s=40)
+        until(lambda: self.chosen() not in (0, self.master.port))
         new = next(server for server in self.replicas if server.port == self.chosen())
-        until(lambda: new.ask("ROLE")[0] == "master", timeout_s=40)
+        until(lambda: self._leads(new))
         return new
+
+    @staticmethod
+    def _leads(server: Server) -> bool:
+        try:
+            return bool(server.ask("ROLE")[0] == "master")
+        except redis.ConnectionError:  # all are ended when it changes
+            return False
 
     def url(self, **query: object) -> str:
         """A store of its own."""

@@ -37,7 +37,7 @@ class TestRedisStore(StoreContract):
 
     def open_store(self, clock: ManualClock) -> RedisStore:
         """An empty tree of keys."""
-        return open_redis(shared_url(), clock)
+        return open_redis(shared_url(timeout="20s"), clock)
 
 
 def test_a_store_of_ones_own_needs_public_names_only() -> None:

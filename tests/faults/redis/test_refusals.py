@@ -24,7 +24,7 @@ SECRET = "hunter2-is-a-canary"
 TIMEOUT_S = 0.4
 
 
-def until(true: Callable[[], object], timeout_s: float = 10) -> None:
+def until(true: Callable[[], object], timeout_s: float = 30) -> None:
     """Wait for what other threads do."""
     deadline = time.monotonic() + timeout_s
     while not true():
