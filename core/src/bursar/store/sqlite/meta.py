@@ -57,7 +57,23 @@ class Meta(NamedTuple):
         connection.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?, ?, ?, ?, ?)", self)
 
 
-def read_meta(connection: sqlite3.Connection) -> Meta:
+class Oldest(NamedTuple):
+    """What comes due next: a lease, a final record, a session that nobody uses. None where there is none."""
+
+    lease_ms: int | None = None
+    final_ms: int | None = None
+    used_ms: int | None = None
+
+
+_READ = """
+SELECT id, seq, ack, now_ms, epoch, parts,
+  (SELECT min(lease_ms) FROM records WHERE state = 'reserved'),
+  (SELECT min(final_ms) FROM records WHERE final_ms IS NOT NULL),
+  (SELECT min(used_ms) FROM accounts WHERE session = 1)
+FROM ledger"""
+
+
+def read_meta(connection: sqlite3.Connection) -> tuple[Meta, Oldest]:
     """What the file says; empty in one that was never written to."""
-    row = connection.execute("SELECT id, seq, ack, now_ms, epoch, parts FROM ledger").fetchone()
-    return Meta(*row) if row is not None else Meta()
+    row = connection.execute(_READ).fetchone()
+    return (Meta(*row[:6]), Oldest(*row[6:])) if row is not None else (Meta(), Oldest())

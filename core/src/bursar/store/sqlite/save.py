@@ -7,7 +7,7 @@ from ..books import Balance
 from . import rows, tables
 from .meta import Meta
 from .sheet import Sheet
-from .tables import Rows, Table, changes
+from .tables import Rows, Table, changes, delete, upsert
 
 _JOURNAL = 10_000  # lines are kept
 
@@ -29,9 +29,9 @@ def save(sheet: Sheet) -> Meta | None:
         for table in tables.ALL:
             put, gone = changes(sheet.before[table], after[table])
             if put:
-                connection.executemany(table.upsert(), put)
+                connection.executemany(upsert(table), put)
             if gone:
-                connection.executemany(table.delete(), gone)
+                connection.executemany(delete(table), gone)
             if table is tables.ACCOUNTS and put:
                 used = [(sheet.now_ms, row[0]) for row in put]
                 connection.executemany("UPDATE accounts SET used_ms = ? WHERE key = ?", used)

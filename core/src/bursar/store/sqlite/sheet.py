@@ -22,7 +22,7 @@ from .meta import Meta
 from .tables import Row, Rows, Table
 
 _SWEPT, _FOLDED = 100, 8  # at most, in one step
-_KEPT_MS = 86_400_000  # final records stay for late and repeated verbs, then fold into their accounts
+KEPT_MS = 86_400_000  # final records stay for late and repeated verbs, then fold into their accounts
 
 _NAMED = "IN (SELECT value FROM json_each(?))"
 _BLANK: dict[str, Any] = {
@@ -64,16 +64,15 @@ class Sheet:
         """The accounts of a verb, and its record with those that it counts in."""
         self._read(keys, self._records("WHERE id = ?", id) if id is not None else [])
 
-    def read_due(self) -> bool:
-        """Some holds whose lease is over, and final records that are old; False where there are none."""
+    def read_due(self) -> None:
+        """Some holds whose lease is over, and final records that are old."""
         late = self._records(
             "WHERE state = 'reserved' AND lease_ms <= ? ORDER BY lease_ms LIMIT ?", self.now_ms, _SWEPT
         )
-        old = self._records("WHERE final_ms <= ? ORDER BY final_ms LIMIT ?", self.now_ms - _KEPT_MS, _FOLDED)
+        old = self._records("WHERE final_ms <= ? ORDER BY final_ms LIMIT ?", self.now_ms - KEPT_MS, _FOLDED)
         self._read((), late + old)
         self.verbs.records._leases += [(found["lease_ms"], found["id"]) for found in late]
         self.old = [found["id"] for found in old]
-        return bool(late or old)
 
     def read_tree(self, root: str) -> None:
         """All accounts of a tree."""
@@ -106,7 +105,7 @@ class Sheet:
     # -- rows as what they stand for ---------------------------------------------------------
 
     def _fetch(self, table: Table, where: str, *values: Any) -> list[Row]:
-        found: list[Row] = self.connection.execute(table.select(where), values).fetchall()
+        found: list[Row] = self.connection.execute(tables.select(table, where), values).fetchall()
         self.before[table] |= map(table.split, found)
         return found
 

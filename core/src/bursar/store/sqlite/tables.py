@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -47,26 +48,32 @@ class Table:
         lines = ",\n  ".join(columns)
         return f"CREATE TABLE {self.name} (\n  {lines}\n) STRICT"
 
-    def select(self, rest: str) -> str:
-        """``SELECT`` all columns."""
-        columns = ", ".join((*self.keys, *self.values))
-        return f"SELECT {columns} FROM {self.name} {rest}"  # noqa: S608 - names of ours
-
-    def upsert(self) -> str:
-        """Put a row in the place of the one with the same key."""
-        columns = (*self.keys, *self.values)
-        changed = ", ".join(f"{column} = excluded.{column}" for column in self.values)
-        into = f"{self.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-        return f"INSERT INTO {into} ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {changed}"
-
-    def delete(self) -> str:
-        """Remove a row by its key."""
-        same = " AND ".join(f"{column} = ?" for column in self.keys)
-        return f"DELETE FROM {self.name} WHERE {same}"  # noqa: S608
-
     def split(self, row: Row) -> tuple[Row, Row]:
         """The key of a row, and the rest."""
         return row[: len(self.keys)], row[len(self.keys) :]
+
+
+@cache
+def select(table: Table, rest: str) -> str:
+    """``SELECT`` all columns."""
+    columns = ", ".join((*table.keys, *table.values))
+    return f"SELECT {columns} FROM {table.name} {rest}"  # noqa: S608 - names of ours
+
+
+@cache
+def upsert(table: Table) -> str:
+    """Put a row in the place of the one with the same key."""
+    columns = (*table.keys, *table.values)
+    changed = ", ".join(f"{column} = excluded.{column}" for column in table.values)
+    into = f"{table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {into} ON CONFLICT ({', '.join(table.keys)}) DO UPDATE SET {changed}"
+
+
+@cache
+def delete(table: Table) -> str:
+    """Remove a row by its key."""
+    same = " AND ".join(f"{column} = ?" for column in table.keys)
+    return f"DELETE FROM {table.name} WHERE {same}"  # noqa: S608
 
 
 ACCOUNTS = Table(
