@@ -1,7 +1,8 @@
 """The methods of an SDK's client that a request passes, covered: blocking, and for asyncio.
 
 `request` is passed once, ``_build_request`` before each attempt, the retry method after each
-that failed and is repeated, and ``_process_response`` with the answer.
+that failed and is repeated, and ``_process_response`` with the answer. Where an SDK has
+middleware, ``_attempt_request`` is what middleware calls in the end, as often as it likes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .sending import Sending
 
 Method: TypeAlias = Callable[..., Any]
 Original: TypeAlias = Callable[[str], Method]
+ATTEMPT = "_attempt_request"
 Begin: TypeAlias = Callable[[Any, Any], "Sending | None"]
 
 _under_way: ContextVar[Sending | None] = ContextVar("bursar_sending", default=None)
@@ -45,7 +47,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
         try:
             while True:
                 try:
-                    return send(client, cast_to, sending.options, *args, **kwargs)
+                    return sending.over(send(client, cast_to, sending.options, *args, **kwargs))
                 except Exception as error:
                     if not sending.again(error):
                         sending.meter.fail(error)
@@ -63,14 +65,57 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.hold_anew(kwargs["options"] if "options" in kwargs else args[0])
         return original(retry)(client, *args, **kwargs)
 
+    def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
+        send, sending = original(ATTEMPT), under_way(client)
+        if not client._middleware:
+            return send(client, options, **kwargs)
+        if sending is None:
+            return late(send, client, options, **kwargs)
+        sending.prepare(options)
+        try:
+            response, prepared = send(client, options, **kwargs)
+        except Exception as error:
+            if sending.lost(error, None):
+                sending.meter.fail()
+            raise
+        if response.status_code >= 400 and sending.lost(None, response):
+            sending.meter.fail()
+        return response, prepared
+
+    def late(send: Method, client: Any, options: Any, **kwargs: Any) -> Any:
+        """Middleware sends again while a stream is read: the request is over, so this is another one."""
+        sending = begin(client, options)
+        if sending is None:
+            return send(client, options, **kwargs)
+        sending.begin()
+        sending.lend(options)
+        outer = _under_way.get()
+        _under_way.set(sending)
+        try:
+            response, prepared = send(client, options, **kwargs)
+            if sending.read(response, stream=kwargs["stream"]):
+                sending.meter.book()
+            elif response.status_code >= 400:
+                sending.lost(None, response)
+                sending.meter.fail()
+        except Exception as error:
+            sending.meter.fail(error)
+            raise
+        except BaseException:
+            sending.meter.abandon()
+            raise
+        finally:
+            _under_way.set(outer)
+        return response, prepared
+
     def process(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
         if sending is not None and sending.read(kwargs["response"], stream=kwargs["stream"]):
             sending.meter.book()
         return original("_process_response")(client, *args, **kwargs)
 
-    built = _built(original)
-    return {"request": request, retry: repeat, "_process_response": process, "_build_request": built}
+    built = {"_process_response": process, "_build_request": _built(begin, original)}
+    return {"request": request, ATTEMPT: attempt, retry: repeat, **built}
 
 
 def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str, Method]:
@@ -86,7 +131,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
         try:
             while True:
                 try:
-                    return await send(client, cast_to, sending.options, *args, **kwargs)
+                    return sending.over(await send(client, cast_to, sending.options, *args, **kwargs))
                 except Exception as error:
                     if not sending.again(error):
                         await sending.meter.afail(error)
@@ -104,22 +149,68 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             await sending.ahold_anew(kwargs["options"] if "options" in kwargs else args[0])
         return await original(retry)(client, *args, **kwargs)
 
+    async def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
+        send, sending = original(ATTEMPT), under_way(client)
+        if not client._middleware:
+            return await send(client, options, **kwargs)
+        if sending is None:
+            return await late(send, client, options, **kwargs)
+        await sending.aprepare(options)
+        try:
+            response, prepared = await send(client, options, **kwargs)
+        except Exception as error:
+            if sending.lost(error, None):
+                await sending.meter.afail()
+            raise
+        if response.status_code >= 400 and sending.lost(None, response):
+            await sending.meter.afail()
+        return response, prepared
+
+    async def late(send: Method, client: Any, options: Any, **kwargs: Any) -> Any:
+        """Middleware sends again while a stream is read: the request is over, so this is another one."""
+        sending = begin(client, options)
+        if sending is None:
+            return await send(client, options, **kwargs)
+        await sending.abegin()
+        sending.lend(options)
+        outer = _under_way.get()
+        _under_way.set(sending)
+        try:
+            response, prepared = await send(client, options, **kwargs)
+            if sending.read(response, stream=kwargs["stream"]):
+                await sending.meter.abook()
+            elif response.status_code >= 400:
+                sending.lost(None, response)
+                await sending.meter.afail()
+        except Exception as error:
+            await sending.meter.afail(error)
+            raise
+        except BaseException:
+            sending.meter.abandon()
+            raise
+        finally:
+            _under_way.set(outer)
+        return response, prepared
+
     async def process(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
         if sending is not None and sending.read(kwargs["response"], stream=kwargs["stream"]):
             await sending.meter.abook()
         return await original("_process_response")(client, *args, **kwargs)
 
-    built = _built(original)
-    return {"request": request, retry: repeat, "_process_response": process, "_build_request": built}
+    built = {"_process_response": process, "_build_request": _built(begin, original)}
+    return {"request": request, ATTEMPT: attempt, retry: repeat, **built}
 
 
-def _built(original: Original) -> Method:
+def _built(begin: Begin, original: Original) -> Method:
     """The SDK makes an HTTP request of the options, and sends it next."""
 
-    def build(client: Any, *args: Any, **kwargs: Any) -> Any:
-        built = original("_build_request")(client, *args, **kwargs)
+    def build(client: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
+        unseen = begin(client, options) if sending is None else None
+        if unseen is not None:
+            unseen.refuse_unseen()
+        built = original("_build_request")(client, options, *args, **kwargs)
         if sending is not None:
             sending.meter.sent = True
         return built
