@@ -18,7 +18,7 @@ import pytest
 
 import bursar
 from bursar import Budget, BudgetExceeded, UnpriceableCall
-from bursar.testing import Reply, ScriptedProvider
+from bursar.testing import ScriptedProvider
 
 from .surfaces import CHAT, SURFACES, Surface
 

@@ -17,7 +17,7 @@ class Meta(NamedTuple):
         ack: the newest loss of data that somebody has accepted.
         now_ms: the time of its newest step; a clock that runs backwards stands still.
         epoch: how many resets there were.
-        parts: the highest number of a window.
+        numbers: the highest number of an account or a window.
     """
 
     id: str = ""
@@ -25,7 +25,7 @@ class Meta(NamedTuple):
     ack: int = 0
     now_ms: int = 0
     epoch: int = 0
-    parts: int = 0
+    numbers: int = 0
 
     @property
     def seen(self) -> Seen:
@@ -66,7 +66,7 @@ class Oldest(NamedTuple):
 
 
 _READ = """
-SELECT id, seq, ack, now_ms, epoch, parts,
+SELECT id, seq, ack, now_ms, epoch, numbers,
   (SELECT min(lease_ms) FROM records WHERE state = 'reserved'),
   (SELECT min(final_ms) FROM records WHERE final_ms IS NOT NULL),
   (SELECT min(used_ms) FROM accounts WHERE session = 1)

@@ -51,7 +51,7 @@ class Step:
             return None, self._acknowledge(connection, before, seen, now_ms), True
         before.check(seen, self.pinned)
         meta = before if before.id else before._replace(id=new_id())
-        tidied = tidy(connection, self.new(), meta, oldest, now_ms)
+        tidied = tidy(connection, self.new, meta, oldest, now_ms)
         sheet = Sheet(connection, self.new(), tidied or meta, now_ms)
         self._fill(sheet)
         answer = getattr(sheet.verbs, self.verb)(now_ms, *self.arguments)

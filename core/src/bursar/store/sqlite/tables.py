@@ -27,7 +27,6 @@ class Table:
         values: the other columns.
         integers: those of both that hold numbers; the others hold text.
         maybe: those that may be NULL.
-        head: what else its declaration says before the columns.
     """
 
     name: str
@@ -35,16 +34,14 @@ class Table:
     values: tuple[str, ...]
     integers: frozenset[str] = frozenset()
     maybe: frozenset[str] = frozenset()
-    head: str = ""
 
     def declaration(self) -> str:
         """``CREATE TABLE``."""
-        columns = [self.head] if self.head else []
+        columns = []
         for column in (*self.keys, *self.values):
             kind = "INTEGER" if column in self.integers else "TEXT"
             columns.append(f"{column} {kind}{'' if column in self.maybe else ' NOT NULL'}")
-        unique = "UNIQUE" if "PRIMARY KEY" in self.head else "PRIMARY KEY"
-        columns.append(f"{unique} ({', '.join(self.keys)})")
+        columns.append(f"PRIMARY KEY ({', '.join(self.keys)})")
         lines = ",\n  ".join(columns)
         return f"CREATE TABLE {self.name} (\n  {lines}\n) STRICT"
 
@@ -79,11 +76,14 @@ def delete(table: Table) -> str:
 ACCOUNTS = Table(
     "accounts",
     ("key",),
-    ("root", "parent", "session", *_THREE, *_three("reserved", "folded"), "epoch", "tripped", "opened_ms"),
-    frozenset({"session", *_THREE, *_three("reserved", "folded"), "epoch", "opened_ms"}),
-    frozenset({"tripped"}),
-    "number INTEGER PRIMARY KEY,\n  used_ms INTEGER NOT NULL DEFAULT 0",
-)
+    (
+        "number", "root", "session", *_THREE, *_three("reserved", "folded"),
+        "epoch", "tripped", "opened_ms", "used_ms", "below",
+    ),
+    frozenset({"number", "session", *_THREE, *_three("reserved", "folded")})
+    | {"epoch", "opened_ms", "used_ms", "below"},
+    frozenset({"tripped", "used_ms"}),
+)  # fmt: skip
 SUBJECTS = Table(
     "subjects",
     ("account", "kind", "models", "provider", "tool"),
@@ -118,8 +118,8 @@ RECORDS = Table(
     "records",
     ("id",),
     (
-        "root", "leaf", "kind", "models", "provider", "tool", *_three("want", "least", "held"), "state",
-        *_three("booked"), "tally", "at_ms", "lease_ms", "epoch", "parts", "breaker", "final_ms",
+        "root", "leaf", "lives", "kind", "models", "provider", "tool", *_three("want", "least", "held"),
+        "state", *_three("booked"), "tally", "at_ms", "lease_ms", "epoch", "parts", "breaker", "final_ms",
     ),
     frozenset(
         {*_three("want", "least", "held", "booked"), "at_ms", "lease_ms", "epoch", "breaker", "final_ms"}
