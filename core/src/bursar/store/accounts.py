@@ -21,7 +21,7 @@ Slots = tuple["Limit | None", "Limit | None"]
 
 _LANES = 256  # are kept for a path; more are made anew
 _USED_MS = 3_600_000  # it is noted once an hour that a session is in use
-_SESSION_KEPT_MS = 7 * 86_400_000  # after its last reserve; what it spent stays in the accounts above it
+SESSION_KEPT_MS = 7 * 86_400_000  # after its last reserve; what it spent stays in the accounts above it
 _RETIRED = 10  # sessions are dropped at once
 
 
@@ -80,7 +80,7 @@ class Accounts:
 
     def retire(self, now_ms: int) -> None:
         """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
-        over_ms = now_ms - _SESSION_KEPT_MS
+        over_ms = now_ms - SESSION_KEPT_MS
         if not self._sessions or next(iter(self._sessions.values())) > over_ms:
             return
         for key, used_ms in tuple(islice(self._sessions.items(), _RETIRED)):
