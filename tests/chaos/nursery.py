@@ -41,6 +41,11 @@ class Nursery:
         """SIGKILL: it does nothing more."""
         os.kill(pid, signal.SIGKILL)
 
+    def ask_where(self, pid: int) -> None:
+        """Let it write to its log what each of its threads and tasks is at."""
+        os.kill(pid, signal.SIGUSR2)
+        os.kill(pid, signal.SIGUSR1)
+
     def bury(self, pid: int) -> int:
         """Wait for its end; its exit status, negative where a signal ended it."""
         return int(self._ask(f"bury {pid}"))

@@ -25,6 +25,7 @@ from .stores import STORES, open_by
 from .worker import Order
 
 AIMS = (ASKING, HOLDING, SERVED, CLOSING, CLOSED, None, None)  # None: wherever it is
+STUCK_S = 60
 AIMED_S = 0.5  # a thread that does not come by is not waited for
 
 
@@ -160,7 +161,7 @@ class Storm:
         return wanted or time.monotonic() - self._began_s > self.most_s
 
     def _log(self) -> str:
-        return (self._folder / "log").read_text()[-3_000:]
+        return (self._folder / "log").read_text()[-20_000:]
 
     # -- a store that all share -----------------------------------------------------------------
 
@@ -199,18 +200,21 @@ class Storm:
             fates = [slot.fate() for slot in self._board.slots]
             if all(fate.step == IDLE and fate.round == round.number for fate in fates):
                 break
-            if self._late(fates):
+            if self._stuck(fates):
+                for victim in self._victims:
+                    self._nursery.ask_where(victim.pid)
+                time.sleep(1)
                 raise AssertionError(f"nothing moves: {fates}\n{self._log()}")
         for victim in self._victims:
             place = victim.order.place
             self._bury(victim, fates[place : place + self.threads])
 
-    def _late(self, fates: list[Fate]) -> bool:
+    def _stuck(self, fates: list[Fate]) -> bool:
         """Nobody did anything for a long time."""
         state = [fate[:8] for fate in fates]
         if state != getattr(self, "_last", None):
             self._last, self._moved_s = state, time.monotonic()
-        return time.monotonic() - self._moved_s > 60
+        return time.monotonic() - self._moved_s > STUCK_S
 
     def _judge_due(self, now_s: float) -> None:
         while self._due and self._due[0][0] <= now_s:
