@@ -16,10 +16,16 @@ LEAST_HITS = 100
 def main() -> int:
     """Storm over each store, and print what came of it."""
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
-    parser.add_argument("--store", action="append", choices=STORES, help="one of them; again for more (default: all)")
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="of reserve and settle (default: 1,000,000)")
+    parser.add_argument(
+        "--store", action="append", choices=STORES, help="one of them; again for more (default: all)"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=1_000_000, help="of reserve and settle (default: 1,000,000)"
+    )
     parser.add_argument("--kills", type=int, default=1_000, help="of processes (default: 1,000)")
-    parser.add_argument("--crashes", type=int, default=20, help="of the server, where there is one (default: 20)")
+    parser.add_argument(
+        "--crashes", type=int, default=20, help="of the server, where there is one (default: 20)"
+    )
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=4, help="of each process; tasks in every fourth")
     parser.add_argument("--seed", type=int, help="of all dice (default: a new one)")

@@ -166,9 +166,7 @@ class Board:
         os.ftruncate(file, size)
         self._words = memoryview(mmap.mmap(file, size)).cast("q")
         os.close(file)
-        self.slots = [
-            Slot(self._words[2 + n * _FIELDS : 2 + (n + 1) * _FIELDS]) for n in range(places)
-        ]
+        self.slots = [Slot(self._words[2 + n * _FIELDS : 2 + (n + 1) * _FIELDS]) for n in range(places)]
 
     @property
     def round(self) -> int:

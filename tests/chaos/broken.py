@@ -12,10 +12,10 @@ from typing import Any
 
 from bursar import MemoryStore, Store
 from bursar.ids import new_id
+from bursar.store import PLAIN, Amounts, Booked, Entry, Granted, Refused, StalePeriod, Terms
 from bursar.store.redis import script
 from bursar.store.sqlite import SqliteStore
 from bursar.store.sqlite import store as sqlite_store
-from bursar.store import PLAIN, Amounts, Booked, Entry, Granted, Refused, StalePeriod, Terms
 
 from ..contract.test_broken_scripts import BROKEN as SCRIPTS
 from ..contract.test_broken_stores import Hasty

@@ -105,8 +105,4 @@ def _views(store: Store, round: Round) -> Mapping[str, AccountView]:
 
 
 def _limits(views: Mapping[str, AccountView], round: Round) -> list[tuple[str, int]]:
-    return [
-        (key, round.limit if key == round.name else round.share)
-        for key in views
-        if not is_session(key)
-    ]
+    return [(key, round.limit if key == round.name else round.share) for key in views if not is_session(key)]

@@ -66,7 +66,9 @@ class Outcome:
             f"  slowest reserve, settle       {self.slowest_reserve_ms:>13,.1f} ms, {self.slowest_settle_ms:,.1f} ms",
             f"  violations                    {len(self.violations):>20,}",
         ]
-        lines += [f"    {count:,} x {check}" for check, count in Counter(v.check for v in self.violations).items()]
+        lines += [
+            f"    {count:,} x {check}" for check, count in Counter(v.check for v in self.violations).items()
+        ]
         lines += [f"    {violation}" for violation in self.violations[:MOST_SHOWN]]
         return "\n".join(lines)
 

@@ -49,7 +49,6 @@ def _redis(sync: str) -> Place:
         """By its hash tag; a million pairs would otherwise stay for a day."""
         client = server.client()
         with client, suppress(redis.RedisError):  # it may be loading
-
             keys = list(client.scan_iter(f"*{{*{round.name}}}*", count=10_000))
             for start in range(0, len(keys), 1_000):
                 client.unlink(*keys[start : start + 1_000])
@@ -60,7 +59,10 @@ def _redis(sync: str) -> Place:
 
 def _sqlite(synchronous: str) -> Place:
     folder = tempfile.TemporaryDirectory(prefix="bursar-chaos-")
-    return Place(f"sqlite:///{Path(folder.name, 'ledger.db')}?synchronous={synchronous}&timeout=5s", close=folder.cleanup)
+    return Place(
+        f"sqlite:///{Path(folder.name, 'ledger.db')}?synchronous={synchronous}&timeout=5s",
+        close=folder.cleanup,
+    )
 
 
 STORES: dict[str, Callable[[], Place]] = {

@@ -25,7 +25,7 @@ from typing import NamedTuple, TextIO
 from bursar import Store
 
 from . import judge
-from .board import IDLE, Board, Fate, Slot
+from .board import Board, Fate
 from .caller import Caller, Life, alive, live, wait_for_round
 from .provider import Bill
 from .rounds import LEASE_S, TENANTS, Round, round_of

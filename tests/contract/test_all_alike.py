@@ -116,8 +116,7 @@ def test_finished_records_fold_after_a_day() -> None:
     clock.advance(86_401)
     for _ in range(2):
         assert store.audit("default") == ()
-    client = store._clients._blocking
-    assert client is not None
+    (client,) = store._clients._blocking.values()
     assert not [key for key in client.scan_iter(f"{store.place.prefix}:*") if ":r:" in key]
     assert store.read("default").accounts["default"].spent == Amounts(240, 0, 120)
     again = store.settle(Entry("h1", path, GPT, Amounts(2, 0, 1)))

@@ -66,6 +66,8 @@ def test_worst_case_of_a_model() -> None:
         ({"max_output_tokens": 16}, POLICY, False),
         ({"max_output_tokens": 5}, POLICY, False),
         ({"max_output_tokens": 17}, POLICY, True),
+        ({"max_output_tokens": 64, "clamp": 64}, POLICY, False),
+        ({"max_output_tokens": 65, "clamp": 64}, POLICY, True),
     ],
 )
 def test_minimum_is_below_the_worst_case_only_where_it_may_be_clamped(
@@ -74,6 +76,13 @@ def test_minimum_is_below_the_worst_case_only_where_it_may_be_clamped(
     """A call may get less than its worst case only if both the budget and the caller allow it, and a cap can shrink."""
     found = asked(policy, model="chat", input_tokens=10, **arguments)
     assert (found.minimum != found.want) is clamped
+
+
+@pytest.mark.parametrize(("smallest", "lowest"), [(1, 20), (20, 20), (50, 50), (None, None)])
+def test_the_lowest_cap_is_that_of_the_budget_or_of_the_api(smallest: int | None, lowest: int | None) -> None:
+    """Whichever is higher: below the one the answer is of no use, below the other the request is rejected."""
+    found = asked(Policy(Terms(), "worst", smallest, None, {}), model="chat", input_tokens=0, clamp=20)
+    assert found.minimum.tokens == (found.want.tokens if lowest is None else lowest)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import pytest
-from bursar.store.redis.seen import Seen
 
 from bursar import Budget
 from bursar.call import Subject
@@ -15,6 +14,7 @@ from bursar.store.opened import open_store
 from bursar.store.redis import RedisStore, open_redis
 from bursar.store.redis.url import parse_url
 from bursar.store.redis.words import amount, limit_text, parse_limit, parse_subject, subject_text
+from bursar.store.seen import Seen
 from bursar.testing import ManualClock
 
 SECRET = "hunter2-is-a-canary"

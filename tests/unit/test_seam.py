@@ -301,15 +301,15 @@ def test_something_is_opened(provider: ScriptedProvider) -> None:
     allowed, _ = caller.wrapped("$1", allow=["realtime"])
     with pytest.raises(UnpriceableCall):
         seam.open(client, "realtime")
-    seam.open(allowed, "realtime")
+    assert seam.open(allowed, "realtime") is True
     with session.reserve(cost="$0.10"):
-        seam.open(client, "realtime")
+        assert seam.open(client, "realtime") is True
     with session:
-        seam.open(bare, "realtime")
+        assert seam.open(bare, "realtime") is False  # covered by nobody
         seam.patch()
         with pytest.raises(UnpriceableCall):
             seam.open(bare, "realtime")
-    seam.open(bare, "realtime")
+    assert seam.open(bare, "realtime") is False
 
 
 # -- answers that are made in the background --------------------------------------------------------

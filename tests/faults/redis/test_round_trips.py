@@ -82,5 +82,5 @@ def test_the_client_retries_nothing_by_itself(server: Server) -> None:
     """The driver's own ten tries would not carry our marks, and would take far too long."""
     budget = Budget("$1/total", store=server.url())
     budget.session("$1").reserve(cost="$0.10")
-    client = budget._ledger.store._clients._blocking
+    (client,) = budget._ledger.store._clients._blocking.values()
     assert isinstance(client, redis.Redis) and client.get_retry().get_retries() == 0

@@ -59,14 +59,24 @@ class Unbounded(Demand):
     """Nothing bounds what it costs, unless the user has given the model a price.
 
     Args:
-        body: the JSON object that is sent.
+        body: the JSON object, or the fields of the form, that is sent.
         provider: who bills, where known.
         endpoint: a word of `Budget`'s ``allow=``.
+        files: True when files go with it, which the context window alone bounds.
     """
 
-    def __init__(self, body: Mapping[str, Any], provider: str | None, endpoint: str | None) -> None:
+    def __init__(
+        self, body: Mapping[str, Any], provider: str | None, endpoint: str | None, *, files: bool = False
+    ) -> None:
         texts = [value for value in body.values() if isinstance(value, str)]
-        ask = {"model": body.get("model"), "provider": provider, "messages": texts, "clamp": False}
+        pictures = (whole(body.get("n")) or 1) * (1 + (whole(body.get("partial_images")) or 0))
+        ask = {
+            "model": body.get("model"),
+            "provider": provider,
+            "messages": None if files else texts,
+            "n": pictures,
+            "clamp": False,
+        }
         super().__init__(ask if ask["model"] else None, endpoint=endpoint or "other")
 
     def reading(self) -> Reading:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=str)
 
+_BASE = re.compile(r"anthropic|api|beta|inference|openai|v[0-9]\w*")  # what may stand before a free path
 _ANY = {"/**": "(?:/.+)?", "*": "[^/]+"}
 # Who bills, by the end of the host's name. A host that is not here bills like the model's vendor.
 _HOSTS = {
@@ -62,9 +63,14 @@ class Paths(Generic[K]):
         parts = path.strip("/").split("/")
         if ".." in parts:
             return None
-        ends = ("/".join(parts[at:]) for at in range(len(parts)))
-        found = [rule for end in ends if (rule := self._rule(end)) is not None]
-        return next((rule for rule in found if rule[0] != self._free), found[0] if found else None)
+        free = None
+        for at in range(len(parts)):
+            rule = self._rule("/".join(parts[at:]))
+            if rule is not None and rule[0] != self._free:
+                return rule
+            if free is None and all(map(_BASE.fullmatch, parts[:at])):
+                free = rule
+        return free
 
     def _rule(self, path: str) -> tuple[K, str | None] | None:
         return next(((kind, word) for fits, kind, word in self._rules if fits.fullmatch(path)), None)

@@ -82,6 +82,7 @@ class UnboundedReading(Reading):
         document = object_of(raw)
         if document.get("usage"):
             self.answer: Answer | None = read_answer(document)
+            self.final = True
         return raw
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..cover import claim_hold
@@ -87,14 +88,14 @@ class Seam:
         It begins where those of the resources do, at `post`.
 
         Args:
-            session: has nothing to spend.
+            session: refuses everything.
             options: the request.
 
         Raises:
             BursarError: it was let through.
         """
         bases = (self._blocking, self._awaitable)
-        for cls in (*bases, *(cls for base in bases for cls in _with_request(base))):
+        for cls in chain(bases, *map(_with_request, bases)):
             client: Any = object.__new__(cls)
             client._base_url = "http://localhost/"
             name = f"{cls.__module__}.{cls.__name__}"
@@ -109,8 +110,11 @@ class Seam:
                 raise BursarError(f"{name} is not covered: a call that has to be refused passed") from error
             raise BursarError(f"{name} is not covered: a call that has to be refused passed")
 
-    def open(self, client: object, endpoint: str) -> None:
+    def open(self, client: object, endpoint: str) -> bool:
         """Called before something is opened that nothing bounds, and that is no request.
+
+        Returns:
+            True where somebody pays for it.
 
         Raises:
             UnpriceableCall: the session that pays for the client does not allow it.
@@ -118,6 +122,7 @@ class Seam:
         session = session_of(client) or (current_session() if self._patched else None)
         if session is not None and claim_hold() is None:
             allow_or_refuse(session, endpoint)
+        return session is not None
 
     def _patch(self, cls: type, only: str | None = None) -> None:
         originals: dict[str, Method] = {}

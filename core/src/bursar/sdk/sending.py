@@ -89,8 +89,8 @@ class Sending:
             return
         raise BursarError(
             f"a call of this {type(self.client).__name__} goes around its budget: its `request` was taken, or"
-            " replaced on the client by another library, before bursar covered it; cover it first, or send"
-            " the call within `with session.reserve(...)`"
+            " replaced on the client by another library, before bursar covered it; cover it first, or send it"
+            " within `with session.reserve(...)`"
         )
 
     def prepare(self, options: Any) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+from ._audio import form
 from ._desk import Desk
 from ._paths import SURFACES, Called, called
 from ._responses import finished, unfinished
@@ -143,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.do_free({"id": "modr_1", "model": "omni-moderation-latest", "results": []})
             elif path == "/v1/messages/count_tokens":
                 self.do_free({"input_tokens": 12})
+            elif path == "/v1/responses/input_tokens":
+                self.do_free({"object": "response.input_tokens", "input_tokens": 11})
             elif not self.do_made(path):
                 self.do_nothing()
             return
@@ -181,10 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if not any(self.headers.get(name) for name in surface.headers):
                 raise Rejected(401, "invalid_api_key", "You didn't provide an API key.")
-            try:
-                body = json.loads(payload)
-            except (ValueError, RecursionError):
-                body = None
+            body = self.body_of(payload)
             if not isinstance(body, dict):
                 message = "We could not parse the JSON body of your request."
                 raise Rejected(400, "invalid_request_error", message)
@@ -204,6 +204,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             if self.hold_back(answer.reply):
                 self.send_answer(call, request, answer)
+
+    def body_of(self, payload: bytes) -> Any:
+        """The JSON document or the form that was sent; None where it is neither."""
+        kind = self.headers.get("content-type", "")
+        try:
+            return form(payload, kind) if kind.startswith("multipart/") else json.loads(payload)
+        except (ValueError, RecursionError):
+            return None
 
     # -- answers --------------------------------------------------------------------------------
 
@@ -235,10 +243,11 @@ class _Handler(BaseHTTPRequestHandler):
         owner = "messages" if self.path.startswith(("/v1/messages", "/model/")) else "chat/completions"
         self.send_document(status, SURFACES[owner].error(status, kind, message, None))
 
-    def send_document(self, status: int, document: Mapping[str, Any], *, lost: bool = False) -> None:
-        payload = json.dumps(document).encode()
+    def send_document(self, status: int, document: Mapping[str, Any] | bytes, *, lost: bool = False) -> None:
+        sound = isinstance(document, bytes)
+        payload = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", "audio/mpeg" if sound else "application/json")
         self.send_header("content-length", str(len(payload)))
         if self.close_connection:
             self.send_header("connection", "close")

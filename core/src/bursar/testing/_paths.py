@@ -7,16 +7,20 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from ._anthropic import Complete, Messages
+from ._audio import Speech, Transcriptions
 from ._openai import Chat, Completions, Embeddings, Images
-from ._responses import Responses
+from ._responses import Compact, Responses
 from ._wire import Surface
 
 SURFACES: dict[str, Surface] = {
     "chat/completions": Chat(),
     "completions": Completions(),
     "responses": Responses(),
+    "responses/compact": Compact(),
     "embeddings": Embeddings(),
     "images/generations": Images(),
+    "audio/speech": Speech(),
+    "audio/transcriptions": Transcriptions(),
     "messages": Messages(),
     "complete": Complete(),
 }

@@ -127,8 +127,8 @@ class Surface(Protocol):
         """What the request asks for. Raises `Rejected` for what the real endpoint rejects."""
         ...
 
-    def document(self, answer: Answer) -> dict[str, Any]:
-        """The whole answer."""
+    def document(self, answer: Answer) -> dict[str, Any] | bytes:
+        """The whole answer: JSON, or sound."""
         ...
 
     def events(self, answer: Answer) -> Iterator[Event]:

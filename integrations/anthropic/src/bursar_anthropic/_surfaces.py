@@ -19,7 +19,7 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     # Amazon Bedrock and Vertex AI have the model in the path.
     ("model/*/invoke", "messages", None),
     ("model/*/invoke-with-response-stream", "messages", None),
-    ("models/count-tokens:rawPredict", "free", None),
+    ("projects/*/locations/*/publishers/anthropic/models/count-tokens:rawPredict", "free", None),
     ("models/*:rawPredict", "messages", None),
     ("models/*:streamRawPredict", "messages", None),
     # Counted, stored, looked after: no model runs.

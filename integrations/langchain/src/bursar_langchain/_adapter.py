@@ -127,7 +127,9 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a chat model is asked. Raises: `BursarError`: then it is not asked."""
         inputs = [message for batch in messages for message in batch]
-        run = Run(run_id, messages, parent_run_id, calls=len(messages))
+        # LangChain makes the outer list anew for each handler; the dict, for each `generate()`.
+        given = messages[0] if messages else messages, kwargs.get("invocation_params")
+        run = Run(run_id, given, parent_run_id, calls=len(messages))
         self._desk.admit_model(run, serialized, inputs, metadata, kwargs)
 
     @fails_closed
@@ -143,7 +145,8 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
-        run = Run(run_id, prompts, parent_run_id, calls=len(prompts))
+        given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
+        run = Run(run_id, given, parent_run_id, calls=len(prompts))
         self._desk.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
@@ -200,7 +203,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        self._desk.admit_tool(Run(run_id, serialized, parent_run_id), name, input_str, metadata)
+        self._desk.admit_tool(Run(run_id, (serialized,), parent_run_id), name, input_str, metadata)
 
     @never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:

@@ -90,7 +90,7 @@ class Desk:
             cap: the argument that a caller may lower so that the call fits.
         """
         known = self._runs.known(run.id)
-        if any(other.given is run.given for other in known):
+        if any(other.is_call_of(run) for other in known):
             return False
         payer = None
         try:

@@ -21,8 +21,8 @@ class Run:
 
     Attributes:
         id: LangChain's id of the run; callers may use one for several calls.
-        given: the very object that the start hook got; tells the same call, heard twice,
-            from another one with its id.
+        given: the very objects that the start hook got; they tell the same call, heard twice,
+            from another one with its id. None once it was booked as lost.
         parent: the run that this one belongs to.
         calls: how many inputs one hook was given; LangChain itself gives one.
         request: None for a run of a tool.
@@ -35,7 +35,7 @@ class Run:
     """
 
     id: UUID
-    given: object
+    given: tuple[object, ...] | None
     parent: UUID | None
     calls: int = 1
     request: Request | None = None
@@ -50,6 +50,13 @@ class Run:
     def is_open(self) -> bool:
         """False when a covered client below has closed the hold: it sees retries that we do not."""
         return self.doubted or self.hold.state == "reserved"
+
+    def is_call_of(self, other: Run) -> bool:
+        """True when both are one call: heard by two handlers, or by one that is named twice."""
+        mine, theirs = self.given, other.given
+        if mine is None or theirs is None or self.id != other.id:
+            return False
+        return all(one is another for one, another in zip(mine, theirs, strict=True))
 
     def uncover(self) -> None:
         """What the context sends from here on is another call."""

@@ -104,7 +104,7 @@ class Runs:
                 run
                 for runs in self._runs.values()
                 for run in runs
-                if run.given is refused.given or (run.batch is not None and run.batch is refused.batch)
+                if run.is_call_of(refused) or (run.batch is not None and run.batch is refused.batch)
             ]
         for run in unsent:
             self._drop(run)

@@ -11,8 +11,9 @@ from bursar import Demand, Reading, listed, whole, with_members
 from ._surfaces import Where
 from ._usage import CompletionReading, ResponseReading, hides_output
 
-_CAPS = {
+_CAPS: dict[str, tuple[str, ...]] = {
     "chat": ("max_completion_tokens", "max_tokens"),
+    "compact": (),
     "completions": ("max_tokens",),
     "embeddings": (),
     "responses": ("max_output_tokens",),
@@ -27,7 +28,10 @@ _STORED_INPUT = ("previous_response_id", "conversation", "prompt")  # text that 
 _OWN_TOOLS = ("function", "custom")
 _RUN_BY_CALLER = ("apply_patch", "computer", "computer_use_preview", "local_shell")
 _RUN_BY_PROVIDER = ("code_interpreter", "file_search", "web_search")  # priced by the run
+_BY_OTHERS = ("models", "plugins", "search_parameters")  # hosts choose another model, or run searches
+_WAY_OUT = "; send the request within `with session.reserve(cost=...):`, which then pays for it"
 _REJECTED = (400, 422)
+_LEAST_CAP = 16  # of Responses
 
 _hosts_without_usage: set[str] = set()  # they reject `stream_options`
 
@@ -51,6 +55,7 @@ class Bounded(Demand):
 
     def __init__(self, where: Where, body: Mapping[str, Any], why_not: str | None = None, **ask: Any) -> None:
         self._body = body
+        self._takes_cap = bool(_CAPS[where.kind])
         self._caps = {name: whole(body[name]) for name in _CAPS[where.kind] if body.get(name) is not None}
         self._new_cap = where.new_cap(str(body.get("model")))
         tier = body.get("service_tier")
@@ -58,6 +63,9 @@ class Bounded(Demand):
             why_not = f"the service tier {tier!r:.40} has no known price"
         if body.get("model") is None:
             why_not = "the request names no model"
+        for name in _BY_OTHERS:
+            if body.get(name):
+                why_not = f"nothing bounds what {name!r} may add to the request's cost{_WAY_OUT}"
         most = max((cap for cap in self._caps.values() if cap is not None), default=None)
         shared = {"model": body.get("model"), "provider": where.provider, "tier": tier}
         super().__init__({**shared, "max_output_tokens": most, **ask}, why_not=why_not)
@@ -67,7 +75,7 @@ class Bounded(Demand):
 
     def members(self, cap: int | None) -> dict[str, Any]:
         """What is to be changed in the body, so that its output is not above a cap."""
-        if cap is None:
+        if cap is None or not self._takes_cap:
             return {}
         if not self._caps:
             return {self._new_cap: cap}
@@ -154,8 +162,8 @@ class Responses(Bounded):
         kinds = {str(tool.get("type")) if isinstance(tool, Mapping) else "" for tool in tools}
         elsewhere = kinds.difference(_OWN_TOOLS, _RUN_BY_CALLER)
         calls = whole(body.get("max_tool_calls"))
-        super().__init__(where, body, _unbounded_tools(elsewhere, calls))
-        if elsewhere and calls is not None:
+        super().__init__(where, body, _unbounded_tools(elsewhere, calls), clamp=_LEAST_CAP)
+        if (elsewhere or body.get("prompt")) and calls is not None:  # a stored prompt may have tools
             runs = {
                 tool: calls for tool in _RUN_BY_PROVIDER if any(kind.startswith(tool) for kind in elsewhere)
             }
@@ -172,14 +180,19 @@ class Responses(Bounded):
         return ResponseReading(hidden=hides_output(self._body))
 
 
+class Compact(Responses):
+    """``/responses/compact``: takes the place of what was said before, at whatever length it likes."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
+        super().__init__(where, body)
+        self.ask["clamp"] = False
+
+
 def _unbounded_tools(kinds: set[str], calls: int | None) -> str | None:
     """Why tools that run at the provider have no bound, and the way out; None: they have one."""
     strange = [kind for kind in sorted(kinds) if not kind.startswith(_RUN_BY_PROVIDER)]
     if strange:
-        return (
-            f"nothing bounds beforehand what the tool {strange[0]!r:.60} costs; send the request within"
-            " `with session.reserve(cost=...):`, which then pays for it"
-        )
+        return f"nothing bounds beforehand what the tool {strange[0]!r:.60} costs{_WAY_OUT}"
     if kinds and calls is None:
         return (
             f"the tool {min(kinds)!r:.60} may run at the provider without end; pass max_tool_calls=, or send"

@@ -202,7 +202,8 @@ def open_redis(url: str, clock: Clock | None = None) -> RedisStore:
     """The store at a URL; connects when it is first asked.
 
     Args:
-        url: ``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, or ``unix:///path``.
+        url: ``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix:///path``,
+            ``redis+cluster://host:port,host:port``, or ``redis+sentinel://host:port,host:port/name/db``.
         clock: tells the time to all users of this store; for tests.
 
     Raises:

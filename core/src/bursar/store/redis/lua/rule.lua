@@ -3,8 +3,7 @@
 -- The accounts of a path, created where new, with what their owners declare.
 local function open()
   local line = {}
-  for place = 2, #KEYS do
-    local key = string.sub(KEYS[place], #base + 3)
+  for place, key in ipairs(path) do
     local account, declared, otherwise = find(key), take_list(), take_list()
     if not account then
       account = create(key)
@@ -16,7 +15,7 @@ local function open()
     if #declared > 0 then
       declare(account, declared)
     end
-    line[place - 1] = account
+    line[place] = account
   end
   return line
 end
