@@ -58,8 +58,8 @@ class Order(NamedTuple):
     calls: int
 
 
-class Worker:
-    """Threads that spend, round after round."""
+class Work:
+    """Threads that spend, round after round, as ordered."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -144,8 +144,8 @@ class Worker:
         time.sleep(LEASE_S + 0.1)
         judge_due(time.monotonic() + 1)
 
-    def work(self) -> None:
-        """Do as ordered."""
+    def do(self) -> None:
+        """All of it."""
         if self.order.url:
             self.share()
         else:
@@ -175,7 +175,7 @@ def nurse(orders: TextIO, answers: TextIO) -> None:
                 faulthandler.register(signal.SIGUSR2)  # by which the storm asks where it got stuck
                 code = 1
                 try:
-                    Worker(Order(*json.loads(rest))).work()
+                    Work(Order(*json.loads(rest))).do()
                     code = 0
                 except BaseException:
                     traceback.print_exc()
