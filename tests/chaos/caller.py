@@ -126,6 +126,7 @@ class Caller:
             slot.refuse()
             return False
         except StoreUnavailable:
+            slot.hear_nothing()
             yield from self._delivered()
             slot.drop()
             return True
