@@ -31,7 +31,7 @@ VERSIONS = [(f, v) for f in FRAMEWORKS for v in ("lowest", *BETWEEN.get(f, ()), 
 CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
-CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults")]
+CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
@@ -273,6 +273,17 @@ def bench(session: Session) -> None:
     wheels(session, CORE)
     session.install("agentbudget", "shekel", "rich")
     session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
+def chaos(session: Session) -> None:
+    """Kill processes and servers for hours; `-- --store redis --pairs 1000000 --kills 1000 --seed N`."""
+    wheels(session, CORE)
+    tools(session, "test")
+    session.run("python", "-m", "tests.chaos", *session.posargs)
+    if not session.posargs:
+        lost_replies = "tests/faults/redis/test_lost_replies.py"
+        session.run("python", "-m", "pytest", "-s", lost_replies, "--pairs=5000")
 
 
 @nox.session(default=False)
