@@ -77,6 +77,13 @@ def requirements(framework: str) -> dict[str, str]:
     return dict(line.split(">=") for line in written if not line.startswith("bursar"))
 
 
+def neighbours(framework: str) -> list[str]:
+    """The other integrations that the tests of one need beside it."""
+    project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
+    wanted = {re.split("[<=>]", line)[0] for line in project["dependency-groups"]["test"]}
+    return [f"integrations/{name}" for name in FRAMEWORKS if f"bursar-{name}" in wanted]
+
+
 def newest(session: Session, framework: str, *options: str, within: str = "") -> dict[str, str]:
     """The newest releases that this Python can install, each by itself; `within` bounds the one it names."""
     command = ("uv", "pip", "compile", "-q", "--no-annotate", "--no-header", *options)
@@ -148,7 +155,7 @@ def integration(session: Session, framework: str, version: str) -> None:
     within = BETWEEN.get(framework, {}).get(version, "")
     resolution = "lowest-direct" if version == "lowest" else "highest"
     chosen = ("--group", f"{home}/pyproject.toml:test", f"--resolution={resolution}", "--upgrade")
-    wheels(session, CORE, home, options=(*chosen, *filter(None, [within])))
+    wheels(session, CORE, home, *neighbours(framework), options=(*chosen, *filter(None, [within])))
     tools(session, "test")  # afterwards: they must not choose the versions
     wanted = requirements(framework) if version == "lowest" else newest(session, framework, within=within)
     found = installed(session)
