@@ -121,6 +121,23 @@ def test_a_stream_is_settled_by_what_passes(caller: Caller) -> None:
     assert_exact(session, caller.provider)
 
 
+@pytest.mark.parametrize("limit", ["$1", "$0.0000001"])
+def test_a_stream_in_frames_of_amazons(limit: str, provider: ScriptedProvider) -> None:
+    """The events that are wrapped in them are read; the frames pass as they came."""
+    session = Budget(limit).session()
+    client = seam.wrap(Client(provider.url), session)
+    body = {**CHAT, "model": "claude-haiku-4-5"}
+    options = Options("/model/claude-haiku-4-5/invoke-with-response-stream", **body)
+    if limit == "$1":
+        frames = list(client.request(object, options, stream=True).iter_bytes())
+        assert len(frames) > 3 and all(int.from_bytes(frame[:4], "big") for frame in frames)
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.request(object, options, stream=True)
+        assert provider.arrivals == 0
+    assert_exact(session, provider)
+
+
 @pytest.mark.parametrize("take", [1, 2])
 def test_a_stream_that_is_left_is_in_doubt(take: int, caller: Caller) -> None:
     """Booked at the worst before the ledger's next step."""
