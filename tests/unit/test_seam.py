@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import bursar
 from bursar import (
     Budget,
     BudgetExceeded,
@@ -308,6 +309,25 @@ def test_why_one_request_has_no_bound(caller: Caller) -> None:
     with pytest.raises(UnpriceableCall, match="because"):
         caller.ask(client, Options(**CHAT, why_not="because"))
     assert caller.provider.arrivals == 0
+
+
+@pytest.mark.parametrize("how", ["refused", "priced", "covered"])
+def test_a_place_that_costs_more(how: str, provider: ScriptedProvider) -> None:
+    """The list price does not hold there: refused, unless the user says what it costs, or holds a sum for it."""
+    prices = {"gpt-4o": bursar.Price("2.50", 10, context_window=128_000)} if how == "priced" else None
+    client, session = Caller(provider, asynchronous=False).wrapped("$1", prices=prices)
+    asked = Options(**CHAT, surcharge="it is dearer there")
+    if how == "refused":
+        with pytest.raises(UnpriceableCall, match="dearer there"):
+            client.request(object, asked)
+    elif how == "covered":
+        with session.reserve("gpt-4o", cost="$0.10"):
+            client.request(object, asked)
+        assert session.spent * 10 == 1
+    else:
+        client.request(object, asked)
+        assert_exact(session, provider)
+    assert provider.arrivals == (0 if how == "refused" else 1)
 
 
 def test_something_is_opened(provider: ScriptedProvider) -> None:
