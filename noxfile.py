@@ -25,12 +25,13 @@ PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml
 PRICES = json.loads(Path("core/src/bursar/prices.json").read_text("utf-8"))
 MINIMUM_TESTS: dict[str, int] = WORKSHOP["tool"]["bursar"]["minimum-tests"]
 FRAMEWORKS = sorted(path.parent.name for path in Path("integrations").glob("*/pyproject.toml"))
-RESOLUTIONS = {"lowest": "lowest-direct", "latest": "highest"}
+BETWEEN: dict[str, dict[str, str]] = WORKSHOP["tool"]["bursar"]["between"]
+VERSIONS = [(f, v) for f in FRAMEWORKS for v in ("lowest", *BETWEEN.get(f, ()), "latest")]
 
 CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
-CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults")]
+CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
@@ -64,6 +65,8 @@ def pytest(session: Session, *args: str, minimum: str | None = None, **env: str)
     """Run tests, and see that none of them has been lost; a selection of one's own may be smaller."""
     if minimum and not session.posargs:
         args = (*args, f"--minimum-tests={MINIMUM_TESTS[minimum]}")
+    if any(Path(word.partition("::")[0]).exists() for word in session.posargs):
+        args = tuple(word for word in args if not Path(word).exists())  # a choice of one's own
     session.run("python", "-m", "pytest", *args, *session.posargs, env=env)
 
 
@@ -74,13 +77,20 @@ def requirements(framework: str) -> dict[str, str]:
     return dict(line.split(">=") for line in written if not line.startswith("bursar"))
 
 
-def newest(session: Session, framework: str, *options: str) -> dict[str, str]:
-    """The newest releases that this Python can install, each resolved by itself."""
+def neighbours(framework: str) -> list[str]:
+    """The other integrations that the tests of one need beside it."""
+    project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
+    wanted = {re.split("[<=>]", line)[0] for line in project["dependency-groups"]["test"]}
+    return [f"integrations/{name}" for name in FRAMEWORKS if f"bursar-{name}" in wanted]
+
+
+def newest(session: Session, framework: str, *options: str, within: str = "") -> dict[str, str]:
+    """The newest releases that this Python can install, each by itself; `within` bounds the one it names."""
     command = ("uv", "pip", "compile", "-q", "--no-annotate", "--no-header", *options)
     wanted = Path(session.create_tmp(), "wanted.in")
     found = {}
     for name in requirements(framework):
-        wanted.write_text(name)
+        wanted.write_text(within if within.partition("<")[0] == name else name)
         resolved = dict(
             line.split("==") for line in str(session.run(*command, str(wanted), silent=True)).split()
         )
@@ -138,17 +148,16 @@ def coverage(session: Session) -> None:
 
 
 @nox.session
-@nox.parametrize(
-    ("framework", "resolution"),
-    [nox.param(f, r, id=f"{f}, {r}") for f in FRAMEWORKS for r in RESOLUTIONS],
-)
-def integration(session: Session, framework: str, resolution: str) -> None:
-    """One framework, at the floor of its pyproject.toml or at the newest release."""
+@nox.parametrize(("framework", "version"), [nox.param(f, v, id=f"{f}, {v}") for f, v in VERSIONS])
+def integration(session: Session, framework: str, version: str) -> None:
+    """One framework: at the floor of its pyproject.toml, the last of an older line, or the newest."""
     home = f"integrations/{framework}"
-    group = ("--group", f"{home}/pyproject.toml:test")
-    wheels(session, CORE, home, options=(*group, f"--resolution={RESOLUTIONS[resolution]}", "--upgrade"))
+    within = BETWEEN.get(framework, {}).get(version, "")
+    resolution = "lowest-direct" if version == "lowest" else "highest"
+    chosen = ("--group", f"{home}/pyproject.toml:test", f"--resolution={resolution}", "--upgrade")
+    wheels(session, CORE, home, *neighbours(framework), options=(*chosen, *filter(None, [within])))
     tools(session, "test")  # afterwards: they must not choose the versions
-    wanted = requirements(framework) if resolution == "lowest" else newest(session, framework)
+    wanted = requirements(framework) if version == "lowest" else newest(session, framework, within=within)
     found = installed(session)
     session.log(", ".join(f"{name} {found.get(name)}" for name in ("pluggy", *wanted)))
     pytest(
@@ -157,7 +166,7 @@ def integration(session: Session, framework: str, resolution: str) -> None:
         f"tests/integration/{framework}",
         "tests/integration/test_versions.py",
         minimum=framework,
-        BURSAR_TEST_RESOLUTION=resolution,
+        BURSAR_TEST_RESOLUTION=version,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
     )
 
@@ -271,6 +280,17 @@ def bench(session: Session) -> None:
     wheels(session, CORE)
     session.install("agentbudget", "shekel", "rich")
     session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
+def chaos(session: Session) -> None:
+    """Kill processes and servers for hours; `-- --store redis --pairs 1000000 --kills 1000 --seed N`."""
+    wheels(session, CORE)
+    tools(session, "test")
+    session.run("python", "-m", "tests.chaos", *session.posargs)
+    if not session.posargs:
+        lost_replies = "tests/faults/redis/test_lost_replies.py"
+        session.run("python", "-m", "pytest", "-s", lost_replies, "--pairs=5000")
 
 
 @nox.session(default=False)

@@ -90,6 +90,9 @@ class Base:
 
 
 class Client(Base):
+    def post(self, path: str, *, cast_to: Any, body: Any) -> Any:
+        return self.request(cast_to, Options(path, **body))
+
     def request(self, cast_to: Any, options: Any, *, stream: bool = False) -> Any:
         for retry in range(self.max_retries + 1):
             last = retry == self.max_retries
@@ -113,6 +116,9 @@ class Client(Base):
 
 
 class AsyncClient(Base):
+    async def post(self, path: str, *, cast_to: Any, body: Any) -> Any:
+        return await self.request(cast_to, Options(path, **body))
+
     async def request(self, cast_to: Any, options: Any, *, stream: bool = False) -> Any:
         for retry in range(self.max_retries + 1):
             last = retry == self.max_retries

@@ -47,6 +47,16 @@ RESPONSES = {
         "total_tokens": 1261,
     },
 }
+TRANSCRIPTION = {
+    "text": "blue",
+    "usage": {
+        "type": "tokens",
+        "input_tokens": 14,
+        "input_token_details": {"text_tokens": 4, "audio_tokens": 10},
+        "output_tokens": 5,
+        "total_tokens": 19,
+    },
+}
 EMBEDDING = {"model": "text-embedding-3-small", "usage": {"prompt_tokens": 8, "total_tokens": 8}}
 MESSAGES = {
     "model": "claude-sonnet-4-5-20250929",
@@ -107,6 +117,7 @@ LITELLM_OF_CLAUDE = {
             RESPONSES,
             Answer(Usage(75, 1186, cached_input_tokens=64, reasoning_tokens=1024), "o3-2025-04-16", "flex"),
         ),
+        (TRANSCRIPTION, Answer(Usage(14, 5, audio_input_tokens=10))),
         (EMBEDDING, Answer(Usage(8, 0), "text-embedding-3-small")),
         (
             MESSAGES,
@@ -129,7 +140,7 @@ LITELLM_OF_CLAUDE = {
             Answer(Usage(2098, 503, cached_input_tokens=1800, cache_write_tokens=248), "claude-3-5-sonnet"),
         ),
     ],
-    ids=["chat", "responses", "embedding", "messages", "plain messages", "litellm"],
+    ids=["chat", "responses", "transcription", "embedding", "messages", "plain messages", "litellm"],
 )
 def test_real_answers(response: dict[str, Any], answer: Answer) -> None:
     """Each provider's shape, as a dict or an object, is brought to one form, whose parts fit into their whole."""
@@ -236,6 +247,8 @@ def test_mock_is_nonsense() -> None:
         ({"service_tier": ["flex"]}, None),
         ({"usage": {"service_tier": "priority"}}, "priority"),
         ({"usage": {"service_tier": "standard"}}, "standard"),
+        ({"usage": {"service_tier": "standard", "speed": "fast"}}, "fast"),
+        ({"usage": {"service_tier": "standard", "speed": "standard"}}, "standard"),
         ({}, None),
     ],
 )

@@ -259,6 +259,14 @@ def test_audio_is_noticed() -> None:
     assert input_bound(GPT, user([PICTURE])).audio is False
 
 
+def test_sound_of_an_earlier_answer_is_not_counted_by_its_id() -> None:
+    """An assistant's turn that refers to what it said is as long as that was; a member that is no reference is text."""
+    said = input_bound(GPT, [{"role": "assistant", "audio": {"id": "audio_1"}}])
+    assert said.tokens is None and said.audio is True
+    silent = input_bound(GPT, [{"role": "assistant", "content": "hi", "audio": None}])
+    assert silent.tokens is not None and silent.audio is False
+
+
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
 

@@ -50,7 +50,7 @@ class Office:
         self.answers: dict[str, Any] = {}
         self.got: list[str] = []
         self.heard: list[Trouble] = []
-        self.lates: list[tuple[Entry, Booked]] = []
+        self.belated: list[tuple[Entry, Booked]] = []
 
     def __call__(self, letter: Letter) -> Any:
         id = letter.arguments[0].id
@@ -67,7 +67,7 @@ class Office:
         self.heard.append(trouble)
 
     def late(self, entry: Entry, booked: Booked) -> None:
-        self.lates.append((entry, booked))
+        self.belated.append((entry, booked))
 
 
 @pytest.fixture(autouse=True)
@@ -159,8 +159,8 @@ def test_what_a_late_booking_reached_is_told() -> None:
     mailbox = Mailbox(office)
     mailbox.listen("default", office)
     mailbox.put(letter("a"))
-    until(lambda: office.lates)
-    ((entry, answer),) = office.lates
+    until(lambda: office.belated)
+    ((entry, answer),) = office.belated
     assert entry.id == "a" and answer is reached
 
 

@@ -66,6 +66,9 @@ def test_worst_case_of_a_model() -> None:
         ({"max_output_tokens": 16}, POLICY, False),
         ({"max_output_tokens": 5}, POLICY, False),
         ({"max_output_tokens": 17}, POLICY, True),
+        ({"clamp": 100, "max_output_tokens": 100}, POLICY, False),
+        ({"clamp": 100, "max_output_tokens": 101}, POLICY, True),
+        ({"clamp": 5, "max_output_tokens": 16}, POLICY, False),
     ],
 )
 def test_minimum_is_below_the_worst_case_only_where_it_may_be_clamped(
@@ -74,6 +77,13 @@ def test_minimum_is_below_the_worst_case_only_where_it_may_be_clamped(
     """A call may get less than its worst case only if both the budget and the caller allow it, and a cap can shrink."""
     found = asked(policy, model="chat", input_tokens=10, **arguments)
     assert (found.minimum != found.want) is clamped
+
+
+@pytest.mark.parametrize(("smallest", "lowest"), [(1, 20), (20, 20), (50, 50), (None, None)])
+def test_the_lowest_cap_is_that_of_the_budget_or_of_the_api(smallest: int | None, lowest: int | None) -> None:
+    """Whichever is higher: below the one the answer is of no use, below the other the request is rejected."""
+    found = asked(Policy(Terms(), "worst", smallest, None, {}), model="chat", input_tokens=0, clamp=20)
+    assert found.minimum.tokens == (found.want.tokens if lowest is None else lowest)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +302,9 @@ def test_cap_follows_the_scarcer_of_money_and_tokens(tokens: int, usd: int) -> N
         ({"windows": 2, "messages": ["x" * 50_000]}, 16_000),
         ({"messages": ["x" * 50_000]}, 8_000),
         ({"windows": 3, "input_tokens": 90_000}, 90_000),
+        ({"messages": ["x" * 100], "stored_tokens": 500}, 624),
+        ({"messages": ["x" * 100], "stored_tokens": 9_000}, 8_000),
+        ({"stored_tokens": 500}, 8_000),
     ],
 )
 def test_input_may_fill_several_windows(arguments: dict[str, Any], sent: int) -> None:

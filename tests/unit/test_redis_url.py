@@ -12,9 +12,9 @@ from bursar.errors import InvalidAmount
 from bursar.limits import Limit
 from bursar.store.opened import open_store
 from bursar.store.redis import RedisStore, open_redis
-from bursar.store.redis.seen import Seen
 from bursar.store.redis.url import Node, parse_url
 from bursar.store.redis.words import amount, limit_text, parse_limit, parse_subject, subject_text
+from bursar.store.seen import Seen
 from bursar.testing import ManualClock
 
 SECRET = "hunter2-is-a-canary"

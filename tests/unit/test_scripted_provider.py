@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bursar.testing import Rate, Reply, Request, ScriptedProvider, ToolCall
+from bursar.testing._audio import Speech
 from bursar.testing._openai import Embeddings, Images
 
 CHAT, RESPONSES, EMBEDDINGS, MESSAGES = (
@@ -194,7 +195,7 @@ def test_a_stream_of_messages_has_every_event(client: Client) -> None:
     """The input is told at the start, all counts at the end."""
     events = client.stream(MESSAGES, MESSAGES_BODY)
     assert [event["type"] for event in events] == [
-        *("message_start", "content_block_start"),
+        *("message_start", "ping", "content_block_start"),
         *["content_block_delta"] * 5,
         *("content_block_stop", "message_delta", "message_stop"),
     ]
@@ -233,7 +234,7 @@ def test_the_models_are_listed_for_nothing(client: Client, provider: ScriptedPro
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/messages/batches"])
+@pytest.mark.parametrize("path", ["/v1/audio/translations", "/v1/messages/batches"])
 def test_unknown_paths_are_not_found(
     client: Client, provider: ScriptedProvider, method: str, path: str
 ) -> None:
@@ -1085,6 +1086,47 @@ def test_pictures(client: Client, provider: ScriptedProvider) -> None:
     assert len(answer["data"]) == 2 and answer["usage"]["output_tokens"] == 80
     assert provider.bill_nanos == answer["usage"]["input_tokens"] * 10_000 + 80 * 40_000
     assert list(Images().events(None)) == []  # type: ignore[arg-type]
+
+
+def test_speech(client: Client, provider: ScriptedProvider) -> None:
+    """Sound, paid by the character; no usage is told, and there is no stream of events."""
+    client.connection.request(
+        "POST", "/v1/audio/speech", json.dumps({"model": "tts-1", "input": "sky blue"}), KEY
+    )
+    with client.connection.getresponse() as answer:
+        assert (answer.status, answer.headers["content-type"], answer.read(3)) == (200, "audio/mpeg", b"ID3")
+    assert provider.bill_nanos == 8 * 15_000
+    assert list(Speech().events(None)) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stream", ["true", "false"])
+def test_transcriptions(stream: str, client: Client, provider: ScriptedProvider) -> None:
+    """A form with a file, whose bytes are the input; most of it is sound, which has a price of its own."""
+    provider.always(Reply("blue", output_tokens=2, input_tokens=100, audio_input_tokens=90))
+    fields = {"model": "gpt-4o-transcribe", "stream": stream}
+    parts = [f'content-disposition: form-data; name="{name}"\r\n\r\n{text}' for name, text in fields.items()]
+    parts.append('content-disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF')
+    payload = "".join(f"--cut\r\n{part}\r\n" for part in parts) + "--cut--\r\n"
+    sent = {**KEY, "content-type": "multipart/form-data; boundary=cut"}
+    client.connection.request("POST", "/v1/audio/transcriptions", payload, sent)
+    with client.connection.getresponse() as answer:
+        said = answer.read()
+    assert b'"audio_tokens": 90' in said and (b"transcript.text.delta" in said) == (stream == "true")
+    (served,) = provider.served
+    assert served.body == {"model": "gpt-4o-transcribe", "stream": stream == "true", "file": 4}
+    assert provider.bill_nanos == 10 * 2_500 + 90 * 6_000 + 2 * 10_000
+
+
+def test_a_conversation_is_made_shorter(client: Client, provider: ScriptedProvider) -> None:
+    """Paid like a response, of which it takes neither the cap nor the stream; to count the input is free."""
+    answer = client.send("/v1/responses/compact", RESPONSES_BODY)[1]
+    assert answer["output"][0]["type"] == "compaction" and answer["usage"]["output_tokens"] == 40
+    assert provider.calls == 1 and provider.bill_nanos == answer["usage"]["input_tokens"] * 2_500 + 400_000
+    for name in ("max_output_tokens", "stream"):
+        status, error = client.send("/v1/responses/compact", {**RESPONSES_BODY, name: 1})
+        assert (status, error["error"]["param"]) == (400, name)
+    assert client.send("/v1/responses/input_tokens", RESPONSES_BODY)[1]["input_tokens"] > 0
+    assert provider.calls == 1
 
 
 def test_moderations_are_free(client: Client, provider: ScriptedProvider) -> None:

@@ -301,15 +301,15 @@ def test_something_is_opened(provider: ScriptedProvider) -> None:
     allowed, _ = caller.wrapped("$1", allow=["realtime"])
     with pytest.raises(UnpriceableCall):
         seam.open(client, "realtime")
-    seam.open(allowed, "realtime")
+    assert seam.open(allowed, "realtime") is True
     with session.reserve(cost="$0.10"):
-        seam.open(client, "realtime")
+        assert seam.open(client, "realtime") is True
     with session:
-        seam.open(bare, "realtime")
+        assert seam.open(bare, "realtime") is False  # covered by nobody
         seam.patch()
         with pytest.raises(UnpriceableCall):
             seam.open(bare, "realtime")
-    seam.open(bare, "realtime")
+    assert seam.open(bare, "realtime") is False
 
 
 # -- answers that are made in the background --------------------------------------------------------
@@ -434,6 +434,70 @@ def test_the_cover_is_proved() -> None:
     with pytest.raises(BursarError, match="Client is not covered"):
         seam.prove(nothing, Options(**CHAT))
     Client.request = bare  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("limit", "requests"), [("$1", 1), ("$0.0001", 0)])
+def test_a_library_that_kept_the_method_from_before(limit: str, requests: int, caller: Caller) -> None:
+    """A subclass whose `request` leads around the base class is covered where it begins, and then restored."""
+    base = AsyncClient if caller.asynchronous else Client
+    kept: Any = base.request
+
+    class Traced(base):  # type: ignore[valid-type, misc]
+        def request(self, *args: Any, **kwargs: Any) -> Any:
+            return kept(self, *args, **kwargs)
+
+    theirs, session = Traced.request, Budget(limit).session()
+    pays_for_process(session)
+    seam.patch()
+    seam.prove(Budget("$0").session(), Options(**CHAT))
+    client = Traced(caller.provider.openai_url)
+    if requests:
+        assert b"usage" in caller.ask(client)
+    else:
+        with pytest.raises(BudgetExceeded):
+            caller.ask(client)
+    own = Budget("$1").session()
+    caller.ask(seam.wrap(client, own))  # whose class has a `request`, too, and is left alone
+    assert (caller.provider.arrivals, session.calls, own.calls) == (requests + 1, requests, 1)
+    seam.unpatch()
+    assert Traced.request is theirs
+
+
+@pytest.mark.parametrize("cover", ["wrap", "patch"])
+def test_a_method_that_was_taken_before_goes_no_way_around(cover: str, caller: Caller) -> None:
+    """Kept on the client itself by a library: refused before it is sent, unless a hold of the caller's pays."""
+    client, session = caller.client(), Budget("$1").session()
+    client.request = client.request
+    if cover == "wrap":
+        seam.wrap(client, session)
+    else:
+        pays_for_process(session)
+        seam.patch()
+    with pytest.raises(BursarError, match="goes around its budget"):
+        caller.ask(client)
+    assert (caller.provider.arrivals, session.reserved) == (0, 0)
+    with session.reserve("gpt-4o", input_tokens=100, max_output_tokens=50) as hold:
+        hold.settle(json.loads(caller.ask(client)))
+    assert_exact(session, caller.provider)
+    del client.request
+    caller.ask(client)
+    assert_exact(session, caller.provider)
+
+
+def test_what_need_not_be_paid_may_go_any_way(caller: Caller) -> None:
+    """Free requests, those of nobody's, those of a budget that never refuses, and questions for an answer."""
+    client, session = caller.wrapped("$1")
+    made = Options("/responses", model="gpt-4o", input="sky", background=True, max_tokens=50)
+    id = json.loads(caller.ask(client, made))["id"]
+    for payer in (None, Budget("$0", hard_stop=False).session()):
+        stray = caller.client()
+        stray.request = stray.request
+        pays_for_process(payer)
+        seam.patch()
+        caller.ask(stray)
+        caller.ask(stray, Options(f"/responses/{id}", "GET"))
+        seam.unpatch()
+    assert caller.provider.arrivals == 5 and session.reserved > 0
 
 
 # -- the store ------------------------------------------------------------------------------------

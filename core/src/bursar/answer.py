@@ -47,6 +47,8 @@ def read_answer(response: object) -> Answer:
     id, model, usage = _get(response, "id"), _get(response, "model"), _get(response, "usage")
     made = _first(response, "created", "created_at")
     tier = _first(response, "service_tier") or _first(usage, "service_tier")
+    if _get(usage, "speed") == "fast":
+        tier = "fast"  # Anthropic's fast mode has a price of its own, whatever the tier
     return Answer(
         usage=_usage(usage, _runs(response)) if usage is not None else None,
         model=model if isinstance(model, str) else None,
@@ -75,8 +77,8 @@ def _usage(usage: object, runs: dict[str, int]) -> Usage | None:
     beside = _get(usage, "cache_read_input_tokens"), _get(usage, "cache_creation_input_tokens")
     if not any((total_in, total_out, *beside)):
         return None
-    inputs = _first(usage, "input_tokens_details", "prompt_tokens_details")
-    outputs = _first(usage, "output_tokens_details", "completion_tokens_details")
+    inputs = _first(usage, "input_tokens_details", "prompt_tokens_details", "input_token_details")
+    outputs = _first(usage, "output_tokens_details", "completion_tokens_details", "output_token_details")
     cached, written = _count(inputs, "cached_tokens"), _count(inputs, "cache_write_tokens")
     written_1h: Any = 0
     if beside != (None, None) and _get(usage, "prompt_tokens") is not None:

@@ -174,6 +174,8 @@ def _walk(value: object, count: _Count) -> None:
             return
         for key, part in value.items():
             count.tokens += _bytes(str(key)) + 1
+            if key == "audio" and isinstance(part, Mapping):  # what an earlier answer said, by its id
+                count.unbounded = count.audio = True
             if key == "input" and kind == "tool_use":
                 _json(part, count)  # the arguments of a tool: a "type" in there is the tool's own
             else:

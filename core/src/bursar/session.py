@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
@@ -17,15 +17,7 @@ from .account import name_of, session_account
 from .ask import Ask
 from .call import Call
 from .charge import Charge
-from .errors import (
-    BudgetExceeded,
-    BursarError,
-    CallVetoed,
-    LoopDetected,
-    StoreError,
-    Tripped,
-    VelocityExceeded,
-)
+from .errors import BudgetExceeded, BursarError, StoreError
 from .hold import Hold
 from .ids import new_id
 from .ledger import Ledger
@@ -34,40 +26,20 @@ from .log import logger
 from .money import Money, to_nanos
 from .policy import Terms
 from .report import build_report
+from .reserving import Reserving
 from .settings import parse_limits
 from .standing import standing
 from .steps import Steps, awaitable, blocking
 from .store.base import Path
 from .tracking import Tracking
 from .usage import Usage
+from .verdict import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _EVENTS = 1_000
 _Place: TypeAlias = "tuple[int, str]"  # of an account: its store, its key
 _finalizing: ContextVar[frozenset[_Place]] = ContextVar("bursar_finalizing", default=frozenset())
-
-
-class Reserving:
-    """What `Session.areserve` returns: await it for the hold, or enter it with ``async with``."""
-
-    __slots__ = ("_hold", "_ledger", "_steps")
-
-    def __init__(self, ledger: Ledger, steps: Steps[Hold]) -> None:
-        self._ledger = ledger
-        self._steps = steps
-
-    def __await__(self) -> Generator[Any, None, Hold]:
-        return self._ledger.arun(self._steps).__await__()
-
-    async def __aenter__(self) -> Hold:
-        self._hold = await self
-        return await self._hold.__aenter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._hold.__aexit__(kind, error, trace)
 
 
 class Session(Tracking):
@@ -94,9 +66,7 @@ class Session(Tracking):
     ) -> None:
         super().__init__(ledger, path, deque(maxlen=_EVENTS) if whole is None else whole._events)
         self._whole = whole  # the session that this is a part of
-        self._refusal: BudgetExceeded | None = None
-        self._swallowed: BudgetExceeded | None = None
-        self._swallow = swallow
+        self._verdict: Verdict = Verdict(swallow=swallow, whole=None if whole is None else whole._verdict)
         self._entered = 0
         self._opened_s = ledger.clock.now()
         self._closed_s: float | None = None
@@ -125,8 +95,9 @@ class Session(Tracking):
         cost: Money | None = None,
         tier: str | None = None,
         key: str | None = None,
-        clamp: bool = True,
+        clamp: bool | int = True,
         windows: int = 1,
+        stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
@@ -145,9 +116,10 @@ class Session(Tracking):
             tier: the service tier: ``"batch"``, ``"flex"`` or ``"priority"``.
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
-                cap cannot be lowered to what is left.
+                cap cannot be lowered to what is left; a number is the smallest cap that is of use.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
+            stored_tokens: input that the provider keeps, and reads again beside the messages.
             requests: how often such tools may run, by name (``{"web_search": 3}``).
 
         Raises:
@@ -174,14 +146,15 @@ class Session(Tracking):
             key=key,
             clamp=clamp,
             windows=windows,
+            stored_tokens=stored_tokens,
             requests=requests or {},
         )
         try:
             hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms(), self)
         except BudgetExceeded as refusal:
-            self._note(refusal)
+            self._verdict.note(refusal)
             raise
-        self._note(None)
+        self._verdict.note(None)
         return hold
 
     reserve = blocking(_reserve)
@@ -194,15 +167,8 @@ class Session(Tracking):
         try:
             return (yield from super()._book(call, nanos, usage))
         except BudgetExceeded as refusal:
-            self._note(refusal)
+            self._verdict.note(refusal)
             raise
-
-    def _note(self, refusal: BudgetExceeded | None) -> None:
-        """The verdict on the latest call; it also is one on the session that this is a part of."""
-        for session in (self,) if self._whole is None else (self, self._whole):
-            session._refusal = refusal
-            if refusal is None:
-                session._swallowed = None
 
     def child_session(
         self, *limits: LimitLike, name: str | None = None, max_spend: LimitLike | None = None
@@ -218,7 +184,7 @@ class Session(Tracking):
         account = session_account(
             self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
         )
-        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallow)
+        return Session(self._ledger, (*self._path, account), {}, swallow=self._verdict.swallow)
 
     def part(self, name: str, *limits: LimitLike) -> Session:
         """A child session that is not a run by itself: a node of a graph, a step of a workflow.
@@ -232,7 +198,7 @@ class Session(Tracking):
         """
         account = session_account(self._path[-1], name, parse_limits(limits, self._ledger.policy.tz))
         whole = self if self._whole is None else self._whole
-        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallow, whole=whole)
+        return Session(self._ledger, (*self._path, account), {}, swallow=self._verdict.swallow, whole=whole)
 
     @property
     def keeps_reserve(self) -> bool:
@@ -247,7 +213,7 @@ class Session(Tracking):
         It holds for this thread or task, and for those that copy its context.
         """
         token = _finalizing.set(_finalizing.get() | {(id(self._ledger.store), self._path[-1].key)})
-        self._swallowed = None
+        self._verdict.take_swallowed()
         try:
             yield self
         finally:
@@ -305,8 +271,7 @@ class Session(Tracking):
         A normal exit of the outermost ``with session:`` raises it, unless a call was admitted
         afterwards, `finalize` was entered, `handled` was called, or the session swallows.
         """
-        if not self._swallow:
-            self._swallowed = refusal
+        self._verdict.surface(refusal)
 
     def handled(self, refusal: BaseException) -> None:
         """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``.
@@ -314,13 +279,7 @@ class Session(Tracking):
         Args:
             refusal: the refusal, a copy of it, or an error that it caused.
         """
-        swallowed, seen = self._swallowed, set()
-        error: BaseException | None = refusal
-        while error is not None and id(error) not in seen:  # frameworks raise errors of theirs from ours
-            if swallowed is error or (swallowed is not None and swallowed.args == error.args):
-                self._swallowed = None
-            seen.add(id(error))
-            error = error.__cause__ or error.__context__
+        self._verdict.handled(refusal)
 
     # -- where it stands --------------------------------------------------------------------
 
@@ -332,14 +291,7 @@ class Session(Tracking):
 
         ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
         """
-        refusal = self._refusal
-        if isinstance(refusal, LoopDetected) or (isinstance(refusal, Tripped) and refusal.cause == "loop"):
-            return "loop_detected"
-        if isinstance(refusal, VelocityExceeded) or (isinstance(refusal, Tripped) and refusal.cause):
-            return "velocity_exceeded"
-        if isinstance(refusal, Tripped):
-            return "tripped"
-        return None if refusal is None or isinstance(refusal, CallVetoed) else "budget_exhausted"
+        return self._verdict.terminated_by
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
@@ -385,7 +337,7 @@ class Session(Tracking):
         current.leave(self)
         self._entered -= 1
         if not self._entered:
-            refusal, self._swallowed = self._swallowed, None
+            refusal = self._verdict.take_swallowed()
             if refusal is not None and error is None:
                 raise refusal
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import importlib
-import inspect
-import pkgutil
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -20,63 +15,92 @@ import bursar
 from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
 from bursar.testing import Rate, Reply, ScriptedProvider
 
-from .surfaces import ASKED, CHAT, EMBEDDING, RESPONSE, SURFACES, Surface
+from .conftest import WORD
+from .reflection import Sent, Walker, httpx, methods, resources
+from .surfaces import ASKED, CHAT, EMBEDDING, PRICES, RESPONSE, SOUND, SURFACES, Surface
 
 if TYPE_CHECKING:
     from .conftest import Bench
 
-httpx: Any = importlib.import_module(
-    openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
-)  # or its successor
-
 # -- the whole SDK ------------------------------------------------------------------------------------
 
-
-def resources() -> Iterator[type]:
-    """Every resource class of the installed SDK."""
-    from openai._resource import AsyncAPIResource, SyncAPIResource
-
-    for module in pkgutil.walk_packages(openai.resources.__path__, "openai.resources."):
-        importlib.import_module(module.name)
-    found = [SyncAPIResource, AsyncAPIResource]
-    for cls in found:
-        found += cls.__subclasses__()
-        yield cls
-
-
-def paths(method: Callable[..., Any]) -> Iterator[tuple[str, str]]:
-    """The HTTP methods and paths that a method of a resource sends to by itself."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(method)))
-    for call in ast.walk(tree):
-        name = call.func.attr if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else ""
-        if name not in ("_post", "_put", "_patch", "_delete", "_get", "_get_api_list"):
-            continue
-        where: Any = call.args[0] if call.args else next(k.value for k in call.keywords if k.arg == "path")
-        if isinstance(where, ast.Call):  # path_template("/responses/{id}", id=id)
-            where = where.args[0]
-        if isinstance(where, ast.JoinedStr):
-            text = "".join(part.value if isinstance(part, ast.Constant) else "{x}" for part in where.values)
-        else:
-            text = where.value
-        assert isinstance(text, str), ast.dump(where)
-        yield name.removeprefix("_").partition("_")[0], text
+# Methods that made-up arguments do not bring to send anything.
+SILENT = {
+    ("Webhooks", "unwrap"): "verifies by itself",
+    ("Webhooks", "verify_signature"): "verifies by itself",
+    ("Artifacts", "for_result"): "takes a result, and asks `list`",
+    ("Files", "prepare"): "looks at the disk",
+    ("Files", "prepare_directory"): "looks at the disk",
+    ("Files", "upload"): "takes what `prepare` found, and asks `create`",
+}
+NOT_THERE = (OSError, ImportError, openai.OpenAIError)  # nothing listens; `websockets` is not installed
+REFUSALS = (BudgetExceeded, UnknownModel, UnpriceableCall)
 
 
-def test_every_path_of_the_installed_sdk_is_known() -> None:
-    """A method of a newer SDK that sends to a path which nobody has looked at fails here."""
-    from bursar_openai._surfaces import listed
+def free(verb: str, path: str) -> bool:
+    """Whether it is known that nothing is billed."""
+    from bursar_openai._surfaces import PATHS
 
-    sent_to = set()
-    for resource in resources():
-        for name, method in inspect.getmembers(resource, inspect.isfunction):
-            if not name.startswith("_"):
-                with contextlib.suppress(OSError, TypeError):
-                    sent_to |= {
-                        path for verb, path in paths(inspect.unwrap(method)) if verb not in {"get", "delete"}
-                    }
-    assert len(sent_to) > 30, "the paths could not be read from the SDK"
-    unknown = [path for path in sent_to if listed(path.partition("?")[0].strip("/")) is None]
-    assert not unknown
+    return verb in ("GET", "DELETE") or PATHS.find(path) == ("free", None)
+
+
+def looked_at(bare: Sent, covered: Sent) -> str | None:
+    """Whether a method is covered, refused or known to be free; or what is wrong with it."""
+    from bursar_openai._surfaces import PATHS
+
+    unknown = [path for verb, path in bare.requests if not free(verb, path) and PATHS.find(path) is None]
+    paid = [request for request in bare.requests if not free(*request)]
+    if unknown:
+        return f"nobody has looked at {unknown[0]}"
+    if any(not free(*request) for request in covered.requests):
+        return "something that is not free was sent"
+    if (paid or bare.socket) and not isinstance(covered.error, REFUSALS):
+        return f"it was not refused, but {covered.error!r}"
+    if not paid and not bare.socket and isinstance(covered.error, REFUSALS):
+        return "something that is free was refused"
+    return None if bare.requests or bare.socket else "it sends nothing"
+
+
+def walk(methods: Iterable[tuple[type, str]]) -> dict[tuple[str, str], str]:
+    """What is wrong with methods of resources, whose client may spend nothing."""
+    bare, covered = Walker(), Walker(lambda client: bursar.wrap_client(client, Budget("$0").session()))
+    wrong = {}
+    for cls, name in methods:
+        why = looked_at(bare.call(cls, name), covered.call(cls, name))
+        if why is not None:
+            wrong[cls.__name__.removeprefix("Async"), name] = why
+    return wrong
+
+
+def test_every_method_of_the_installed_sdk_is_known() -> None:
+    """Each one that ends in a request is covered, refused, or listed as free; one that nobody looked at fails here."""
+    all_methods = list(methods())
+    assert len(all_methods) > 200
+    wrong = walk(all_methods)
+    assert {method: why for method, why in wrong.items() if method not in SILENT} == {}
+    assert set(wrong.values()) <= {"it sends nothing"}
+
+
+@pytest.mark.parametrize("kind", [openai.resources.Embeddings, openai.resources.AsyncEmbeddings])
+def test_a_method_that_nobody_knows_is_found(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted into the SDK: one that sends to a new path, and is refused all the same; one to a path below another."""
+
+    def divine(self: Any) -> Any:
+        return self._post("/oracle", body={"model": "gpt-4o"}, cast_to=object)
+
+    def compress(self: Any) -> Any:
+        return self._post("/files/file_1/summaries", body={"model": "gpt-4o"}, cast_to=object)
+
+    monkeypatch.setattr(kind, "divine", divine, raising=False)
+    monkeypatch.setattr(kind, "compress", compress, raising=False)
+    planted = [(cls, name) for cls, name in methods() if name in ("divine", "compress")]
+    assert planted == [(kind, "divine"), (kind, "compress")]
+    assert list(walk(planted).values()) == [
+        "nobody has looked at /v1/oracle",
+        "nobody has looked at /v1/files/file_1/summaries",
+    ]
+    covered = Walker(lambda client: bursar.wrap_client(client, Budget("$0").session())).call(kind, "divine")
+    assert isinstance(covered.error, UnpriceableCall) and covered.requests == []
 
 
 def test_every_websocket_of_the_installed_sdk_is_guarded(sync_bench: Bench) -> None:
@@ -91,6 +115,22 @@ def test_every_websocket_of_the_installed_sdk_is_guarded(sync_bench: Bench) -> N
             resource.connect(model="gpt-realtime")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("limit", ["$1", None], ids=["paid", "nobody pays"])
+def test_a_connection_that_was_prepared_before_the_cover(limit: str | None, sync_bench: Bench) -> None:
+    """A bound `connect`, and what it returned, from before `init` or `wrap_client`: entering it is refused, too."""
+    from bursar_openai import _realtime
+
+    _realtime.unguard()  # whatever other tests have covered
+    client = sync_bench.client(base_url="http://127.0.0.1:9/v1")
+    connect = client.beta.realtime.connect
+    manager = connect(model="gpt-realtime")
+    if limit is not None:
+        bursar.wrap_client(client, Budget(limit).session())
+    for opened in (manager, connect(model="gpt-realtime")):
+        with pytest.raises(NOT_THERE if limit is None else UnpriceableCall), opened:
+            """Never open."""
+
+
 def test_websockets_of_others_are_left_alone(sync_bench: Bench) -> None:
     """A client that nobody pays for connects as before; so does one whose budget allows it, or pays beforehand."""
     client, session = sync_bench.paid("$1")
@@ -100,8 +140,10 @@ def test_websockets_of_others_are_left_alone(sync_bench: Bench) -> None:
     with session:
         other.beta.realtime.connect(model="gpt-realtime")
     with session.reserve(cost="$0.10"):
-        client.beta.realtime.connect(model="gpt-realtime")
+        manager = client.beta.realtime.connect(model="gpt-realtime")
     assert session.spent == Decimal("0.10")
+    with pytest.raises(NOT_THERE), manager:  # was paid for, and is let through once
+        """Never open."""
     allowed = bursar.wrap_client(sync_bench.client(), Budget("$1", allow=("realtime",)).session())
     allowed.beta.realtime.connect(model="gpt-realtime")
 
@@ -189,6 +231,47 @@ def test_a_price_of_the_users_own_bounds_it(limit: str, requests: int, bench: Be
         with pytest.raises(BudgetExceeded):
             bench.take(call, client)
     assert (bench.provider.arrivals, session.reserved) == (requests, 0)
+
+
+BOUNDED: dict[str, tuple[str, Surface]] = {
+    "one picture": ("$0.0025", Surface(lambda c: c.images.generate(model="gpt-image-1", prompt="sky"))),
+    "three pictures": ("$0.0073", Surface(lambda c: c.images.generate(model="gpt-image-1", prompt="sky", n=3))),
+    "transcription": (
+        "$0.10", Surface(lambda c: c.audio.transcriptions.create(model="gpt-4o-transcribe", file=SOUND))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("kind", BOUNDED)
+def test_pictures_and_sound_at_a_price_of_the_users_own(kind: str, fits: bool, bench: Bench) -> None:
+    """Each picture is held at the most that one can be; a file at the context window, not at its name; both exactly paid."""
+    worst, call = BOUNDED[kind]
+    limit = "$1" if fits else worst
+    sound = {"input_tokens": 12_000, "audio_input_tokens": 11_900} if kind == "transcription" else {}
+    bench.provider.script(Reply(output_tokens=59, **sound))
+    client, session = bench.paid(limit, prices=PRICES)
+    if fits:
+        bench.take(call, client)
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded):
+            bench.take(call, client)
+    assert bench.provider.arrivals == fits
+    bench.assert_exact(session)
+
+
+def test_a_stream_that_nothing_bounds_is_charged_by_what_it_tells(sync_bench: Bench) -> None:
+    """Allowed, and so without a hold: its usage comes with its last event."""
+    client, session = sync_bench.paid("$1", allow=("audio",))
+    sync_bench.provider.script(Reply(WORD, input_tokens=100, audio_input_tokens=90, output_tokens=5))
+    body: dict[str, Any] = {"model": "gpt-4o-transcribe", "file": 400, "stream": True}
+    events: Any = client.post(
+        "/audio/transcriptions", body=body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
+    )
+    assert len(list(events)) == 5
+    sync_bench.assert_exact(session)
+    assert session.spent > 0
 
 
 # -- what is free -------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .reading import Reading
+from .reading import Reading, UnboundedReading
 
 
 class Demand:
@@ -55,6 +55,34 @@ class Demand:
         return None
 
 
+class Unbounded(Demand):
+    """Nothing bounds what it costs, unless the user has given the model a price.
+
+    Args:
+        body: the JSON object, or the fields of the form, that is sent.
+        provider: who bills, where known.
+        endpoint: a word of `Budget`'s ``allow=``.
+        files: True when files go with it, which the context window alone bounds.
+    """
+
+    def __init__(
+        self, body: Mapping[str, Any], provider: str | None, endpoint: str | None, *, files: bool = False
+    ) -> None:
+        texts = [value for value in body.values() if isinstance(value, str)]
+        pictures = (whole(body.get("n")) or 1) * (1 + (whole(body.get("partial_images")) or 0))
+        ask = {
+            "model": body.get("model"),
+            "provider": provider,
+            "messages": None if files else texts,
+            "n": pictures,
+            "clamp": False,
+        }
+        super().__init__(ask if ask["model"] else None, endpoint=endpoint or "other")
+
+    def reading(self) -> Reading:
+        return UnboundedReading()
+
+
 def body_of(options: Any) -> dict[str, Any] | None:
     """The JSON object that will be sent, as a shallow copy; None where the body is none."""
     body, extra = options.json_data, options.extra_json
@@ -76,3 +104,18 @@ def with_members(options: Any, members: Mapping[str, Any]) -> Any:
     }
     options.extra_json = extra or options.extra_json
     return options
+
+
+def whole(value: object) -> int | None:
+    """A count as it may be written; None for what is none, such as -1 for "no limit"."""
+    if isinstance(value, str | float) and not isinstance(value, bool):
+        try:
+            value = int(value)
+        except (ValueError, OverflowError):
+            return None
+    return value if type(value) is int and value > 0 else None
+
+
+def listed(value: object) -> Sequence[Any]:
+    """What should be a list, as one."""
+    return value if isinstance(value, list | tuple) else [] if value is None else [value]

@@ -9,16 +9,19 @@ imported here: an integration brings its classes, and reads its requests.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..cover import claim_hold
 from ..current import current_session
 from ..errors import BudgetExceeded, BursarError
-from .covered import Begin, Method, Original, awaitable_methods, blocking_methods, under_way
+from .attempts import ATTEMPT
+from .covered import awaitable_methods, blocking_methods
 from .demand import Demand
 from .meter import Background
+from .passing import Begin, Method, Original, under_way
 from .sending import Sending, allow_or_refuse
 
 if TYPE_CHECKING:
@@ -58,14 +61,16 @@ class Seam:
         return client
 
     def patch(self) -> None:
-        """Cover every client of the process that is not wrapped: the current session pays."""
+        """Cover every client of the process that is not wrapped: the current session pays.
+
+        A subclass with a `request` of its own is covered there, too: a library that patched it
+        earlier may have kept the method of the base class from before.
+        """
         with self._lock:
             for base in (self._blocking, self._awaitable):
-                originals: dict[str, Method] = {}
-                for name, method in self._methods(base, _payer, originals.__getitem__).items():
-                    originals[name] = getattr(base, name)
-                    self._patched.append((base, name, method, vars(base).get(name)))
-                    setattr(base, name, method)
+                self._patch(base)
+                for cls in _with_request(base):
+                    self._patch(cls, only="request")
 
     def unpatch(self) -> None:
         """Undo `patch`. Where another library has patched over us, ours stays, and passes all on."""
@@ -80,23 +85,26 @@ class Seam:
                     setattr(base, name, own)
 
     def prove(self, session: Session, options: Any) -> None:
-        """See that a paid request is refused before it is sent, by both kinds of clients.
+        """See that a paid request is refused before it is sent, by every class of clients.
+
+        It begins where those of the resources do, at `post`.
 
         Args:
-            session: has nothing to spend.
+            session: refuses everything.
             options: the request.
 
         Raises:
             BursarError: it was let through.
         """
-        for base in (self._blocking, self._awaitable):
-            client: Any = object.__new__(base)
+        bases = (self._blocking, self._awaitable)
+        for cls in chain(bases, *map(_with_request, bases)):
+            client: Any = object.__new__(cls)
             client._base_url = "http://localhost/"
-            name = f"{base.__module__}.{base.__name__}"
+            name = f"{cls.__module__}.{cls.__name__}"
             try:
                 with session:
-                    call = client.request(object, options)
-                    if base is self._awaitable:
+                    call = client.post(options.url, body=options.json_data, cast_to=object)
+                    if issubclass(cls, self._awaitable):
                         call.send(None)
             except BudgetExceeded:
                 continue
@@ -104,8 +112,11 @@ class Seam:
                 raise BursarError(f"{name} is not covered: a call that has to be refused passed") from error
             raise BursarError(f"{name} is not covered: a call that has to be refused passed")
 
-    def open(self, client: object, endpoint: str) -> None:
+    def open(self, client: object, endpoint: str) -> bool:
         """Called before something is opened that nothing bounds, and that is no request.
+
+        Returns:
+            True where somebody pays for it.
 
         Raises:
             UnpriceableCall: the session that pays for the client does not allow it.
@@ -113,6 +124,15 @@ class Seam:
         session = session_of(client) or (current_session() if self._patched else None)
         if session is not None and claim_hold() is None:
             allow_or_refuse(session, endpoint)
+        return session is not None
+
+    def _patch(self, cls: type, only: str | None = None) -> None:
+        originals: dict[str, Method] = {}
+        for name, method in self._methods(cls, _payer, originals.__getitem__).items():
+            if only in (None, name):
+                originals[name] = getattr(cls, name)
+                self._patched.append((cls, name, method, vars(cls).get(name)))
+                setattr(cls, name, method)
 
     def _methods(
         self, cls: type, payer: Callable[[object], Session | None], original: Original
@@ -120,7 +140,11 @@ class Seam:
         make = awaitable_methods if issubclass(cls, self._awaitable) else blocking_methods
         retry = "_sleep_for_retry" if hasattr(cls, "_sleep_for_retry") else "_retry_request"
         methods = make(self._begin(payer), original, retry)
-        return {name: wraps(getattr(cls, name))(method) for name, method in methods.items()}
+        return {
+            name: wraps(getattr(cls, name))(method)
+            for name, method in methods.items()
+            if name != ATTEMPT or hasattr(cls, name)
+        }
 
     def _begin(self, payer: Callable[[object], Session | None]) -> Begin:
         def begin(client: object, options: Any) -> Sending | None:
@@ -133,11 +157,11 @@ class Seam:
             if not demand.free:
                 if session is None:
                     return None
-                return Sending(client, session, demand, options, self._background)
+                return Sending(client, session, demand, options, self._background, self._read)
             hold = None if demand.polled is None else self._background.get(demand.polled)
             if hold is None:
                 return None
-            return Sending(client, None, demand, options, self._background, hold)
+            return Sending(client, None, demand, options, self._background, self._read, hold)
 
         return begin
 
@@ -158,6 +182,15 @@ def unwrap(client: C) -> C:
     """Undo `Seam.wrap`; a client that is not wrapped stays as it is."""
     client.__class__ = bare_class(client)
     return client
+
+
+def _with_request(base: type) -> Iterator[type]:
+    """The classes below it that have a `request` of their own, but for those of wrapped clients."""
+    subclasses: list[type] = base.__subclasses__()
+    for cls in subclasses:
+        if "request" in vars(cls) and "_bursar_bare" not in vars(cls):
+            yield cls
+        yield from _with_request(cls)
 
 
 def _payer(client: object) -> Session | None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from ..cover import claim_hold
-from ..errors import BudgetExceeded, UnpriceableCall
+from ..cover import claim_hold, covered_hold
+from ..errors import BudgetExceeded, BursarError, UnpriceableCall
 from ..hold import Hold
 from ..outcome import outcome_of
 from ..steps import Steps
 from .demand import Demand
+from .frames import Frames
 from .meter import Background, Meter
 from .tee import attach
 
 if TYPE_CHECKING:
     from ..session import Session
+
+_FRAMED = "amazon.eventstream"
 
 
 class Sending:
@@ -26,6 +30,7 @@ class Sending:
         demand: what the request asks for.
         options: the request, as the SDK keeps it.
         background: holds of answers that are not made yet.
+        read: what a client's request asks for.
         hold: that of the answer that is asked after.
 
     Attributes:
@@ -42,6 +47,7 @@ class Sending:
         demand: Demand,
         options: Any,
         background: Background,
+        read: Callable[[Any, Any], Demand],
         hold: Hold | None = None,
     ) -> None:
         self.client = client
@@ -49,9 +55,10 @@ class Sending:
         self._session = session
         self._demand = demand
         self._background = background
+        self._read = read
         self._hold = hold
         self._told: tuple[object, object] = (None, None)
-        self._answered = False
+        self._answered = False  # by the attempt that is under way
 
     # -- before an attempt ----------------------------------------------------------------------
 
@@ -70,6 +77,41 @@ class Sending:
         """`begin` without blocking the event loop."""
         if not self._claim():
             self._take(await self._payer._ledger.arun(self._reserve()))
+
+    def refuse_unseen(self) -> None:
+        """Called when the request is about to leave by a `request` that is not covered.
+
+        Raises:
+            BursarError: somebody would have to pay for it, and no hold of the caller's does.
+        """
+        session = self._session
+        if session is None or covered_hold() is not None or not session._ledger.policy.terms.enforce:
+            return
+        raise BursarError(
+            f"a call of this {type(self.client).__name__} goes around its budget: its `request` was taken, or"
+            " replaced on the client by another library, before bursar covered it; cover it first, or send it"
+            " within `with session.reserve(...)`"
+        )
+
+    def prepare(self, options: Any) -> None:
+        """Hold what middleware sends next, if it sent before or changed the request, also in place.
+
+        Raises:
+            BudgetExceeded: it does not fit; the attempt must not be made.
+            UnpriceableCall: nothing bounds its cost.
+            UnknownModel: its model has no price.
+        """
+        if self._hold is None:
+            self._payer._ledger.run(self._preparing(options))
+
+    async def aprepare(self, options: Any) -> None:
+        """`prepare` without blocking the event loop."""
+        if self._hold is None:
+            await self._payer._ledger.arun(self._preparing(options))
+
+    def lend(self, options: Any) -> None:
+        """Put what may be sent in the place of what is there."""
+        options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
 
     def lost(self, error: BaseException | None, response: Any) -> bool:
         """True when an attempt that failed may be on the bill, so that the next is to be held anew.
@@ -101,6 +143,17 @@ class Sending:
         """`hold_anew` without blocking the event loop."""
         self._retake(await self._payer._ledger.arun(self._reserve()), options)
 
+    def _preparing(self, options: Any) -> Steps[None]:
+        held = self.options
+        same = options.json_data == held.json_data and options.url == held.url
+        if self.meter.unused and same:
+            return
+        if not self._answered:
+            yield from self.meter.giving_up()
+        self._demand = self._read(self.client, options)
+        if not self._demand.free:
+            self._retake((yield from self._reserve()), options)
+
     def again(self, error: Exception) -> bool:
         """True when an error answer is to be met by another form of the request, on the same hold."""
         demand = self._demand.again(error)
@@ -120,9 +173,18 @@ class Sending:
         if response.is_stream_consumed:
             self.meter.reading.body(response.content)
             return True
-        document = "json" in response.headers.get("content-type", "")
+        content = response.headers.get("content-type", "")
+        document = "json" in content
+        if _FRAMED in content:
+            self.meter.events = Frames()
         attach(response, self.meter, document=document, events=stream and not document)
         return False
+
+    def over(self, answer: Any) -> Any:
+        """The answer that the caller gets; the hold is given back where nothing was sent for it."""
+        if not self.meter.sent:
+            self.meter.abandon()  # middleware had an answer of its own
+        return answer
 
     # -- holds ----------------------------------------------------------------------------------
 
@@ -156,11 +218,12 @@ class Sending:
     def _take(self, hold: Hold, *, flat: bool = False) -> None:
         self.options = self._demand.fit(self._given, hold.binding_cap)
         self.meter = Meter(hold, self._demand.reading(), self._background, flat=flat)
+        self._answered = False
 
     def _retake(self, hold: Hold, options: Any) -> None:
         self._given = options
         self._take(hold)
-        options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
+        self.lend(options)
 
 
 def allow_or_refuse(session: Session, endpoint: str | None, why_not: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The accounts of a memory store: opened by paths, with the limits that were declared for them."""
+"""Accounts that are at hand: opened by paths, with the limits that were declared for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Slots = tuple["Limit | None", "Limit | None"]
 
 _LANES = 256  # are kept for a path; more are made anew
 _USED_MS = 3_600_000  # it is noted once an hour that a session is in use
-_SESSION_KEPT_MS = 7 * 86_400_000  # after its last reserve; what it spent stays in the accounts above it
+SESSION_KEPT_MS = 7 * 86_400_000  # after its last reserve; what it spent stays in the accounts above it
 _RETIRED = 10  # sessions are dropped at once
 
 
@@ -80,7 +80,7 @@ class Accounts:
 
     def retire(self, now_ms: int) -> None:
         """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
-        over_ms = now_ms - _SESSION_KEPT_MS
+        over_ms = now_ms - SESSION_KEPT_MS
         if not self._sessions or next(iter(self._sessions.values())) > over_ms:
             return
         for key, used_ms in tuple(islice(self._sessions.items(), _RETIRED)):
@@ -112,13 +112,14 @@ class Accounts:
         """What the calls for one subject meet on a path."""
         line = self.open(path, now_ms)
         lane = line.lanes.get(subject)
-        return self._lane(line, subject) if lane is None else self.renewed(lane)
+        return self.lane_on(line, subject) if lane is None else self.renewed(lane)
 
     def renewed(self, lane: Lane) -> Lane:
         """The same as of now: limits may have changed since."""
-        return lane if lane.changed == self._changed else self._lane(lane.line, lane.subject)
+        return lane if lane.changed == self._changed else self.lane_on(lane.line, lane.subject)
 
-    def _lane(self, line: Line, subject: Subject) -> Lane:
+    def lane_on(self, line: Line, subject: Subject) -> Lane:
+        """The same on a path that is open."""
         rules = in_force(line, self._changed)
         if len(line.lanes) >= _LANES:
             line.lanes = {}

@@ -1,4 +1,4 @@
-"""What the memory store writes into: balances and records."""
+"""What the verbs write into: balances and records."""
 
 from __future__ import annotations
 
@@ -131,10 +131,10 @@ class Record:
     def is_of(self, entry: Entry, minimum: Amounts) -> bool:
         """True for the very reserve that made it."""
         mine = self.entry
-        return (mine.subject, mine.amounts, mine.path, self.minimum) == (
+        return (mine.subject, mine.amounts, mine.path[-1].key, self.minimum) == (
             entry.subject,
             entry.amounts,
-            entry.path,
+            entry.path[-1].key,
             minimum,
         )
 

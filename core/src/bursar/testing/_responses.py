@@ -79,6 +79,22 @@ class Responses(OpenAI):
         yield event(kind, response=_response(answer, _items(answer)), usage=True)
 
 
+class Compact(Responses):
+    """``POST /v1/responses/compact``: what was said before, made shorter; without a cap or a stream."""
+
+    def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
+        for name in ("max_output_tokens", "stream"):
+            if name in body:
+                raise Rejected(400, BAD, f"Unknown parameter: '{name}'.", name)
+        return super().demand(body, bytes_per_token)
+
+    def document(self, answer: Answer) -> dict[str, Any]:
+        whole = finished(answer)
+        kept: dict[str, Any] = {name: whole[name] for name in ("id", "created_at", "usage") if name in whole}
+        item = {"id": f"cmp_{answer.number}", "type": "compaction", "encrypted_content": answer.reply.text}
+        return {"object": "response.compaction", "output": [item], **kept}
+
+
 def _incomplete(answer: Answer) -> str | None:
     """Why an answer of Responses is not complete, or None."""
     return answer.reply.finish_reason or ("max_output_tokens" if answer.cut else None)

@@ -14,11 +14,11 @@ from ._http import Server
 class ScriptedProvider(Desk):
     """Speaks the HTTP of OpenAI and Anthropic on 127.0.0.1, and bills like them.
 
-    Chat completions, completions, Responses, embeddings and pictures of OpenAI, also under the
-    paths of Azure, and messages of Anthropic, whole and streamed. It counts the input by the
-    bytes that arrive, stops at the output cap, multiplies by ``n``, rejects what the real ones
-    reject, and tells the usage of a chat stream only when asked. The bill is written before an
-    answer's first byte, by rates and arithmetic that it shares with nobody.
+    Chat completions, completions, Responses, embeddings, pictures, speech and transcriptions of
+    OpenAI, also under the paths of Azure, and messages of Anthropic, whole and streamed. It counts
+    the input by the bytes that arrive, stops at the output cap, multiplies by ``n``, rejects what
+    the real ones reject, and tells the usage of a chat stream only when asked. The bill is written
+    before an answer's first byte, by rates and arithmetic that it shares with nobody.
 
     Args:
         rates: price list entries by model, instead of the built-in ones.

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bursar import Demand, Reading, with_members
+from bursar import Demand, Reading, listed, whole, with_members
 
 from ._surfaces import Where
-from ._usage import CompletionReading, ResponseReading, UnboundedReading, hides_output
+from ._usage import CompletionReading, ResponseReading, hides_output
 
-_CAPS = {
+_CAPS: dict[str, tuple[str, ...]] = {
     "chat": ("max_completion_tokens", "max_tokens"),
+    "compact": (),
     "completions": ("max_tokens",),
     "embeddings": (),
     "responses": ("max_output_tokens",),
@@ -27,7 +28,10 @@ _STORED_INPUT = ("previous_response_id", "conversation", "prompt")  # text that 
 _OWN_TOOLS = ("function", "custom")
 _RUN_BY_CALLER = ("apply_patch", "computer", "computer_use_preview", "local_shell")
 _RUN_BY_PROVIDER = ("code_interpreter", "file_search", "web_search")  # priced by the run
+_BY_OTHERS = ("models", "plugins", "search_parameters")  # hosts choose another model, or run searches
+_WAY_OUT = "; send the request within `with session.reserve(cost=...):`, which then pays for it"
 _REJECTED = (400, 422)
+_LEAST_CAP = 16  # of Responses
 
 _hosts_without_usage: set[str] = set()  # they reject `stream_options`
 
@@ -37,18 +41,6 @@ class Free(Demand):
 
     def reading(self) -> Reading:
         return ResponseReading()
-
-
-class Unbounded(Demand):
-    """Nothing bounds what it costs, unless the user has given the model a price."""
-
-    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
-        texts = [value for value in body.values() if isinstance(value, str)]
-        ask = {"model": body.get("model"), "provider": where.provider, "messages": texts, "clamp": False}
-        super().__init__(ask if ask["model"] else None, endpoint=where.word or "other")
-
-    def reading(self) -> Reading:
-        return UnboundedReading()
 
 
 class Bounded(Demand):
@@ -63,6 +55,7 @@ class Bounded(Demand):
 
     def __init__(self, where: Where, body: Mapping[str, Any], why_not: str | None = None, **ask: Any) -> None:
         self._body = body
+        self._takes_cap = bool(_CAPS[where.kind])
         self._caps = {name: whole(body[name]) for name in _CAPS[where.kind] if body.get(name) is not None}
         self._new_cap = where.new_cap(str(body.get("model")))
         tier = body.get("service_tier")
@@ -70,6 +63,9 @@ class Bounded(Demand):
             why_not = f"the service tier {tier!r:.40} has no known price"
         if body.get("model") is None:
             why_not = "the request names no model"
+        for name in _BY_OTHERS:
+            if body.get(name):
+                why_not = f"nothing bounds what {name!r} may add to the request's cost{_WAY_OUT}"
         most = max((cap for cap in self._caps.values() if cap is not None), default=None)
         shared = {"model": body.get("model"), "provider": where.provider, "tier": tier}
         super().__init__({**shared, "max_output_tokens": most, **ask}, why_not=why_not)
@@ -79,7 +75,7 @@ class Bounded(Demand):
 
     def members(self, cap: int | None) -> dict[str, Any]:
         """What is to be changed in the body, so that its output is not above a cap."""
-        if cap is None:
+        if cap is None or not self._takes_cap:
             return {}
         if not self._caps:
             return {self._new_cap: cap}
@@ -166,8 +162,8 @@ class Responses(Bounded):
         kinds = {str(tool.get("type")) if isinstance(tool, Mapping) else "" for tool in tools}
         elsewhere = kinds.difference(_OWN_TOOLS, _RUN_BY_CALLER)
         calls = whole(body.get("max_tool_calls"))
-        super().__init__(where, body, _unbounded_tools(elsewhere, calls))
-        if elsewhere and calls is not None:
+        super().__init__(where, body, _unbounded_tools(elsewhere, calls), clamp=_LEAST_CAP)
+        if (elsewhere or body.get("prompt")) and calls is not None:  # a stored prompt may have tools
             runs = {
                 tool: calls for tool in _RUN_BY_PROVIDER if any(kind.startswith(tool) for kind in elsewhere)
             }
@@ -184,35 +180,25 @@ class Responses(Bounded):
         return ResponseReading(hidden=hides_output(self._body))
 
 
+class Compact(Responses):
+    """``/responses/compact``: takes the place of what was said before, at whatever length it likes."""
+
+    def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
+        super().__init__(where, body)
+        self.ask["clamp"] = False
+
+
 def _unbounded_tools(kinds: set[str], calls: int | None) -> str | None:
     """Why tools that run at the provider have no bound, and the way out; None: they have one."""
     strange = [kind for kind in sorted(kinds) if not kind.startswith(_RUN_BY_PROVIDER)]
     if strange:
-        return (
-            f"nothing bounds beforehand what the tool {strange[0]!r:.60} costs; send the request within"
-            " `with session.reserve(cost=...):`, which then pays for it"
-        )
+        return f"nothing bounds beforehand what the tool {strange[0]!r:.60} costs{_WAY_OUT}"
     if kinds and calls is None:
         return (
             f"the tool {min(kinds)!r:.60} may run at the provider without end; pass max_tool_calls=, or send"
             " the request within `with session.reserve(cost=...):`, which then pays for it"
         )
     return None
-
-
-def whole(value: object) -> int | None:
-    """A count as it may be written; None for what is none, such as -1 for "no limit"."""
-    if isinstance(value, str | float) and not isinstance(value, bool):
-        try:
-            value = int(value)
-        except (ValueError, OverflowError):
-            return None
-    return value if type(value) is int and value > 0 else None
-
-
-def listed(value: object) -> Sequence[Any]:
-    """What should be a list, as one."""
-    return value if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def texts_of(value: object) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
+from weakref import WeakSet
 
 from openai._resource import AsyncAPIResource, SyncAPIResource
 
 from bursar import Seam
 
 _RESOURCES = (SyncAPIResource, AsyncAPIResource)
-_guarded: list[tuple[type, Callable[..., Any]]] = []
+_ENTERED = ("__enter__", "__aenter__", "enter")
+
+_guarded: list[tuple[type, str, Callable[..., Any]]] = []
+_allowed: WeakSet[Any] = WeakSet()  # connections that somebody pays for, and are not open yet
 
 
 def guard(seam: Seam) -> None:
-    """Guard `connect` of every resource that there is, or that the SDK will import later."""
+    """Guard `connect` of every resource that there is, or that the SDK will import later.
+
+    What was prepared by a `connect` from before is guarded where it is entered.
+    """
     if _guarded:
         return
+    there = [resource for base in _RESOURCES for resource in _below(base)]
+    for manager in {manager for resource in there for manager in _managers(resource)}:
+        for name in [name for name in _ENTERED if name in vars(manager)]:
+            _replace(manager, name, _entering(vars(manager)[name], seam))
+    for resource in there:
+        _guard(resource, seam)
     for base in _RESOURCES:
-        for resource in _below(base):
-            _guard(resource, seam)
         base.__init_subclass__ = classmethod(lambda cls, **_: _guard(cls, seam))  # type: ignore[assignment]
 
 
 def unguard() -> None:
     """Undo `guard`."""
     while _guarded:
-        resource, connect = _guarded.pop()
-        resource.connect = connect  # type: ignore[attr-defined]
+        cls, name, method = _guarded.pop()
+        setattr(cls, name, method)
     for base in _RESOURCES:
         if "__init_subclass__" in vars(base):
             del base.__init_subclass__
@@ -41,11 +53,40 @@ def _guard(resource: type, seam: Seam) -> None:
 
     @wraps(connect)
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        seam.open(self._client, "realtime")
-        return connect(self, *args, **kwargs)
+        paid = seam.open(self._client, "realtime")
+        manager = connect(self, *args, **kwargs)
+        if paid:
+            _allowed.add(manager)
+        return manager
 
-    _guarded.append((resource, connect))
-    resource.connect = guarded  # type: ignore[attr-defined]
+    _replace(resource, "connect", guarded)
+
+
+def _entering(enter: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
+    @wraps(enter)
+    def guarded(self: Any) -> Any:
+        if self in _allowed:
+            _allowed.discard(self)
+        else:
+            seam.open(
+                next(kept for name, kept in vars(self).items() if name.endswith("__client")), "realtime"
+            )
+        return enter(self)
+
+    return guarded
+
+
+def _replace(cls: type, name: str, method: Callable[..., Any]) -> None:
+    _guarded.append((cls, name, vars(cls)[name]))
+    setattr(cls, name, method)
+
+
+def _managers(resource: type) -> list[type]:
+    """What `connect` of a resource returns: the classes beside it that keep a connection."""
+    if "connect" not in vars(resource):
+        return []
+    beside = vars(sys.modules[resource.__module__]).values()
+    return [cls for cls in beside if isinstance(cls, type) and cls.__name__.endswith("ConnectionManager")]
 
 
 def _below(cls: type) -> Iterator[type]:

@@ -6,40 +6,54 @@ import re
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-Kind = Literal["chat", "completions", "responses", "embeddings", "free", "unbounded"]
+from bursar import Paths, biller
+
+Kind = Literal["chat", "compact", "completions", "responses", "embeddings", "free", "unbounded"]
 
 _READS = frozenset({"get", "head", "options", "delete"})
 
-# Paths that are sent to, without what stands before them; `*` is one part, `**` any rest. The first
-# that fits counts. To what is unbounded belongs a word of Budget's `allow=`.
+# Paths that are sent to. To what is unbounded belongs a word of Budget's `allow=`.
 _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("chat/completions", "chat", None),
     ("completions", "completions", None),
     ("responses", "responses", None),
-    ("responses/compact", "responses", None),
+    ("responses/compact", "compact", None),
     ("embeddings", "embeddings", None),
     # Counted, stored, looked after: no model runs.
     ("chat/completions/*", "free", None),
     ("responses/input_tokens", "free", None),
     ("responses/*/cancel", "free", None),
     ("moderations", "free", None),
-    ("conversations/**", "free", None),
-    ("files/**", "free", None),
-    ("uploads/**", "free", None),
-    ("skills/**", "free", None),
-    ("models/**", "free", None),
+    ("conversations", "free", None),
+    ("conversations/*", "free", None),
+    ("conversations/*/items", "free", None),
+    ("files", "free", None),
+    ("uploads", "free", None),
+    ("uploads/*/cancel", "free", None),
+    ("uploads/*/complete", "free", None),
+    ("uploads/*/parts", "free", None),
+    ("skills", "free", None),
+    ("skills/*", "free", None),
+    ("skills/*/versions", "free", None),
     ("organization/**", "free", None),
     ("projects/**", "free", None),
-    ("vaults/**", "free", None),
-    ("webhook_endpoints/**", "free", None),
+    ("vaults", "free", None),
+    ("vaults/*", "free", None),
+    ("vaults/*/credentials", "free", None),
+    ("vaults/*/credentials/*", "free", None),
+    ("webhook_endpoints", "free", None),
+    ("webhook_endpoints/*", "free", None),
+    ("webhook_endpoints/*/rotate_secret", "free", None),
+    ("webhook_endpoints/*/test", "free", None),
     ("batches/*/cancel", "free", None),
     ("chatkit/sessions/*/cancel", "free", None),
-    ("containers/*/**", "free", None),
+    ("containers/*/files", "free", None),
     ("evals", "free", None),
     ("evals/*", "free", None),
+    ("evals/*/runs/*", "free", None),  # cancels it, in older SDKs
     ("evals/*/runs/*/cancel", "free", None),
     ("fine_tuning/alpha/graders/validate", "free", None),
-    ("fine_tuning/checkpoints/**", "free", None),
+    ("fine_tuning/checkpoints/*/permissions", "free", None),
     ("fine_tuning/jobs/*/cancel", "free", None),
     ("fine_tuning/jobs/*/pause", "free", None),
     ("live/sessions/*/hangup", "free", None),
@@ -47,11 +61,13 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("realtime/calls/*/hangup", "free", None),
     ("realtime/calls/*/reject", "free", None),
     ("vector_stores/*/file_batches/*/cancel", "free", None),
-    ("assistants/**", "free", None),
+    ("assistants", "free", None),
+    ("assistants/*", "free", None),
     ("threads/runs", "unbounded", "agents"),
     ("threads", "free", None),
     ("threads/*", "free", None),
-    ("threads/*/messages/**", "free", None),
+    ("threads/*/messages", "free", None),
+    ("threads/*/messages/*", "free", None),
     ("threads/*/runs/*", "free", None),
     ("threads/*/runs/*/cancel", "free", None),
     # What it costs is known afterwards, if at all.
@@ -71,50 +87,10 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("content_provenance_checks", "unbounded", "other"),
     ("decisions", "unbounded", "other"),
 )
-_ANY = {"/**": "(?:/.+)?", "*": "[^/]+"}
-
-
-def _compiled(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"/\*\*|\*", lambda found: _ANY[found[0]], path))
-
-
-_PATTERNS = [(_compiled(path), kind, word) for path, kind, word in _SENT_TO]
+PATHS = Paths(_SENT_TO, free="free")
 _DEPLOYMENT = re.compile(r"deployments/([^/]+)")
 _NEWER = re.compile(r"(^|[/:])(o[134]|gpt-[5-9])")  # models that reject `max_tokens`
 _ANSWER = re.compile(r"(?:^|/)responses/([^/]+)(?:/cancel)?$")
-
-# Who bills, by the end of the host's name. A host that is not here bills like the model's vendor.
-_HOSTS = {
-    "api.openai.com": "openai",
-    "openai.azure.com": "azure",
-    "cognitiveservices.azure.com": "azure",
-    "services.ai.azure.com": "azure",
-    "ai21.com": "ai21",
-    "amazonaws.com": "bedrock",
-    "api.aws": "bedrock",
-    "anthropic.com": "anthropic",
-    "cerebras.ai": "cerebras",
-    "cohere.ai": "cohere",
-    "cohere.com": "cohere",
-    "deepseek.com": "deepseek",
-    "fireworks.ai": "fireworks",
-    "aiplatform.googleapis.com": "vertex",
-    "generativelanguage.googleapis.com": "google",
-    "groq.com": "groq",
-    "minimax.io": "minimax",
-    "minimaxi.com": "minimax",
-    "mistral.ai": "mistral",
-    "moonshot.ai": "moonshot",
-    "moonshot.cn": "moonshot",
-    "openrouter.ai": "openrouter",
-    "perplexity.ai": "perplexity",
-    "together.ai": "together",
-    "together.xyz": "together",
-    "voyageai.com": "voyage",
-    "x.ai": "xai",
-    "bigmodel.cn": "zai",
-    "z.ai": "zai",
-}
 
 
 class Where(NamedTuple):
@@ -151,7 +127,7 @@ def where(method: str, url: str, base_url: str) -> Where:
     deployment = _DEPLOYMENT.search(f"{urlsplit(base_url).path}{path}")
     path = _DEPLOYMENT.sub("", path).strip("/")
     answer = _ANSWER.search(path)
-    kind, word = listed(path) or ("unbounded", "other")
+    kind, word = PATHS.find(path) or ("unbounded", "other")
     asked_after = method.lower() == "get" or path.endswith("/cancel")
     if method.lower() in _READS:
         kind, word = "free", None
@@ -163,24 +139,3 @@ def where(method: str, url: str, base_url: str) -> Where:
         deployment=deployment and deployment[1],
         answer=answer[1] if answer is not None and asked_after else None,
     )
-
-
-def listed(path: str) -> tuple[Kind, str | None] | None:
-    """What is known of a path that is sent to; a part of it that is paid for counts before a free one."""
-    parts = path.split("/")
-    if ".." in parts:
-        return None
-    found = [rule for at in range(len(parts)) if (rule := _rule("/".join(parts[at:]))) is not None]
-    return next((rule for rule in found if rule[0] != "free"), found[0] if found else None)
-
-
-def _rule(path: str) -> tuple[Kind, str | None] | None:
-    return next(((kind, word) for fits, kind, word in _PATTERNS if fits.fullmatch(path)), None)
-
-
-def biller(host: str) -> str | None:
-    """Who bills what is sent to a host; None: whoever made the model."""
-    name = host.rpartition("@")[2].partition(":")[0].lower()
-    parts = name.split(".")
-    ends = (".".join(parts[at:]) for at in range(len(parts)))
-    return next((_HOSTS[end] for end in ends if end in _HOSTS), None)

@@ -12,11 +12,11 @@ from redis import exceptions
 from ...clock import Clock
 from ...errors import StoreUnavailable
 from ...ids import new_id
+from ..seen import Seen
 from . import script
 from .refusals import OutOfTime, code_of, failure, untrusted
 from .requests import Request
 from .routes import Command, routes
-from .seen import Seen
 from .url import Node, Place
 
 
