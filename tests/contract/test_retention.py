@@ -21,7 +21,7 @@ from ..servers import shared_url
 WEEK_S = 7 * 86_400
 STORES: dict[str, Callable[[ManualClock], Store]] = {
     "memory": MemoryStore,
-    "redis": lambda clock: open_redis(shared_url(), clock),
+    "redis": lambda clock: open_redis(shared_url(timeout="20s"), clock),
     "sqlite": lambda clock: open_sqlite(file_url(synchronous="normal"), clock),
 }
 

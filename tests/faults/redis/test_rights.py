@@ -31,7 +31,7 @@ def _server() -> Server:
 
 def user(server: Server, rights: list[str], name: str = "bursar") -> str:
     """The URL of a store for a user with these rights, and the keys of a prefix."""
-    url = store_url(f"redis://{name}:pw@127.0.0.1:{server.port}/0", timeout="5s")
+    url = store_url(f"redis://{name}:pw@127.0.0.1:{server.port}/0", timeout="20s")
     prefix = url.partition("prefix=")[2].partition("&")[0]
     server.ask("ACL", "SETUSER", name, "reset", "on", ">pw", f"~{prefix}:*", *rights)
     return url

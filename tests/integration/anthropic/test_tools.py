@@ -154,6 +154,35 @@ def test_hidden_input_is_held_at_the_context_window(hidden: str, limit: str, ben
     bench.assert_exact(session)
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(("limit", "sent"), [("$1.50", 3), ("$0.15", 1)])
+def test_a_thread_is_held_by_what_it_amounts_to(limit: str, sent: int, stream: bool, bench: Bench) -> None:
+    """Who continues from a message that was seen here needs no context window for it: its tokens are known."""
+    client, session = bench.paid(limit, clamp=False)
+    bench.provider.script(Reply(input_tokens=40_000))
+    taken = "events" if stream else "value"
+
+    def turn(**thread: Any) -> str:
+        body = {**CHAT, "stream": stream}
+        answer = bench.take(
+            Surface(lambda c: c.messages.create(**body, extra_body={"thread": thread}), taken), client
+        )
+        return str(answer[0].message.id if stream else answer.id)
+
+    first = turn(type="create")
+    if sent == 1:
+        with pytest.raises(BudgetExceeded) as refused:
+            turn(type="continue", previous_message_id=first)
+        assert refused.value.asked < 0.5  # a window costs more than a dollar
+    else:
+        second = turn(type="continue", previous_message_id=first)
+        turn(type="continue", previous_message_id=second)
+        assert [served.input_tokens > 40_000 for served in bench.provider.served[1:]] == [True, True]
+        assert session.report()["overruns"]["count"] == 1  # of the first, whose bytes were few
+    assert bench.provider.arrivals == sent
+    bench.assert_exact(session)
+
+
 @pytest.mark.parametrize("where", ["headers", "client", "argument"])
 @pytest.mark.parametrize("limit", ["$9", "$2"], ids=["enough", "too-little"])
 def test_a_longer_context_window_is_held_whole(limit: str, where: str, bench: Bench) -> None:

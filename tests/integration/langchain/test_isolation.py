@@ -63,7 +63,7 @@ def test_budget_callback_between_tasks(limit: str, sent: int, provider: Script) 
     provider.assert_exact(budget)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.needs("fork")
 def test_budget_callback_after_fork(provider: Script) -> None:
     """The child sends nothing on the handler of its parent, though a thread had its lock; with its own it does."""
     budget, model = BudgetCallback("$1"), provider.openai()

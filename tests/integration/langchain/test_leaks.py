@@ -196,7 +196,10 @@ def test_failure_in_the_middle_of_generate(
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["in a chain", "bare"])
-@pytest.mark.parametrize("trouble", ["handler", "rate limiter", "v3"])
+@pytest.mark.parametrize(
+    "trouble",
+    ["handler", "rate limiter", pytest.param("v3", marks=pytest.mark.needs("events of the third version"))],
+)
 def test_starts_without_an_end(trouble: str, inside: bool, provider: Script, question: Any) -> None:
     """Calls whose end no hook tells: closed by the chain around them, and at the latest by the lease."""
     clock = ManualClock(1_750_000_000)
@@ -235,8 +238,6 @@ def test_starts_without_an_end(trouble: str, inside: bool, provider: Script, que
         return copy_context().run(work, question)  # which is left with the hold of the call
 
     if trouble == "v3":
-        if not hasattr(BaseCallbackHandler, "on_stream_event"):
-            pytest.skip("this LangChain has no third version of its events")
         run()
     else:
         with pytest.raises(OSError, match="broken"):
@@ -249,9 +250,7 @@ def test_starts_without_an_end(trouble: str, inside: bool, provider: Script, que
     assert budget.spent * 10**9 >= max(provider.bill_nanos, 1)
 
 
-@pytest.mark.skipif(
-    not hasattr(BaseCallbackHandler, "on_stream_event"), reason="no third version of events yet"
-)
+@pytest.mark.needs("events of the third version")
 def test_abandoned_async_events(provider: Script, question: Any) -> None:
     """Events of the third version that nobody reads to the end: their call goes on, and is settled."""
     budget = BudgetCallback("$1")

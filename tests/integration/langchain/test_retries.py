@@ -98,7 +98,7 @@ def look_up(place: str) -> str:
     return f"sunny in {place}"
 
 
-@pytest.mark.skipif(OLD, reason="langchain 1.0 has no ModelRetryMiddleware")
+@pytest.mark.needs("ModelRetryMiddleware")
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 4), ("1 calls", 3), ("$0.00001", 0)])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_model_retry_middleware(asynchronous: bool, limit: str, sent: int, provider: Script) -> None:

@@ -2,30 +2,16 @@
 
 `request` is passed once, ``_build_request`` before each attempt, the retry method after each
 that failed and is repeated, and ``_process_response`` with the answer. Where an SDK has
-middleware, ``_attempt_request`` is what middleware calls in the end, as often as it likes.
+middleware, that sends by a method of its own; see `attempts`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any
 
-from .sending import Sending
-
-Method: TypeAlias = Callable[..., Any]
-Original: TypeAlias = Callable[[str], Method]
-ATTEMPT = "_attempt_request"
-Begin: TypeAlias = Callable[[Any, Any], "Sending | None"]
-
-_under_way: ContextVar[Sending | None] = ContextVar("bursar_sending", default=None)
-
-
-def under_way(client: object) -> Sending | None:
-    """The request that this client is sending from this context."""
-    sending = _under_way.get()
-    return sending if sending is not None and sending.client is client else None
+from .attempts import awaitable_attempts, blocking_attempts
+from .passing import Begin, Method, Original, now_sending, under_way
 
 
 def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, Method]:
@@ -42,8 +28,8 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
         if sending is None:
             return send(client, cast_to, options, *args, **kwargs)
         sending.begin()
-        outer = _under_way.get()
-        _under_way.set(sending)
+        outer = now_sending.get()
+        now_sending.set(sending)
         try:
             while True:
                 try:
@@ -56,7 +42,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.meter.abandon()  # of no effect after an outcome
             raise
         finally:
-            _under_way.set(outer)
+            now_sending.set(outer)
 
     def repeat(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
@@ -65,49 +51,6 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.hold_anew(kwargs["options"] if "options" in kwargs else args[0])
         return original(retry)(client, *args, **kwargs)
 
-    def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
-        send, sending = original(ATTEMPT), under_way(client)
-        if not client._middleware:
-            return send(client, options, **kwargs)
-        if sending is None:
-            return late(send, client, options, **kwargs)
-        sending.prepare(options)
-        try:
-            response, prepared = send(client, options, **kwargs)
-        except Exception as error:
-            if sending.lost(error, None):
-                sending.meter.fail()
-            raise
-        if response.status_code >= 400 and sending.lost(None, response):
-            sending.meter.fail()
-        return response, prepared
-
-    def late(send: Method, client: Any, options: Any, **kwargs: Any) -> Any:
-        """Middleware sends again while a stream is read: the request is over, so this is another one."""
-        sending = begin(client, options)
-        if sending is None:
-            return send(client, options, **kwargs)
-        sending.begin()
-        sending.lend(options)
-        outer = _under_way.get()
-        _under_way.set(sending)
-        try:
-            response, prepared = send(client, options, **kwargs)
-            if sending.read(response, stream=kwargs["stream"]):
-                sending.meter.book()
-            elif response.status_code >= 400:
-                sending.lost(None, response)
-                sending.meter.fail()
-        except Exception as error:
-            sending.meter.fail(error)
-            raise
-        except BaseException:
-            sending.meter.abandon()
-            raise
-        finally:
-            _under_way.set(outer)
-        return response, prepared
-
     def process(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
         if sending is not None and sending.read(kwargs["response"], stream=kwargs["stream"]):
@@ -115,7 +58,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
         return original("_process_response")(client, *args, **kwargs)
 
     built = {"_process_response": process, "_build_request": _built(begin, original)}
-    return {"request": request, ATTEMPT: attempt, retry: repeat, **built}
+    return {"request": request, retry: repeat, **built, **blocking_attempts(begin, original)}
 
 
 def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str, Method]:
@@ -126,8 +69,8 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
         if sending is None:
             return await send(client, cast_to, options, *args, **kwargs)
         await sending.abegin()
-        outer = _under_way.get()
-        _under_way.set(sending)
+        outer = now_sending.get()
+        now_sending.set(sending)
         try:
             while True:
                 try:
@@ -140,7 +83,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             sending.meter.abandon()  # of no effect after an outcome
             raise
         finally:
-            _under_way.set(outer)
+            now_sending.set(outer)
 
     async def repeat(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
@@ -149,49 +92,6 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             await sending.ahold_anew(kwargs["options"] if "options" in kwargs else args[0])
         return await original(retry)(client, *args, **kwargs)
 
-    async def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
-        send, sending = original(ATTEMPT), under_way(client)
-        if not client._middleware:
-            return await send(client, options, **kwargs)
-        if sending is None:
-            return await late(send, client, options, **kwargs)
-        await sending.aprepare(options)
-        try:
-            response, prepared = await send(client, options, **kwargs)
-        except Exception as error:
-            if sending.lost(error, None):
-                await sending.meter.afail()
-            raise
-        if response.status_code >= 400 and sending.lost(None, response):
-            await sending.meter.afail()
-        return response, prepared
-
-    async def late(send: Method, client: Any, options: Any, **kwargs: Any) -> Any:
-        """Middleware sends again while a stream is read: the request is over, so this is another one."""
-        sending = begin(client, options)
-        if sending is None:
-            return await send(client, options, **kwargs)
-        await sending.abegin()
-        sending.lend(options)
-        outer = _under_way.get()
-        _under_way.set(sending)
-        try:
-            response, prepared = await send(client, options, **kwargs)
-            if sending.read(response, stream=kwargs["stream"]):
-                await sending.meter.abook()
-            elif response.status_code >= 400:
-                sending.lost(None, response)
-                await sending.meter.afail()
-        except Exception as error:
-            await sending.meter.afail(error)
-            raise
-        except BaseException:
-            sending.meter.abandon()
-            raise
-        finally:
-            _under_way.set(outer)
-        return response, prepared
-
     async def process(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
         if sending is not None and sending.read(kwargs["response"], stream=kwargs["stream"]):
@@ -199,7 +99,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
         return await original("_process_response")(client, *args, **kwargs)
 
     built = {"_process_response": process, "_build_request": _built(begin, original)}
-    return {"request": request, ATTEMPT: attempt, retry: repeat, **built}
+    return {"request": request, retry: repeat, **built, **awaitable_attempts(begin, original)}
 
 
 def _built(begin: Begin, original: Original) -> Method:
