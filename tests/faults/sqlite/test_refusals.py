@@ -73,16 +73,19 @@ def read_only(budget: Budget, path: Path) -> Iterator[None]:
     for file in (*files, *path.parent.glob(f"{path.name}-*")):
         file.chmod(0o444)
     path.parent.chmod(0o555)
-    path.parent.parent.chmod(0o755)
     root = os.geteuid() == 0
+    for folder in path.parents[1:4] if root else ():
+        folder.chmod(folder.stat().st_mode | 0o011)  # the way to it stays open
     if root:
         os.seteuid(65534)
-    yield
-    if root:
-        os.seteuid(0)
-    path.parent.chmod(0o700)
-    for file in (*files, *path.parent.glob(f"{path.name}-*")):
-        file.chmod(0o600)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        path.parent.chmod(0o700)
+        for file in (*files, *path.parent.glob(f"{path.name}-*")):
+            file.chmod(0o600)
 
 
 def no_space(budget: Budget, path: Path) -> Iterator[None]:
@@ -90,8 +93,10 @@ def no_space(budget: Budget, path: Path) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     settled(path)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def damaged(budget: Budget, path: Path) -> Iterator[None]:

@@ -85,7 +85,7 @@ class File:
             known = (meaning for said, meaning in _SAYS.items() if said in text)
             raise self._failure(next(known, f"refuses the step: {text:.200}")) from error
         except OSError as error:
-            if self.seen.id and not self.place.path.exists():
+            if self.seen.id and isinstance(error, FileNotFoundError):
                 raise lost("its file is gone, or empty") from error
             raise self._failure(f"cannot be used: {error.strerror}") from error
         except StoreUnavailable as error:
