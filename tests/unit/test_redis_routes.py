@@ -181,6 +181,7 @@ def test_one_server_is_not_replaced() -> None:
         (exceptions.ResponseError("MOVED 77 a:1"), "MOVED", "redis+cluster://"),
         (exceptions.NoPermissionError("this user"), "NOPERM", "rights"),
         (exceptions.ResponseError("can't run this command or subcommand"), "NOPERM", "rights"),
+        (exceptions.ResponseError("User a has no permissions to run the 'x' command"), "NOPERM", "rights"),
         (exceptions.ResponseError("@user_script: 9: -OOM command not allowed"), "OOM", "memory"),
         (exceptions.AuthenticationError("invalid username-password pair"), "", "password"),
         (exceptions.TimeoutError("Timeout reading"), "", "within 2 s"),

@@ -40,7 +40,7 @@ def code_of(error: Exception) -> str:
         if isinstance(error, kind):
             return code
     text = str(error)
-    if "can't run this command" in text:
+    if "can't run this command" in text or "has no permissions to" in text:  # within a script
         return "NOPERM"
     words = text.replace(":", " ").replace("'", " ").replace("-", " ").split()
     return next((code for code in _WORDS if code in words), "")
