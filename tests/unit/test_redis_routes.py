@@ -100,7 +100,7 @@ def test_members_that_point_at_each_other_are_given_up_in_time(monkeypatch: pyte
         asked.append(command.node)
         return exceptions.MovedError(f"77 a:{3 - command.node.port}")
 
-    with pytest.raises(StoreUnavailable, match="refuses the request"):
+    with pytest.raises(StoreUnavailable, match="moves these keys"):
         play("redis+cluster://a:1,a:2?timeout=2", answer, now=now)
     assert 10 < len(asked) < 40 and now[0] < 2
 
@@ -177,8 +177,11 @@ def test_one_server_is_not_replaced() -> None:
         (exceptions.ReadOnlyError("You can't write"), "READONLY", "replica"),
         (exceptions.MasterDownError("Link with MASTER is down"), "MASTERDOWN", "its master"),
         (exceptions.BusyLoadingError("Redis is loading"), "LOADING", "loading"),
+        (exceptions.MovedError("77 a:1"), "MOVED", "redis+cluster://"),
+        (exceptions.ResponseError("MOVED 77 a:1"), "MOVED", "redis+cluster://"),
         (exceptions.NoPermissionError("this user"), "NOPERM", "rights"),
         (exceptions.ResponseError("can't run this command or subcommand"), "NOPERM", "rights"),
+        (exceptions.ResponseError("User a has no permissions to run the 'x' command"), "NOPERM", "rights"),
         (exceptions.ResponseError("@user_script: 9: -OOM command not allowed"), "OOM", "memory"),
         (exceptions.AuthenticationError("invalid username-password pair"), "", "password"),
         (exceptions.TimeoutError("Timeout reading"), "", "within 2 s"),

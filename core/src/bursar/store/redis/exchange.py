@@ -128,8 +128,9 @@ class Exchanges:
                     redirects += 1
                     if redirects <= _REDIRECTS:
                         continue
-                again, lost = self._judge(error, node) if there is None else (True, False)
+                    error = exceptions.TryAgainError(str(error))  # it is in the midst of a move
                 there = None
+                again, lost = self._judge(error, node)
                 if again and node is not None:
                     self.routes.failed(key, node)
                 if not again or time.monotonic() + pause_s + self.try_s > deadline:
