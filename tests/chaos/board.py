@@ -26,6 +26,8 @@ class Fate(NamedTuple):
         held: set aside for the call.
         actual: what the call cost, or 0 where it is released.
         want: the worst case that it asked for.
+        unheard: the sum of the worst cases of reserves that nobody answered in time: they are withdrawn,
+            and booked where their lease is over before that.
     """
 
     step: int
@@ -39,6 +41,7 @@ class Fate(NamedTuple):
     refused: int
     slowest_reserve_ns: int
     slowest_settle_ns: int
+    unheard: int
 
     @property
     def holds(self) -> bool:
@@ -47,17 +50,21 @@ class Fate(NamedTuple):
 
     def may_have_spent(self, nanos: int) -> bool:
         """What the ledger has of it when every lease is over is one of the amounts that it can be."""
-        extra = nanos - self.before
-        match self.step:
-            case _ if self.step in (IDLE, CLOSED, LOST):
-                return nanos == self.after
-            case _ if self.step == ASKING:  # the answer was not read: nothing, or at most what was asked for
-                return 0 <= extra <= self.want
-            case _ if self.step == CLOSING:
-                return extra in (self.held, self.actual)
-            case _ if self.step == LATE:
-                return nanos in (self.before, self.after)
-        return extra == self.held
+        return any(least <= nanos <= most + self.unheard for least, most in self._amounts())
+
+    def _amounts(self) -> list[tuple[int, int]]:
+        """From the least to the most; where these are not the same, the answer to a reserve was not read."""
+        if self.step in (IDLE, CLOSED, LOST):
+            sums = [self.after]
+        elif self.step == CLOSING:
+            sums = [self.before + self.held, self.before + self.actual]
+        elif self.step == LATE:
+            sums = [self.before, self.after]
+        elif self.step == ASKING:
+            return [(self.before, self.before + self.want)]
+        else:
+            sums = [self.before + self.held]
+        return [(nanos, nanos) for nanos in sums]
 
 
 _FIELDS = len(Fate._fields)
@@ -88,7 +95,7 @@ class Slot:
     def join(self, round: int) -> None:
         """A new round: nothing is spent."""
         words = self._words
-        words[0], words[2], words[3] = IDLE, 0, 0
+        words[0], words[2], words[3], words[11] = IDLE, 0, 0, 0
         words[1] = round
 
     def ask(self, want: int) -> None:
@@ -135,6 +142,10 @@ class Slot:
         words[0] = CLOSED
         words[7] += pairs
         words[10] = max(words[10], took_ns)
+
+    def hear_nothing(self) -> None:
+        """The reserve was not answered in time; nobody will make the call."""
+        self._words[11] += self._words[6]
 
     def drop(self) -> None:
         """It was refused, or can be nothing any more."""

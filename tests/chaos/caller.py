@@ -13,6 +13,7 @@ from bursar import (
     Budget,
     BudgetExceeded,
     Hold,
+    HoldClosed,
     LedgerRolledBack,
     Session,
     Store,
@@ -125,6 +126,7 @@ class Caller:
             slot.refuse()
             return False
         except StoreUnavailable:
+            slot.hear_nothing()
             yield from self._delivered()
             slot.drop()
             return True
@@ -188,6 +190,9 @@ class Caller:
                 yield hold, verb, given, named
             except StoreError:
                 yield 0.02
+            except HoldClosed:  # what was not sent, after its lease: it is booked, and corrected
+                assert isinstance(given[0], ConnectionRefusedError)
+                verb, given, named = "settle", (), {"cost": 0}
             else:
                 return
 

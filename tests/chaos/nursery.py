@@ -37,9 +37,9 @@ class Nursery:
         """A new worker; its process id, which is its own until it is buried."""
         return int(self._ask(f"start {json.dumps(order)}"))
 
-    def kill(self, pid: int) -> None:
-        """SIGKILL: it does nothing more."""
-        os.kill(pid, signal.SIGKILL)
+    def signal(self, pid: int, name: str) -> None:
+        """Send it a signal by its name."""
+        os.kill(pid, getattr(signal, name))
 
     def bury(self, pid: int) -> int:
         """Wait for its end; its exit status, negative where a signal ended it."""

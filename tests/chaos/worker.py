@@ -8,12 +8,15 @@ dead, or about to be) with its status. Until it is buried, nobody else gets the 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import random
+import signal
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Generator
 from pathlib import Path
@@ -55,8 +58,8 @@ class Order(NamedTuple):
     calls: int
 
 
-class Worker:
-    """Threads that spend, round after round."""
+class Work:
+    """Threads that spend, round after round, as ordered."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -77,6 +80,7 @@ class Worker:
         if self.order.tasks:
 
             async def together() -> None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _show_tasks)
                 await asyncio.gather(*map(alive, lives))
 
             asyncio.run(together())
@@ -140,12 +144,22 @@ class Worker:
         time.sleep(LEASE_S + 0.1)
         judge_due(time.monotonic() + 1)
 
-    def work(self) -> None:
-        """Do as ordered."""
+    def do(self) -> None:
+        """All of it."""
         if self.order.url:
             self.share()
         else:
             self.keep_alone()
+
+
+def _show_tasks() -> None:
+    """Where each task waits, down to what it waits for."""
+    for task in asyncio.all_tasks():
+        waiting: object = task.get_coro()
+        while waiting is not None:
+            print(waiting, file=sys.stderr)
+            waiting = getattr(waiting, "cr_await", getattr(waiting, "gi_yieldfrom", None))
+    sys.stderr.flush()
 
 
 def nurse(orders: TextIO, answers: TextIO) -> None:
@@ -157,10 +171,14 @@ def nurse(orders: TextIO, answers: TextIO) -> None:
             pid = os.fork()
             if pid == 0:
                 os.close(orders.fileno())
+                signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+                faulthandler.register(signal.SIGUSR2)  # by which the storm asks where it got stuck
                 code = 1
                 try:
-                    Worker(Order(*json.loads(rest))).work()
+                    Work(Order(*json.loads(rest))).do()
                     code = 0
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     sys.stderr.flush()
                     os._exit(code)

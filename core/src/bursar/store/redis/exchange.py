@@ -137,7 +137,8 @@ class Exchanges:
                         error = before
                     refused = failure(error, self.place.where, self.place.timeout_s)
                     raise (Unanswered(str(refused)) if sent or lost else refused) from error
-                sent, before = sent or lost, error
+                sent = sent or lost
+                before = before if isinstance(error, OutOfTime) else error
                 yield pause_s
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
