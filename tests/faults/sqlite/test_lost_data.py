@@ -167,3 +167,33 @@ def test_a_file_that_nobody_wrote_to_may_go(tmp_path: Path) -> None:
     deleted(path, path)
     spend(budget)
     assert float(budget.spent) == 0.1
+
+
+def test_another_ledger_is_no_continuation(tmp_path: Path) -> None:
+    """Though it has more steps, and came while no program had the file open."""
+    path, other = tmp_path / "budget.db", tmp_path / "other.db"
+    budget, stranger = (Budget("$5/total", store=file_url(file)) for file in (path, other))
+    spend(budget)
+    for _ in range(9):
+        spend(stranger)
+    for each in (budget, stranger):
+        store_of(each)._file._drop()
+    shutil.move(other, path)
+    with pytest.raises(LedgerRolledBack, match="another ledger than before"):
+        spend(budget)
+
+
+def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    """Nothing appears in the place of the ledger before somebody has accepted that it is lost."""
+    path = tmp_path / "folder" / "budget.db"
+    budget = Budget("$5/total", store=file_url(path))
+    spend(budget)
+    store_of(budget)._file._drop()
+    store_of(budget)._file._turns.close()
+    shutil.rmtree(path.parent)
+    with pytest.raises(LedgerRolledBack, match="gone"):
+        spend(budget)
+    assert not path.parent.exists()
+    budget.acknowledge_rollback("a new disk")
+    spend(budget)
+    assert float(budget.spent) == 0.1

@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget, BudgetExceeded, StoreError, StoreUnavailable
+from bursar.store import Amounts, Entry, Subject
 from bursar.store.sqlite import SqliteStore
 from bursar.store.sqlite import file as file_module
 
@@ -71,16 +73,19 @@ def read_only(budget: Budget, path: Path) -> Iterator[None]:
     for file in (*files, *path.parent.glob(f"{path.name}-*")):
         file.chmod(0o444)
     path.parent.chmod(0o555)
-    path.parent.parent.chmod(0o755)
     root = os.geteuid() == 0
+    for folder in path.parents[1:4] if root else ():
+        folder.chmod(folder.stat().st_mode | 0o011)  # the way to it stays open
     if root:
         os.seteuid(65534)
-    yield
-    if root:
-        os.seteuid(0)
-    path.parent.chmod(0o700)
-    for file in (*files, *path.parent.glob(f"{path.name}-*")):
-        file.chmod(0o600)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        path.parent.chmod(0o700)
+        for file in (*files, *path.parent.glob(f"{path.name}-*")):
+            file.chmod(0o600)
 
 
 def no_space(budget: Budget, path: Path) -> Iterator[None]:
@@ -88,8 +93,10 @@ def no_space(budget: Budget, path: Path) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     settled(path)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def damaged(budget: Budget, path: Path) -> Iterator[None]:
@@ -272,3 +279,51 @@ def test_a_spool_outlives_the_process(tmp_path: Path) -> None:
     again = Budget("$1/total", store=url)
     until(lambda: float(again.spent) == 0.2 and store_of(again).undelivered == 0)
     assert again.reserved == 0 and again.audit() == ()
+
+
+def test_a_fraction_of_a_nano_dollar_is_no_amount(tmp_path: Path) -> None:
+    """A strict table takes whole numbers only; a plugin that hands over anything else hears of it."""
+    budget = Budget(store=file_url(tmp_path / "budget.db"))
+    store, path = store_of(budget), budget._path
+    for amount, fits in ((1, True), (0.5, False)):
+        entry = Entry(f"b{amount}", path, Subject("model"), Amounts(amount, 0, 1))  # type: ignore[arg-type]
+        if fits:
+            store.book(entry)
+        else:
+            with pytest.raises(StoreError, match="cannot hold such a number"):
+                store.book(entry)
+    assert store.read("default").accounts["default"].spent == Amounts(1, 0, 1) and budget.audit() == ()
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_file_system_without_shared_memory_is_refused(
+    tmp_path: Path, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says which journal it has; with another one than it was asked for, processes would stand in each other's way."""
+
+    class Flat(sqlite3.Connection):
+        def execute(self, text: str, *values: Any) -> sqlite3.Cursor:
+            return super().execute(text if works else text.replace("= WAL", "= DELETE"), *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(file_module.sqlite3, "connect", lambda *a, **o: connect(*a, factory=Flat, **o))
+    budget = Budget("$1/total", store=file_url(tmp_path / "budget.db"))
+    if works:
+        budget.session("$1").reserve(cost="$0.10").settle()
+    else:
+        with pytest.raises(StoreUnavailable, match="write-ahead log"):
+            budget.session("$1").reserve(cost="$0.10")
+
+
+def test_a_cancelled_reserve_that_was_paid_is_not_given_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody else settled it in the meantime: that stays, and the log says so."""
+    budget = Budget("$1/total", store=file_url(tmp_path / "budget.db"))
+    store, path = store_of(budget), budget._path
+    entry, job = Entry("r", path, Subject("model"), Amounts(5, 0, 1)), Future[Any]()
+    job.set_result(store.reserve(entry, entry.amounts))
+    store.settle(entry)
+    store._withdraw(job, entry)
+    assert "could not be given back" in caplog.text
+    assert store.read("default").accounts["default"].spent.usd == 5

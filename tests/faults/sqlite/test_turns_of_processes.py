@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from bursar import Budget
+from bursar import Budget, StoreUnavailable
 
 from ...files import file_url
+from .test_refusals import store_of
 
 PROGRAM = """
 import json, sys, time
@@ -187,3 +190,34 @@ except BudgetExceeded as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == ("0.7 0.3\n" if name == "s" else "")
     assert float(budget.spent) == (0.7 if name == "s" else 1.1)
+
+
+def test_a_fork_is_seen_from_inside(tmp_path: Path) -> None:
+    """What is open is closed before it; a child has threads and a mailbox of its own, and may be told to touch nothing."""
+    budget = Budget("$1/total", store=file_url(tmp_path / "budget.db"))
+    session = budget.session("$1")
+    session.reserve(cost="$0.10").settle(cost="$0.10")
+    store = store_of(budget)
+    file = store._file
+    asyncio.run(session.acheck("gpt-4o", 1, 1))
+    assert file._connection is not None and store._worker is not None
+    file.before_fork()
+    assert file._connection is None and file._turns._file is None
+    file.in_parent()
+    session.reserve(cost="$0.10").settle(cost="$0.10")
+    file.before_fork()
+    file.in_child()
+    store._forks -= 1
+    session.reserve(cost="$0.10").settle(cost="$0.10")
+    assert store._worker is None and float(budget.spent) == pytest.approx(0.3)
+
+    def within() -> None:
+        file.before_fork()  # somebody is in a step, and does not end it
+        file.in_parent()
+        file.in_child()
+
+    file._turns.take(time.monotonic() + 1, within)
+    assert file._stranded
+    with pytest.raises(StoreUnavailable, match="forked off in the middle"):
+        session.reserve(cost="$0.10")
+    file._stranded = False

@@ -73,12 +73,9 @@ class File:
             StoreUnavailable: it could not be done in time, or at all.
             LedgerRolledBack: the file is gone, or empty.
         """
-        if self._stranded:
-            raise self._failure(
-                "was in the middle of a step when this process was forked off; start a new one"
-            )
         try:
-            if self._connection is None:
+            self._check_process()
+            if self._connection is None and (anew or not self.seen.id):
                 make_private(self.place.path)
             return self._turns.take(deadline, lambda: self._transact(deadline, act, anew=anew))
         except sqlite3.IntegrityError as error:
@@ -88,6 +85,8 @@ class File:
             known = (meaning for said, meaning in _SAYS.items() if said in text)
             raise self._failure(next(known, f"refuses the step: {text:.200}")) from error
         except OSError as error:
+            if self.seen.id and isinstance(error, FileNotFoundError):
+                raise lost("its file is gone, or empty") from error
             raise self._failure(f"cannot be used: {error.strerror}") from error
         except StoreUnavailable as error:
             raise self._failure(f"cannot be used: {error}") from error

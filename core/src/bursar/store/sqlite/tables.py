@@ -127,8 +127,7 @@ RECORDS = Table(
     frozenset({"final_ms"}),
 )  # fmt: skip
 
-OF_ACCOUNTS = (SUBJECTS, TALLIES, LIMITS, MARKS, BREAKERS)  # each with its column `account`
-ALL = (ACCOUNTS, *OF_ACCOUNTS, WINDOWS, BUCKETS, CALLS, RECORDS)
+ALL = (ACCOUNTS, SUBJECTS, TALLIES, LIMITS, MARKS, BREAKERS, WINDOWS, BUCKETS, CALLS, RECORDS)
 
 
 def changes(before: Mapping[Row, Row], after: Mapping[Row, Row]) -> tuple[list[Row], list[Row]]:
