@@ -337,3 +337,14 @@ def test_what_is_free_while_a_stream_is_read(caller: Caller) -> None:
     response.close()
     caller.wait(response.aclose())
     assert session.reserved == 0 and session.spent * 10**9 >= caller.provider.bill_nanos
+
+
+def test_what_never_left_costs_nothing(caller: Caller) -> None:
+    """However often middleware tries: nobody listens there, and one hold is enough for all of it."""
+    client, session = caller.wrapped(until_good, ONE_HOLD)
+    listening, client.base_url = client.base_url, "http://127.0.0.1:9/v1"
+    assert caller.ask(client) is None
+    assert (session.spent, session.reserved, session.calls) == (0, 0, 0)
+    client.base_url = listening
+    assert b"usage" in caller.ask(client)
+    assert_exact(session, caller.provider)

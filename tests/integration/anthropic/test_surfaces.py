@@ -18,7 +18,7 @@ import pytest
 
 import bursar
 from bursar import Budget, BudgetExceeded, UnpriceableCall
-from bursar.testing import ScriptedProvider
+from bursar.testing import Rate, ScriptedProvider
 
 from .surfaces import CHAT, SURFACES, Surface
 
@@ -270,6 +270,30 @@ def test_a_stream_in_frames_that_is_left(sync_bench: Bench) -> None:
     stream.close()
     assert session.spent * 10**9 >= max(50 * 16_500, sync_bench.provider.bill_nanos)
     assert (session.reserved, session.report()["estimated"]) == (0, 1)
+
+
+@pytest.mark.parametrize(("region", "model", "known"), [
+    ("global", AT_GOOGLE, True), ("us-east5", AT_GOOGLE, False), ("us-east5", "claude-3-5-haiku@20241022", True),
+])  # fmt: skip
+def test_regions_with_a_surcharge(region: str, model: str, known: bool, bench: Bench) -> None:
+    """Later models cost more in a region of Vertex AI than globally: refused, unless their price there is given."""
+    bench.provider.rates[model] = (
+        Rate("3.30", "16.50") if not known else Rate("1", "5") if "haiku" in model else Rate("3", "15")
+    )
+    place = {"region": region, "project_id": "p", "access_token": "none", "base_url": bench.provider.url}
+    client = bench.keep(bench.way.vertex(http_client=bench.way.http(verify=False), **place))
+    session = bench.pay(client, "$1")
+    call = Surface(lambda c: c.messages.create(**{**CHAT, "model": model}))
+    if not known:
+        with pytest.raises(UnpriceableCall, match="surcharge of 'us-east5'.*prices="):
+            bench.take(call, client)
+        assert bench.provider.arrivals == 0
+        bursar.teardown()
+        price = bursar.Price("3.30", "16.50", context_window=200_000, max_output_tokens=64_000)
+        session = bench.pay(client, "$1", prices={model: price})
+    bench.take(call, client)
+    assert bench.provider.arrivals == 1
+    bench.assert_exact(session)
 
 
 def test_a_cloud_that_does_not_have_the_model_is_not_priced_by_another(sync_bench: Bench) -> None:

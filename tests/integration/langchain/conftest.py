@@ -32,6 +32,7 @@ RATES = {
     "gpt-4o-mini": Rate("0.15", "0.60", "0.075"),
     "gpt-5": Rate("1.25", "10", "0.125"),
     "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
+    "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
     "home-made": Rate("2.50", "10"),
     "mistral-small-latest": Rate("0.15", "0.60", "0.015"),
     "text-embedding-3-small": Rate("0.02", "0"),

@@ -200,14 +200,21 @@ class Sending:
             return True
         hold = claim_hold()
         if hold is not None:
-            self._take(hold, flat=self._demand.endpoint is not None)
+            self._take(hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
         return hold is not None
+
+    @property
+    def _surcharge(self) -> str | None:
+        """Why the price of the model does not hold, if nobody gave it another one."""
+        given = self._payer._ledger.prices.given
+        return None if given(self._demand.ask.get("model")) else self._demand.surcharge
 
     def _reserve(self) -> Steps[Hold]:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
-        if demand.why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
-            allow_or_refuse(session, demand.endpoint, demand.why_not)
+        why_not = demand.why_not or self._surcharge
+        if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
+            allow_or_refuse(session, demand.endpoint, why_not)
             ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
         try:
             return (yield from session._reserve(**ask))

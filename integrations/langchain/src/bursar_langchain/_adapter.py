@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from ._payers import LimitLike, Money, NodeLimits, Payers
 from ._refusal import fails_closed
 from ._run import Run
 from ._runs import Runs
+from ._shares import divide
 from ._usage import Result, read_result
 
 
@@ -147,7 +149,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
         given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
-        run = Run(run_id, given, parent_run_id, calls=len(prompts))
+        run = Run(run_id, given, parent_run_id, calls=len(prompts), text=True)
         self._desk.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
@@ -170,8 +172,14 @@ class BudgetCallback(BaseCallbackHandler):
         if run is None or run.request is None:
             return
         result = read_result(response, hour_cache=run.request.hour_cache)
-        if run.is_open:
+        others = self._runs.take_others(run) if run.text and result.of_all and result.usage else []
+        if others and result.usage:  # LangChain tells the usage of all prompts with the first answer
+            for one, usage in divide(result.usage, [run, *others]):
+                one.settle(replace(result, usage=usage))
+        elif run.is_open:
             run.settle(result)
+        for one in others:
+            self._costs.close(one.id)
         self._costs.close(run_id, answer=response)
 
     @never_breaks
