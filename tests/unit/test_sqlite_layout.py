@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bursar import Budget, Limit, StoreUnavailable
+from bursar.store import Amounts, Booked, Entry, Subject
 from bursar.store.sqlite import SqliteStore, schema
 from bursar.store.sqlite import save as save_module
 from bursar.testing import ManualClock
@@ -186,3 +187,24 @@ def test_a_limit_that_is_set_anew_counts_from_zero(tmp_path: Path) -> None:
         other.settle(cost="$0.95")
     (view,) = (limit for limit in budget.report()["limits"] if limit["limit"] == "$1/24h")
     assert view["spent"] == 0.95 and budget.audit() == ()
+
+
+def test_a_record_may_outlive_its_session(tmp_path: Path) -> None:
+    """A repeated settle of a call whose session was dropped books nothing again, and folds into what is left."""
+    path, clock = tmp_path / "budget.db", ManualClock(1_750_000_000)
+    budget = busy(path, clock, lease="30d")
+    hold = budget.session(id="s").reserve(cost="$0.90")
+    clock.advance(7 * 86_400)
+    assert budget.audit() == ()  # the session is looked at, and kept for what is held in it
+    clock.advance(7 * 86_400 - 60)
+    hold.settle(cost="$0.80")
+    clock.advance(60)
+    assert len(budget.audit()) == 0 and query(path, "SELECT key FROM accounts") == [("default",)]
+    store = budget._ledger.store
+    entry = Entry(hold.id, hold._path, Subject("tool"), Amounts(800_000_000, 0, 1))
+    again = store.settle(entry)
+    assert isinstance(again, Booked) and again.repeated
+    clock.advance(86_400)
+    for _ in range(2):
+        assert budget.audit() == () and float(budget.spent) == 0.8
+    assert query(path, "SELECT count(*) FROM records") == [(0,)]

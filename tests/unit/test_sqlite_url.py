@@ -160,3 +160,16 @@ def test_what_a_store_says_about_itself(tmp_path: Path) -> None:
         assert bool(told["warnings"]) is warned
         assert budget.report()["durability"] == f"sqlite-{synchronous}"
         assert repr(budget._ledger.store) == f"<SqliteStore '{tmp_path}/{synchronous}.db'>"
+
+
+@pytest.mark.parametrize("folder_is_one", [True, False])
+def test_a_folder_that_is_none_is_told(tmp_path: Path, folder_is_one: bool) -> None:
+    """The system's own word for it, with the name of the file."""
+    place = tmp_path / "place"
+    place.mkdir() if folder_is_one else place.write_text("a text")
+    budget = Budget("$1", store=f"sqlite:///{place}/budget.db")
+    if folder_is_one:
+        budget.session().reserve(cost="$0.1").settle()
+    else:
+        with pytest.raises(StoreUnavailable, match="place/budget.db' cannot be used"):
+            budget.session().reserve(cost="$0.1")

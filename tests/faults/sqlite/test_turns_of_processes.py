@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from bursar import Budget, StoreUnavailable
+from bursar.store.sqlite import file as file_module
+from bursar.store.sqlite.file import File
 
 from ...files import file_url
 from .test_refusals import store_of
@@ -201,9 +203,9 @@ def test_a_fork_is_seen_from_inside(tmp_path: Path) -> None:
     file = store._file
     asyncio.run(session.acheck("gpt-4o", 1, 1))
     assert file._connection is not None and store._worker is not None
-    file.before_fork()
+    file_module._each(File.before_fork)()
     assert file._connection is None and file._turns._file is None
-    file.in_parent()
+    file_module._each(File.in_parent)()
     session.reserve(cost="$0.10").settle(cost="$0.10")
     file.before_fork()
     file.in_child()
