@@ -154,3 +154,27 @@ def test_a_hold_from_before_a_lost_account_does_not_free_what_others_hold(server
     view = store.read("default").accounts["default"]
     assert view.reserved.usd == 900_000_000 and new.state == "reserved"
     assert budget.audit() == ()
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_loss_that_others_have_written_over_is_found(server: Server, lost: bool) -> None:
+    """The steps of one process are gone and another one's have their numbers: the first finds that, and only then."""
+    url = server.url()
+    mine, others = purse(url), purse(url)
+    spend(mine, "$0.01")
+    assert float(others.spent) == 0.01
+    with server.client() as client:
+        client.save()
+    spend(mine, "$0.02")
+    if lost:
+        server.kill()
+        server.start()
+    for _ in range(5):
+        spend(others, "$0.01")
+    if lost:
+        with pytest.raises(LedgerRolledBack, match="its last steps are gone"):
+            spend(mine, "$0.01")
+        mine.acknowledge_rollback("looked at the bill")
+    spend(mine, "$0.01")
+    assert float(mine.spent) == (0.07 if lost else 0.09)
+    assert mine.audit() == ()

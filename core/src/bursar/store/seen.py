@@ -14,11 +14,14 @@ class Seen(NamedTuple):
         id: of the ledger; empty before it was heard of.
         seq: the number of its newest step.
         ack: the newest loss of data that somebody has accepted.
+        mark: of the request that made that step, where a store tells it: after a loss, another step
+            may get the same number.
     """
 
     id: str = ""
     seq: int = 0
     ack: int = 0
+    mark: str = ""
 
     def after(self, other: Seen) -> Seen:
         """What is known after one more answer; answers to several threads may come in any order."""

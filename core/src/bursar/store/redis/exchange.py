@@ -79,6 +79,7 @@ class Exchanges:
             seen.id,
             str(seen.seq),
             str(seen.ack),
+            seen.mark,
             self.place.ledger,
             new_id(),
         )
@@ -88,11 +89,11 @@ class Exchanges:
             ("EVAL", script.source(), *keys, *head, *request.words),
             request.keys[0],
         )
-        id, seq, ack, now_ms, *lines = answer.split("\n")
+        id, seq, ack, mark, now_ms, *lines = answer.split("\n")
         if id and lines[0] != "rolled_back":
             with self._lock:
                 known = self._seen.get(request.root, Seen())
-                self._seen[request.root] = known.after(Seen(id, int(seq), int(ack)))
+                self._seen[request.root] = known.after(Seen(id, int(seq), int(ack), mark))
         return request.read(lines, int(now_ms))
 
     def send(

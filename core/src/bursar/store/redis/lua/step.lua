@@ -64,15 +64,22 @@ local function split(text, separator)
 end
 
 local verb, nonce, clock = take(), take(), take()
-local seen = {id = take(), seq = tonumber(take()), ack = tonumber(take())}
+local seen = {id = take(), seq = tonumber(take()), ack = tonumber(take()), mark = take()}
 local pinned, proposed = take(), take()
 
-local meta = call('HMGET', KEYS[1], 'id', 'seq', 'ack', 'now', 'accounts')
+-- Who made a step, for as many as are remembered: the same number may be given again after a loss.
+local MARKS = 1024
+local function place(number)
+  return 'm' .. string.format('%.0f', number % MARKS)
+end
+
+local meta = call('HMGET', KEYS[1], 'id', 'seq', 'ack', 'now', 'accounts', 'mark', place(seen.seq))
 local ledger = {
   id = meta[1] or '',
   seq = tonumber(meta[2] or 0),
   ack = tonumber(meta[3] or 0),
   accounts = tonumber(meta[5] or 0),
+  mark = meta[6] or '',
 }
 
 local now
@@ -95,8 +102,8 @@ local step = ledger.seq + 1 -- the number of this one, if it writes
 -- after it there are only commands that cannot fail.
 local function make()
   if #writes > 0 then
-    ledger.seq = step
-    call('HSET', KEYS[1], 'seq', int(step), 'now', int(now))
+    ledger.seq, ledger.mark = step, nonce
+    call('HSET', KEYS[1], 'seq', int(step), 'now', int(now), 'mark', nonce, place(step), nonce)
     for _, command in ipairs(writes) do
       call(unpack(command))
     end
@@ -122,7 +129,8 @@ local function check_ledger()
     if seen.id ~= ledger.id then
       stop('rolled_back', 'it is another ledger than before')
     end
-    if ledger.seq < seen.seq then
+    local remembered = ledger.seq < seen.seq + MARKS and seen.mark ~= ''
+    if ledger.seq < seen.seq or (remembered and meta[7] ~= seen.mark) then
       stop('rolled_back', 'its last steps are gone')
     end
   end
