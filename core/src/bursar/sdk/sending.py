@@ -132,11 +132,12 @@ class Sending:
         if self._answered or response.status_code >= 400:
             return False
         self._answered = True
-        if response.is_stream_consumed:
+        document = "json" in response.headers.get("content-type", "")
+        events = stream and not document
+        if response.is_stream_consumed and not events:  # events may be there already: from a cache
             self.meter.reading.body(response.content)
             return True
-        document = "json" in response.headers.get("content-type", "")
-        attach(response, self.meter, document=document, events=stream and not document)
+        attach(response, self.meter, document=document, events=events)
         return False
 
     # -- holds ----------------------------------------------------------------------------------
