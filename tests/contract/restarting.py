@@ -6,24 +6,30 @@ from bursar import MemoryStore
 from bursar.store.base import Entry, StalePeriod
 from bursar.store.lanes import Lane
 from bursar.store.spans import Rolling
+from bursar.store.verbs import Verbs
 from bursar.testing import ManualClock
 
 
-class Restarting(MemoryStore):
-    """Its rolling windows are fixed ones: every hour begins at nothing, whatever the last minute spent."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__(clock)
-        self._began: dict[Rolling, int] = {}
+class RestartingVerbs(Verbs):
+    """Rolling windows are fixed ones: every hour begins at nothing, whatever the last minute spent."""
 
     def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> StalePeriod | None:
         for rule in lane.windows:
             if isinstance(rule.span, Rolling):
-                self._restart(rule.span, now_ms // rule.span.span_ms)
+                restart(rule.span, now_ms)
         return super()._refresh(lane, entry, now_ms)
 
-    def _restart(self, span: Rolling, number: int) -> None:
-        """Forget everything when the next window begins."""
-        if self._began.get(span) != number:
-            self._began[span] = number
-            span.buckets, span.spent = {}, 0
+
+def restart(span: Rolling, now_ms: int) -> None:
+    """Forget what was spent before the window that has begun last."""
+    began = now_ms // span.span_ms * span.span_ms // span.width_ms
+    span.buckets = {bucket: spent for bucket, spent in span.buckets.items() if bucket >= began}
+    span.spent = sum(span.buckets.values())
+
+
+class Restarting(MemoryStore):
+    """It, in memory."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self._verbs = RestartingVerbs()

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from bursar import MemoryStore
 from bursar.store.redis import RedisStore, open_redis
+from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock, StoreContract
 
+from ..files import file_url
 from ..servers import shared_url
 from .toy_store import ToyStore
 
@@ -37,7 +39,17 @@ class TestRedisStore(StoreContract):
 
     def open_store(self, clock: ManualClock) -> RedisStore:
         """An empty tree of keys."""
-        return open_redis(shared_url(), clock)
+        return open_redis(shared_url(timeout="20s"), clock)
+
+
+class TestSqliteStore(StoreContract):
+    """Balances in a file."""
+
+    many_calls = 300  # it forgets by age alone
+
+    def open_store(self, clock: ManualClock) -> SqliteStore:
+        """An empty file."""
+        return open_sqlite(file_url(), clock)
 
 
 def test_a_store_of_ones_own_needs_public_names_only() -> None:

@@ -14,10 +14,12 @@ from bursar import HoldClosed, Limit, MemoryStore, Store
 from bursar.account import child_account, root_account, session_account
 from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Subject, Terms
 from bursar.store.redis import open_redis
+from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock
 from bursar.window import calendar
 
 from ..contract.toy_store import ToyStore
+from ..files import file_url
 from ..servers import shared_url
 
 LEASE_S = 60
@@ -305,8 +307,17 @@ class RedisMachine(LedgerMachine):
         return open_redis(shared_url(), clock)
 
 
-TestRedisMachine = RedisMachine.TestCase
+class SqliteMachine(LedgerMachine):
+    """Balances in a file."""
+
+    def open_store(self, clock: ManualClock) -> Store:
+        """An empty file."""
+        return open_sqlite(file_url(synchronous="normal"), clock)
+
+
+TestRedisMachine, TestSqliteMachine = RedisMachine.TestCase, SqliteMachine.TestCase
 TestMemoryMachine, TestToyMachine = MemoryMachine.TestCase, ToyMachine.TestCase
 TestMemoryMachine.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
 TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=200)
 TestRedisMachine.settings = settings(TestMemoryMachine.settings, max_examples=60)
+TestSqliteMachine.settings = settings(TestRedisMachine.settings)

@@ -13,10 +13,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, Hold, MemoryStore
+from bursar import Budget, BudgetExceeded, Hold, MemoryStore, Store
+from bursar.store.redis import open_redis
+from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock
 
 from ..contract.restarting import Restarting
+from ..files import file_url
+from ..servers import shared_url
 
 TZ = "Europe/Oslo"
 START_S = datetime(2026, 3, 26, 17, tzinfo=timezone.utc).timestamp()  # three days before a day of 23 hours
@@ -53,7 +57,7 @@ class Week:
     """A budget, a random agent, and the list of what it spent."""
 
     seed: int
-    store: type[MemoryStore] = MemoryStore
+    store: Callable[[ManualClock], Store] = MemoryStore
     lives: list[Life] = field(default_factory=list)
     open: list[Life] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -160,6 +164,25 @@ def test_no_window_is_ever_passed_in_a_hundred_thousand_steps() -> None:
     for window, limit in LIMITS.items():
         assert 0.95 * limit < week.spent_in_any(window) <= limit, window
         assert week.refusals[window] > 500, week.refusals
+    assert week.sessions[0]._ledger.store.audit("default") == ()
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        lambda clock: open_sqlite(file_url(synchronous="normal"), clock),
+        lambda clock: open_redis(shared_url(), clock),
+    ],
+    ids=["sqlite", "redis"],
+)
+def test_every_store_lives_the_same_days(store: Callable[[ManualClock], Store]) -> None:
+    """What was spent in any window, and what was refused, is the same wherever the balances are; and within the limits."""
+    week, memory = (Week(1, kind).live(4_000) for kind in (store, MemoryStore))
+    spent = {window: week.spent_in_any(window) for window in LIMITS}
+    assert spent == {window: memory.spent_in_any(window) for window in LIMITS}
+    assert week.refusals == memory.refusals and week.refusals.total() > 500
+    assert all(spent[window] <= limit for window, limit in LIMITS.items())
+    assert spent["1h"] > 0.8 * LIMITS["1h"]
     assert week.sessions[0]._ledger.store.audit("default") == ()
 
 

@@ -107,7 +107,7 @@ def test_an_audit_finds_cooked_books() -> None:
     store.reserve(entry("a", 60), Amounts(60, 0, 1), TERMS)
     store.book(entry("b", 10))
     assert store.audit("default") == ()
-    store._accounts["default"].total.sums = (9, 0, 1, 59, 0, 1)
+    store._verbs.accounts["default"].total.sums = (9, 0, 1, 59, 0, 1)
     spent, reserved = store.audit("default")
     assert (spent.account, spent.what, spent.balance.usd, spent.records.usd) == ("default", "spent", 9, 10)
     assert (reserved.what, reserved.balance.usd, reserved.records.usd) == ("reserved", 59, 60)
@@ -144,7 +144,7 @@ def test_what_became_final_twice_is_folded_once(monkeypatch: pytest.MonkeyPatch)
         store.book(Entry(f"n{number}", PATH, GPT, Amounts(1, 0, 0)))
         if number == 400:
             store.settle(entry("late", 3))
-    assert len(store._records._by_id) < 600
+    assert len(store._verbs.records._by_id) < 600
     assert store.audit("default") == ()
     accounts = store.read("default").accounts
     assert (accounts[PATH[1].key].spent.usd, accounts["default"].spent.usd) == (2_000, 2_003)
@@ -160,7 +160,7 @@ def test_leases_of_closed_holds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
     for number in range(3_000):
         store.reserve(Entry(f"n{number}", path, GPT, Amounts(1, 0, 1)), Amounts(1, 0, 1))
         store.release(f"n{number}", path, {})
-    assert len(store._records._leases) < 1_500
+    assert len(store._verbs.records._leases) < 1_500
     clock.advance(60)
     (view,) = store.read(path[0].key, (path[0].key,)).accounts.values()
     assert (view.spent.usd, view.reserved.usd) == (7, 0)
@@ -174,7 +174,7 @@ def test_a_breaker_remembers_the_calls_of_its_window_only(monkeypatch: pytest.Mo
     path = (session_account(ROOT, "s", ()),)
 
     def remembered() -> list[str]:
-        fuse = store._accounts[path[0].key].fuse
+        fuse = store._verbs.accounts[path[0].key].fuse
         assert fuse is not None
         return list(fuse.calls)
 

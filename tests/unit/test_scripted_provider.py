@@ -195,7 +195,7 @@ def test_a_stream_of_messages_has_every_event(client: Client) -> None:
     """The input is told at the start, all counts at the end."""
     events = client.stream(MESSAGES, MESSAGES_BODY)
     assert [event["type"] for event in events] == [
-        *("message_start", "content_block_start"),
+        *("message_start", "ping", "content_block_start"),
         *["content_block_delta"] * 5,
         *("content_block_stop", "message_delta", "message_stop"),
     ]

@@ -139,7 +139,7 @@ def test_a_settle_of_a_hold_that_the_store_forgot_is_booked_today() -> None:
     budget = Budget("$1/day", store=store)
     hold = budget.session().reserve(cost="$0.50")
     hold.release()
-    store._records._by_id.clear()
+    store._verbs.records._by_id.clear()
     clock.advance(3 * 86_400)
     assert hold.settle(cost="$0.40").overrun == Decimal("0.4")
     assert budget.remaining == Decimal("0.6")

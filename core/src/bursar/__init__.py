@@ -44,12 +44,14 @@ from .outcome import outcome_of
 from .plugins import PluginInfo, list_plugins
 from .price import Price
 from .pricing import register_model, register_models
+from .raised import never_breaks, raised_as
 from .refusal import Refusal
 from .report_text import report_text
-from .sdk.demand import Demand, body_of, with_members
-from .sdk.reading import Reading, text_bytes
+from .sdk.demand import Demand, Unbounded, body_of, listed, whole, with_members
+from .sdk.paths import Paths, biller
+from .sdk.reading import Reading, UnboundedReading, text_bytes
 from .sdk.seam import Seam
-from .sdk.sse import data_of
+from .sdk.sse import data_of, object_of
 from .session import Session
 from .store.base import Store
 from .store.memory import MemoryStore
@@ -101,16 +103,25 @@ __all__ = [
     "Answer",
     "Cover",
     "Demand",
+    "Paths",
     "Reading",
     "Seam",
+    "Unbounded",
+    "UnboundedReading",
     "as_session",
+    "biller",
     "body_of",
     "cover",
     "covered_hold",
     "data_of",
+    "listed",
+    "never_breaks",
+    "object_of",
     "outcome_of",
+    "raised_as",
     "read_answer",
     "text_bytes",
+    "whole",
     "with_members",
     # Errors
     "BudgetExceeded",

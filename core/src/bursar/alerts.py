@@ -18,6 +18,7 @@ from .policy import WHOLE_PPM
 from .report import build_report
 from .standing import standing
 from .store.base import Booked, Granted, Mark, Path, Refused, Snapshot
+from .store.mailbox import Trouble
 
 ReportCallback: TypeAlias = "Callable[[dict[str, Any]], object]"
 AlertCallback: TypeAlias = "Callable[[Alert], object]"
@@ -55,7 +56,7 @@ class Alert:
         fraction: how much of the limit is spent, from 0 to 1 and above, or None.
         spent: charged against the limit, in USD or as a count; for an overrun the part above the hold.
         at: seconds since the epoch, by the clock of the store.
-        report: the cost report of the account.
+        report: the cost report of the account; empty for trouble with the store, which cannot be asked.
     """
 
     id: str
@@ -74,6 +75,13 @@ _CAUSES = {
     "limit": AlertKind.HARD_LIMIT,
     "loop": AlertKind.LOOP_DETECTED,
     "velocity": AlertKind.VELOCITY,
+}
+
+_TROUBLES = {
+    "wait": "bookings that wait for the store: {n}; each counts at its hold until it lands: {why}",
+    "landed": "bookings that waited and have landed in the store: {n}",
+    "given_up": "bookings that are given up: {n}; each hold stays booked at its worst case: {why}",
+    "refused": "late bookings that the store refused: {n}: {why}",
 }
 
 
@@ -124,12 +132,29 @@ class Alerts:
                 at=snapshot.now_ms / 1000,
                 report=self._report(key, path, snapshot),
             )
-            logger.warning("%s", message)
-            listener = self._by_kind.get(kind)
-            if listener is not None:
-                _tell(listener, alert.report)
-            for hears_all in tuple(self._listeners):
-                _tell(hears_all, alert)
+            self._hand_out(alert)
+
+    def trouble(self, trouble: Trouble, at: float) -> None:
+        """Tell that bookings wait for the store, have landed, or are lost.
+
+        Args:
+            trouble: what became of them.
+            at: seconds since the epoch.
+        """
+        level = AlertLevel.WARNING if trouble.what in ("wait", "landed") else AlertLevel.CRITICAL
+        message = _TROUBLES[trouble.what].format(n=trouble.count, why=trouble.why)
+        account = shown_key(trouble.account)
+        self._hand_out(
+            Alert(new_id(), AlertKind.STORE_TROUBLE, level, message, account, None, None, None, at, {})
+        )
+
+    def _hand_out(self, alert: Alert) -> None:
+        logger.warning("%s", alert.message)
+        listener = self._by_kind.get(alert.kind)
+        if listener is not None:
+            _tell(listener, alert.report)
+        for hears_all in tuple(self._listeners):
+            _tell(hears_all, alert)
 
     def _report(self, key: str, path: Path, snapshot: Snapshot) -> dict[str, Any]:
         upto = next((place for place, account in enumerate(path, 1) if account.key == key), len(path))

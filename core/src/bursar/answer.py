@@ -47,6 +47,8 @@ def read_answer(response: object) -> Answer:
     id, model, usage = _get(response, "id"), _get(response, "model"), _get(response, "usage")
     made = _first(response, "created", "created_at")
     tier = _first(response, "service_tier") or _first(usage, "service_tier")
+    if _get(usage, "speed") == "fast":
+        tier = "fast"  # Anthropic's fast mode has a price of its own, whatever the tier
     return Answer(
         usage=_usage(usage, _runs(response)) if usage is not None else None,
         model=model if isinstance(model, str) else None,

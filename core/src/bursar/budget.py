@@ -9,6 +9,7 @@ from .account import child_account, is_session, name_of, root_account, root_key,
 from .alerts import Alert, AlertCallback, ReportCallback
 from .charge import Charge
 from .clock import Clock
+from .doctor import diagnosis, silent
 from .duration import Duration
 from .handle import Handle
 from .ids import new_id
@@ -282,6 +283,22 @@ class Budget(Handle):
         findings: tuple[Finding, ...] = yield "audit", root_key(self._path[0].key)
         return findings
 
+    def _doctor(self) -> Steps[dict[str, Any]]:
+        """What the store keeps of a crash, and what should be changed about it, for people and for JSON.
+
+        ``{"store", "version", "durability", "eviction", "ledger", "host", "clock_skew_seconds",
+        "tolerated_skew_seconds", "undelivered", "unknown": [...], "warnings": [...]}``: `ledger` is the
+        id that ``?ledger=`` pins, `undelivered` counts the bookings that wait, `unknown` names what the
+        store does not say.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached.
+        """
+        store = self._ledger.store
+        facts = (yield "facts", self._path[0].key) if hasattr(store, "facts") else silent(store.durability)
+        return diagnosis(facts, getattr(store, "undelivered", 0))
+
+    doctor, adoctor = blocking(_doctor), awaitable(_doctor)
     correct, acorrect = blocking(_correct), awaitable(_correct)
     acknowledge_rollback, aacknowledge_rollback = (
         blocking(_acknowledge_rollback),

@@ -32,6 +32,7 @@ from .quote import quote
 from .refusal import Refusal, booked_refusal, refusal
 from .steps import Steps, arun, run
 from .store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from .store.mailbox import Trouble
 from .usage import Usage
 from .window import Calendar, calendar
 
@@ -50,6 +51,10 @@ class Announcer(Protocol):
 
     def listen(self, listener: Callable[[Any], object]) -> None:
         """One more who hears every alert."""
+        ...
+
+    def trouble(self, trouble: Trouble, at: float) -> None:
+        """Bookings wait for the store, have landed, or are lost."""
         ...
 
 
@@ -217,6 +222,16 @@ class Ledger:
             logger.error("an alert could not be sent: %s", error)
         else:
             self.alerts.send(answer, path, call, snapshot)
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Bookings wait for the store, have landed, or are lost: the store says so."""
+        self.alerts.trouble(trouble, self.clock.now())
+
+    def late(self, entry: Entry, booked: Booked) -> None:
+        """A booking landed that had to wait: tell what it has reached."""
+        subject = entry.subject
+        call = Call(entry.id, subject.kind, next(iter(subject.models), None), subject.provider, subject.tool)
+        run(self.announce(booked, entry.path, call), self.store)
 
     def correct(self, path: Path, nanos: int) -> Steps[Charge]:
         """Book a difference, up or down; in windows it counts as of now."""

@@ -131,6 +131,22 @@ def as_limit(value: LimitLike) -> Limit:
     return value if isinstance(value, Limit) else Limit(value)
 
 
+def stored_limit(
+    unit: str,
+    amount: int,
+    window: str,
+    *,
+    model: str | None = None,
+    tool: str | None = None,
+    provider: str | None = None,
+    tz: str = "",
+) -> Limit:
+    """The limit whose attributes were written down; empty selectors are none."""
+    cap = f"{amount // 10**9}.{amount % 10**9:09d}" if unit == "usd" else f"{amount} {unit}"
+    limit = Limit(f"{cap}/{window}", model=model or None, tool=tool or None, provider=provider or None)
+    return limit.in_zone(tz)
+
+
 def _parse(text: Money) -> tuple[Unit, int, str, int]:
     """Unit, amount, window, and the span in milliseconds of a rolling window."""
     if not isinstance(text, str):

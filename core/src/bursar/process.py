@@ -20,6 +20,14 @@ def first_in_child(renew: Callable[[], object]) -> None:
         os.register_at_fork(after_in_child=renew)
 
 
+def around_forks(
+    before: Callable[[], object], in_parent: Callable[[], object], in_child: Callable[[], object]
+) -> None:
+    """Have every fork call these; what is open before it is open twice after it."""
+    if hasattr(os, "register_at_fork"):  # pragma: no branch - absent on Windows only
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
 def _forked() -> None:
     global _forks  # noqa: PLW0603 - of the process
     _forks += 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias, get_args
 
+from .account import root_account
 from .alerts import AlertCallback, AlertKind, Alerts, ReportCallback
 from .clock import Clock, SystemClock
 from .duration import Duration, to_seconds
@@ -132,7 +133,7 @@ class Settings:
         smallest = _SMALLEST_CAP if self.clamp is True else int(self.clamp) or None
         hooks = Hooks(Plugins(self.plugins))
         store = self._store(hooks)
-        return Ledger(
+        ledger = Ledger(
             store,
             PriceBook(self.prices, self.aliases, self.unknown_model, hooks.price),
             Policy(
@@ -148,6 +149,9 @@ class Settings:
             self._alerts(lambda: store.durability, hooks),
             hooks,
         )
+        if hasattr(store, "on_trouble"):  # one whose bookings may have to wait
+            store.on_trouble(root_account(self.name, ()).key, ledger)
+        return ledger
 
     def _store(self, hooks: Hooks) -> Store:
         if not isinstance(self.store, str):

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
 from bursar import Budget
 from bursar.account import root_account
 from bursar.amounts import Amounts
@@ -9,32 +16,66 @@ from bursar.call import Subject
 from bursar.limits import Limit
 from bursar.policy import Terms
 from bursar.store.base import Booked, Entry, Granted, Refused
-from bursar.store.redis import open_redis
+from bursar.store.redis import RedisStore, open_redis
 
 from ...servers import Server, store_url
 from .proxy import Proxy
 
-PAIRS = 500
+Calls = list[tuple[Any, ...]]
+
 GPT = Subject("model", ("gpt-4o",))
 
 
-def test_every_operation_is_applied_exactly_once(server: Server) -> None:
+def _blocking(store: RedisStore, calls: Calls) -> int:
+    """Make them in this thread; how many answers were called a repetition."""
+    repeated = 0
+    for verb, *arguments in calls:
+        answer = getattr(store, verb)(*arguments)
+        assert isinstance(answer, Granted | Booked)
+        repeated += answer.repeated
+    return repeated
+
+
+def _awaiting(store: RedisStore, calls: Calls) -> int:
+    """Make them in four tasks of one loop."""
+
+    async def some(part: Calls) -> int:
+        repeated = 0
+        for verb, *arguments in part:
+            answer = await store.acall(verb, *arguments)
+            assert isinstance(answer, Granted | Booked)
+            repeated += answer.repeated
+        return repeated
+
+    async def all_() -> int:
+        size = len(calls) // 8 * 2  # a settle follows its reserve
+        parts = [calls[n * size : (n + 1) * size if n < 3 else None] for n in range(4)]
+        return sum(await asyncio.gather(*map(some, parts)))
+
+    return asyncio.run(all_())
+
+
+@pytest.mark.parametrize("make", [_blocking, _awaiting], ids=["sync", "async"])
+def test_every_operation_is_applied_exactly_once(
+    server: Server, make: Callable[[RedisStore, Calls], int], request: pytest.FixtureRequest
+) -> None:
     """A quarter of all answers is lost on the way; the ledger is the truth to the nano-dollar."""
+    pairs: int = request.config.getoption("pairs")
     path = (root_account("default", (Limit("$4/total"),)),)
+    calls: Calls = []
+    for number in range(pairs):
+        calls.append(("reserve", Entry(f"h{number}", path, GPT, Amounts(7, 0, 1)), Amounts(7, 0, 1)))
+        calls.append(("settle", Entry(f"h{number}", path, GPT, Amounts(5 + number % 3, 0, 1))))
     with Proxy(server.port, drop=0.25, seed=20) as proxy:
         store = open_redis(store_url(f"redis://127.0.0.1:{proxy.port}", timeout="30s"))
-        repeated = 0
-        for number in range(PAIRS):
-            granted = store.reserve(Entry(f"h{number}", path, GPT, Amounts(7, 0, 1)), Amounts(7, 0, 1))
-            booked = store.settle(Entry(f"h{number}", path, GPT, Amounts(5 + number % 3, 0, 1)))
-            assert isinstance(granted, Granted) and isinstance(booked, Booked)
-            repeated += granted.repeated + booked.repeated
+        assert make(store, calls) == 0, "an answer that is asked for again is the first one"
+        proxy.drop = 0
         view = store.read("default").accounts["default"]
         assert store.audit("default") == ()
-    assert proxy.dropped > PAIRS / 4, "the network was too good"
-    assert repeated == 0, "an answer that is asked for again is the first one"
+    sys.stderr.write(f"{len(calls)} operations, {proxy.dropped} answers lost, ledger {view.spent.usd}\n")
+    assert proxy.dropped > pairs / 4, "the network was too good"
     assert (view.spent, view.reserved) == (
-        Amounts(sum(5 + number % 3 for number in range(PAIRS)), 0, PAIRS),
+        Amounts(sum(5 + number % 3 for number in range(pairs)), 0, pairs),
         Amounts(0, 0, 0),
     )
 

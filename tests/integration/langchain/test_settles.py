@@ -175,22 +175,6 @@ def test_text_model(limit: str, asked: int) -> None:
     assert budget.reserved == 0
 
 
-def test_two_handlers_of_one_session_charge_once(provider: Script, question: Any) -> None:
-    """Two handlers that share a session see one call twice, and pay for it once."""
-    session = Budget("$1").session()
-    provider.openai().invoke(question, {"callbacks": [BudgetCallback(session), BudgetCallback(session)]})
-    assert session.calls == 1
-    provider.assert_exact(session)
-
-
-def test_one_handler_named_twice_charges_once(provider: Script, question: Any) -> None:
-    """The same handler, twice in one list, pays once."""
-    budget = BudgetCallback("$1")
-    provider.openai().invoke(question, {"callbacks": [budget, budget]})
-    assert budget.session.calls == 1
-    provider.assert_exact(budget)
-
-
 def test_a_run_id_that_is_used_again(provider: Script, question: Any) -> None:
     """A caller's own run id names several calls; each of them is paid for."""
     from uuid import uuid4

@@ -39,6 +39,15 @@ def methods() -> list[Any]:
 # -- the process ------------------------------------------------------------------------------------
 
 
+def test_to_cover_a_process_raises_no_alert(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The call that proves the cover is nobody's: no log line tells of it; one of a budget's own does."""
+    bursar.init("$0.00001")
+    assert caplog.records == []
+    with pytest.raises(BudgetExceeded):
+        ask(client)
+    assert [record.name for record in caplog.records] == ["bursar"]
+
+
 def test_two_lines_cover_every_client(client: Any, provider: ScriptedProvider) -> None:
     """Clients from before `init` and from after it, here and in plain threads; `teardown` reports and restores."""
     before = methods()

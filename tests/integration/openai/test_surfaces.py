@@ -38,18 +38,16 @@ REFUSALS = (BudgetExceeded, UnknownModel, UnpriceableCall)
 
 def free(verb: str, path: str) -> bool:
     """Whether it is known that nothing is billed."""
-    from bursar_openai._surfaces import listed
+    from bursar_openai._surfaces import PATHS
 
-    return verb in ("GET", "DELETE") or listed(path.strip("/")) == ("free", None)
+    return verb in ("GET", "DELETE") or PATHS.find(path) == ("free", None)
 
 
 def looked_at(bare: Sent, covered: Sent) -> str | None:
     """Whether a method is covered, refused or known to be free; or what is wrong with it."""
-    from bursar_openai._surfaces import listed
+    from bursar_openai._surfaces import PATHS
 
-    unknown = [
-        path for verb, path in bare.requests if not free(verb, path) and listed(path.strip("/")) is None
-    ]
+    unknown = [path for verb, path in bare.requests if not free(verb, path) and PATHS.find(path) is None]
     paid = [request for request in bare.requests if not free(*request)]
     if unknown:
         return f"nobody has looked at {unknown[0]}"

@@ -1,29 +1,17 @@
 """The methods of an SDK's client that a request passes, covered: blocking, and for asyncio.
 
 `request` is passed once, ``_build_request`` before each attempt, the retry method after each
-that failed and is repeated, and ``_process_response`` with the answer.
+that failed and is repeated, and ``_process_response`` with the answer. Where an SDK has
+middleware, that sends by a method of its own; see `attempts`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any
 
-from .sending import Sending
-
-Method: TypeAlias = Callable[..., Any]
-Original: TypeAlias = Callable[[str], Method]
-Begin: TypeAlias = Callable[[Any, Any], "Sending | None"]
-
-_under_way: ContextVar[Sending | None] = ContextVar("bursar_sending", default=None)
-
-
-def under_way(client: object) -> Sending | None:
-    """The request that this client is sending from this context."""
-    sending = _under_way.get()
-    return sending if sending is not None and sending.client is client else None
+from .attempts import awaitable_attempts, blocking_attempts
+from .passing import Begin, Method, Original, now_sending, under_way
 
 
 def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, Method]:
@@ -40,12 +28,12 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
         if sending is None:
             return send(client, cast_to, options, *args, **kwargs)
         sending.begin()
-        outer = _under_way.get()
-        _under_way.set(sending)
+        outer = now_sending.get()
+        now_sending.set(sending)
         try:
             while True:
                 try:
-                    return send(client, cast_to, sending.options, *args, **kwargs)
+                    return sending.over(send(client, cast_to, sending.options, *args, **kwargs))
                 except Exception as error:
                     if not sending.again(error):
                         sending.meter.fail(error)
@@ -54,7 +42,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.meter.abandon()  # of no effect after an outcome
             raise
         finally:
-            _under_way.set(outer)
+            now_sending.set(outer)
 
     def repeat(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
@@ -69,8 +57,8 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.meter.book()
         return original("_process_response")(client, *args, **kwargs)
 
-    built = _built(begin, original)
-    return {"request": request, retry: repeat, "_process_response": process, "_build_request": built}
+    built = {"_process_response": process, "_build_request": _built(begin, original)}
+    return {"request": request, retry: repeat, **built, **blocking_attempts(begin, original)}
 
 
 def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str, Method]:
@@ -81,12 +69,12 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
         if sending is None:
             return await send(client, cast_to, options, *args, **kwargs)
         await sending.abegin()
-        outer = _under_way.get()
-        _under_way.set(sending)
+        outer = now_sending.get()
+        now_sending.set(sending)
         try:
             while True:
                 try:
-                    return await send(client, cast_to, sending.options, *args, **kwargs)
+                    return sending.over(await send(client, cast_to, sending.options, *args, **kwargs))
                 except Exception as error:
                     if not sending.again(error):
                         await sending.meter.afail(error)
@@ -95,7 +83,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             sending.meter.abandon()  # of no effect after an outcome
             raise
         finally:
-            _under_way.set(outer)
+            now_sending.set(outer)
 
     async def repeat(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
@@ -110,8 +98,8 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             await sending.meter.abook()
         return await original("_process_response")(client, *args, **kwargs)
 
-    built = _built(begin, original)
-    return {"request": request, retry: repeat, "_process_response": process, "_build_request": built}
+    built = {"_process_response": process, "_build_request": _built(begin, original)}
+    return {"request": request, retry: repeat, **built, **awaitable_attempts(begin, original)}
 
 
 def _built(begin: Begin, original: Original) -> Method:

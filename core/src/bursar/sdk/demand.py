@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .reading import Reading
+from .reading import Reading, UnboundedReading
 
 
 class Demand:
@@ -16,6 +16,8 @@ class Demand:
         ask: the arguments of `Session.reserve` for it.
         endpoint: a word of `Budget`'s ``allow=`` where no request like it has a bound.
         why_not: why this request has none, and the way out, where others like it have one.
+        surcharge: why it costs more than the price of its model, which then does not hold; a price
+            that the user gave the model does.
         polled: the id of an answer made in the background that the request, free itself, asks after.
 
     A request that costs nothing has no `ask`, and no `endpoint`.
@@ -27,11 +29,13 @@ class Demand:
         *,
         endpoint: str | None = None,
         why_not: str | None = None,
+        surcharge: str | None = None,
         polled: str | None = None,
     ) -> None:
         self.ask = dict(ask or {})
         self.endpoint = endpoint
         self.why_not = why_not
+        self.surcharge = surcharge
         self.polled = polled
 
     @property
@@ -55,6 +59,34 @@ class Demand:
         return None
 
 
+class Unbounded(Demand):
+    """Nothing bounds what it costs, unless the user has given the model a price.
+
+    Args:
+        body: the JSON object, or the fields of the form, that is sent.
+        provider: who bills, where known.
+        endpoint: a word of `Budget`'s ``allow=``.
+        files: True when files go with it, which the context window alone bounds.
+    """
+
+    def __init__(
+        self, body: Mapping[str, Any], provider: str | None, endpoint: str | None, *, files: bool = False
+    ) -> None:
+        texts = [value for value in body.values() if isinstance(value, str)]
+        pictures = (whole(body.get("n")) or 1) * (1 + (whole(body.get("partial_images")) or 0))
+        ask = {
+            "model": body.get("model"),
+            "provider": provider,
+            "messages": None if files else texts,
+            "n": pictures,
+            "clamp": False,
+        }
+        super().__init__(ask if ask["model"] else None, endpoint=endpoint or "other")
+
+    def reading(self) -> Reading:
+        return UnboundedReading()
+
+
 def body_of(options: Any) -> dict[str, Any] | None:
     """The JSON object that will be sent, as a shallow copy; None where the body is none."""
     body, extra = options.json_data, options.extra_json
@@ -76,3 +108,18 @@ def with_members(options: Any, members: Mapping[str, Any]) -> Any:
     }
     options.extra_json = extra or options.extra_json
     return options
+
+
+def whole(value: object) -> int | None:
+    """A count as it may be written; None for what is none, such as -1 for "no limit"."""
+    if isinstance(value, str | float) and not isinstance(value, bool):
+        try:
+            value = int(value)
+        except (ValueError, OverflowError):
+            return None
+    return value if type(value) is int and value > 0 else None
+
+
+def listed(value: object) -> Sequence[Any]:
+    """What should be a list, as one."""
+    return value if isinstance(value, list | tuple) else [] if value is None else [value]

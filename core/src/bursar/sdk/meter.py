@@ -10,6 +10,7 @@ from ..errors import BursarError, StoreError
 from ..hold import Hold
 from ..log import logger
 from ..steps import Steps
+from .frames import Frames
 from .reading import Reading
 from .sse import Events, data_of
 
@@ -60,6 +61,7 @@ class Meter:
 
     Attributes:
         sent: False while the request has certainly not left the process.
+        events: cuts a stream into events.
     """
 
     def __init__(
@@ -77,21 +79,26 @@ class Meter:
         self._background = background
         self._flat = flat
         self._polled = polled
-        self._events = Events()
+        self.events: Events | Frames = Events()
         self._done = False
 
     # -- what passes by ---------------------------------------------------------------------
 
     def pass_on(self, chunk: bytes) -> bytes:
         """Read a piece of a stream of events; returns what the caller gets of it: whole events."""
-        return b"".join(map(self.reading.event, self._events.feed(chunk)))
+        return b"".join(map(self.reading.event, self.events.feed(chunk)))
 
     def pass_rest(self) -> bytes:
         """Read what is left when a stream ends without a blank line."""
-        rest, self._events.rest = self._events.rest, b""
+        rest, self.events.rest = self.events.rest, b""
         return self.reading.event(rest) if data_of(rest) else rest
 
     # -- outcomes ---------------------------------------------------------------------------
+
+    @property
+    def unused(self) -> bool:
+        """True while nothing was sent that the hold pays for, nor is known to come of it."""
+        return not self.sent and not self._done
 
     @property
     def due(self) -> bool:
@@ -125,6 +132,11 @@ class Meter:
         """
         if self._take():
             self.hold._ledger.later(self._booking() if self.sent else self._failing(None))
+
+    def giving_up(self) -> Steps[None]:
+        """`fail` as a part of other steps."""
+        if self._take():
+            yield from self._failing(None)
 
     # -- mechanism --------------------------------------------------------------------------
 

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..answer import Answer
+from ..answer import Answer, read_answer
 from ..call import Call
 from ..usage import Usage
+from .sse import object_of
 
 _PER_CHOICE = 16  # the marks around an answer and its tool calls, which are no text
 
@@ -66,6 +67,23 @@ class Reading:
         most = call.n * call.max_output_tokens
         written = self.visible_bytes + call.n * _PER_CHOICE
         return Usage(call.input_tokens, min(written, most) if most else 0)
+
+
+class UnboundedReading(Reading):
+    """What is told, if anything, by an endpoint that no budget can bound."""
+
+    def __init__(self) -> None:
+        super().__init__(hidden=True)
+
+    def whole(self, document: Mapping[str, Any]) -> None:
+        self.answer = read_answer(document)
+
+    def event(self, raw: bytes) -> bytes:
+        document = object_of(raw)
+        if document.get("usage"):
+            self.answer: Answer | None = read_answer(document)
+            self.final = True
+        return raw
 
 
 def text_bytes(value: object) -> int:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..cover import claim_hold
 from ..current import current_session
 from ..errors import BudgetExceeded, BursarError
-from .covered import Begin, Method, Original, awaitable_methods, blocking_methods, under_way
+from .attempts import ATTEMPT
+from .covered import awaitable_methods, blocking_methods
 from .demand import Demand
 from .meter import Background
+from .passing import Begin, Method, Original, under_way
 from .sending import Sending, allow_or_refuse
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Seam:
         It begins where those of the resources do, at `post`.
 
         Args:
-            session: has nothing to spend.
+            session: refuses everything.
             options: the request.
 
         Raises:
@@ -138,7 +140,11 @@ class Seam:
         make = awaitable_methods if issubclass(cls, self._awaitable) else blocking_methods
         retry = "_sleep_for_retry" if hasattr(cls, "_sleep_for_retry") else "_retry_request"
         methods = make(self._begin(payer), original, retry)
-        return {name: wraps(getattr(cls, name))(method) for name, method in methods.items()}
+        return {
+            name: wraps(getattr(cls, name))(method)
+            for name, method in methods.items()
+            if name != ATTEMPT or hasattr(cls, name)
+        }
 
     def _begin(self, payer: Callable[[object], Session | None]) -> Begin:
         def begin(client: object, options: Any) -> Sending | None:
@@ -151,11 +157,11 @@ class Seam:
             if not demand.free:
                 if session is None:
                     return None
-                return Sending(client, session, demand, options, self._background)
+                return Sending(client, session, demand, options, self._background, self._read)
             hold = None if demand.polled is None else self._background.get(demand.polled)
             if hold is None:
                 return None
-            return Sending(client, None, demand, options, self._background, hold)
+            return Sending(client, None, demand, options, self._background, self._read, hold)
 
         return begin
 

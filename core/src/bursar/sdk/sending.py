@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from ..cover import claim_hold, covered_hold
@@ -10,11 +11,14 @@ from ..hold import Hold
 from ..outcome import outcome_of
 from ..steps import Steps
 from .demand import Demand
+from .frames import Frames
 from .meter import Background, Meter
 from .tee import attach
 
 if TYPE_CHECKING:
     from ..session import Session
+
+_FRAMED = "amazon.eventstream"
 
 
 class Sending:
@@ -26,6 +30,7 @@ class Sending:
         demand: what the request asks for.
         options: the request, as the SDK keeps it.
         background: holds of answers that are not made yet.
+        read: what a client's request asks for.
         hold: that of the answer that is asked after.
 
     Attributes:
@@ -42,6 +47,7 @@ class Sending:
         demand: Demand,
         options: Any,
         background: Background,
+        read: Callable[[Any, Any], Demand],
         hold: Hold | None = None,
     ) -> None:
         self.client = client
@@ -49,9 +55,10 @@ class Sending:
         self._session = session
         self._demand = demand
         self._background = background
+        self._read = read
         self._hold = hold
         self._told: tuple[object, object] = (None, None)
-        self._answered = False
+        self._answered = False  # by the attempt that is under way
 
     # -- before an attempt ----------------------------------------------------------------------
 
@@ -86,6 +93,26 @@ class Sending:
             " within `with session.reserve(...)`"
         )
 
+    def prepare(self, options: Any) -> None:
+        """Hold what middleware sends next, if it sent before or changed the request, also in place.
+
+        Raises:
+            BudgetExceeded: it does not fit; the attempt must not be made.
+            UnpriceableCall: nothing bounds its cost.
+            UnknownModel: its model has no price.
+        """
+        if self._hold is None:
+            self._payer._ledger.run(self._preparing(options))
+
+    async def aprepare(self, options: Any) -> None:
+        """`prepare` without blocking the event loop."""
+        if self._hold is None:
+            await self._payer._ledger.arun(self._preparing(options))
+
+    def lend(self, options: Any) -> None:
+        """Put what may be sent in the place of what is there."""
+        options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
+
     def lost(self, error: BaseException | None, response: Any) -> bool:
         """True when an attempt that failed may be on the bill, so that the next is to be held anew.
 
@@ -116,6 +143,17 @@ class Sending:
         """`hold_anew` without blocking the event loop."""
         self._retake(await self._payer._ledger.arun(self._reserve()), options)
 
+    def _preparing(self, options: Any) -> Steps[None]:
+        held = self.options
+        same = options.json_data == held.json_data and options.url == held.url
+        if self.meter.unused and same:
+            return
+        if not self._answered:
+            yield from self.meter.giving_up()
+        self._demand = self._read(self.client, options)
+        if not self._demand.free:
+            self._retake((yield from self._reserve()), options)
+
     def again(self, error: Exception) -> bool:
         """True when an error answer is to be met by another form of the request, on the same hold."""
         demand = self._demand.again(error)
@@ -132,13 +170,22 @@ class Sending:
         if self._answered or response.status_code >= 400:
             return False
         self._answered = True
-        document = "json" in response.headers.get("content-type", "")
+        content = response.headers.get("content-type", "")
+        document = "json" in content
         events = stream and not document
         if response.is_stream_consumed and not events:  # events may be there already: from a cache
             self.meter.reading.body(response.content)
             return True
+        if _FRAMED in content:
+            self.meter.events = Frames()
         attach(response, self.meter, document=document, events=events)
         return False
+
+    def over(self, answer: Any) -> Any:
+        """The answer that the caller gets; the hold is given back where nothing was sent for it."""
+        if not self.meter.sent:
+            self.meter.abandon()  # middleware had an answer of its own
+        return answer
 
     # -- holds ----------------------------------------------------------------------------------
 
@@ -154,14 +201,21 @@ class Sending:
             return True
         hold = claim_hold()
         if hold is not None:
-            self._take(hold, flat=self._demand.endpoint is not None)
+            self._take(hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
         return hold is not None
+
+    @property
+    def _surcharge(self) -> str | None:
+        """Why the price of the model does not hold, if nobody gave it another one."""
+        given = self._payer._ledger.prices.given
+        return None if given(self._demand.ask.get("model")) else self._demand.surcharge
 
     def _reserve(self) -> Steps[Hold]:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
-        if demand.why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
-            allow_or_refuse(session, demand.endpoint, demand.why_not)
+        why_not = demand.why_not or self._surcharge
+        if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
+            allow_or_refuse(session, demand.endpoint, why_not)
             ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
         try:
             return (yield from session._reserve(**ask))
@@ -172,11 +226,12 @@ class Sending:
     def _take(self, hold: Hold, *, flat: bool = False) -> None:
         self.options = self._demand.fit(self._given, hold.binding_cap)
         self.meter = Meter(hold, self._demand.reading(), self._background, flat=flat)
+        self._answered = False
 
     def _retake(self, hold: Hold, options: Any) -> None:
         self._given = options
         self._take(hold)
-        options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
+        self.lend(options)
 
 
 def allow_or_refuse(session: Session, endpoint: str | None, why_not: str | None = None) -> None:

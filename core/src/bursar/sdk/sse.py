@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
+
+from .frames import data_of_frame, is_frame
 
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")
@@ -34,6 +38,17 @@ class Events:
 
 
 def data_of(event: bytes) -> bytes:
-    """The data of an event: its ``data:`` lines, joined."""
+    """The data of an event: its ``data:`` lines, joined; or what a frame of Amazon's wraps."""
+    if is_frame(event):
+        return data_of_frame(event)
     lines = [line[5:] for line in _LINE.split(event) if line.startswith(b"data:")]
     return b"\n".join(line[1:] if line.startswith(b" ") else line for line in lines)
+
+
+def object_of(event: bytes) -> dict[str, Any]:
+    """The JSON object in the data of an event; an empty one if there is none."""
+    try:
+        document = json.loads(data_of(event))
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

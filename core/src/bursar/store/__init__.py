@@ -29,6 +29,7 @@ from .base import (
     State,
     Store,
 )
+from .facts import Facts
 
 __all__ = [
     # The verbs
@@ -50,6 +51,7 @@ __all__ = [
     # What readers are shown
     "AccountView",
     "Circuit",
+    "Facts",
     "Finding",
     "LimitView",
     "Snapshot",

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ..amounts import NOTHING, Amounts
-from ..call import Subject
 from ..clock import Clock, SystemClock
-from ..errors import HoldClosed, StoreUnavailable
-from ..frozen import new_tuple
-from ..limits import Limit
-from ..policy import Terms
+from ..errors import StoreUnavailable
 from ..process import OneProcess, forks
-from .accounts import Accounts
-from .base import (
-    PLAIN,
-    Booked,
-    Entry,
-    Finding,
-    Granted,
-    Mark,
-    Path,
-    Refused,
-    Snapshot,
-    StalePeriod,
-    State,
-    Store,
-)
-from .books import RELEASED, RESERVED, Balance, Outcome, Record, add_up, hold
-from .lanes import Lane
-from .plan import Plan
-from .records import Records
-from .rules import exceeded, marks, near, refresh, verdict_of
+from .base import Store
+from .facts import Facts
+from .verbs import Verbs
 
 _INHERITED = (
     "this budget is in the memory of the process that was forked, and what it has left is not there twice:"
@@ -45,9 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _verb(
-    method: Callable[Concatenate[MemoryStore, int, P], R],
-) -> Callable[Concatenate[MemoryStore, P], R]:
+def _step(verb: Callable[Concatenate[Verbs, int, P], R]) -> Callable[Concatenate[MemoryStore, P], R]:
     """One atomic step: alone, after what an earlier step left undone, at one moment."""
 
     def step(self: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -57,15 +33,19 @@ def _verb(
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise StoreUnavailable("the memory store was called from within one of its own steps")
         with self._lock:
-            if self._plan is not None:
-                self._commit(self._plan)
+            verbs = self._verbs
+            if verbs.plan is not None:
+                verbs.commit(verbs.plan)
             now_ms = int(self._clock.now() * 1000)
             now_ms = max(now_ms, self._now_ms)
             self._now_ms = now_ms
-            self._records.sweep(now_ms)
-            return method(self, now_ms, *args, **kwargs)
+            verbs.records.sweep(now_ms)
+            verbs.accounts.retire(now_ms)
+            answer: R = getattr(verbs, name)(now_ms, *args, **kwargs)
+            return answer
 
-    update_wrapper(step, method)
+    name = verb.__name__
+    update_wrapper(step, getattr(Store, name))
     return step
 
 
@@ -83,247 +63,29 @@ class MemoryStore(OneProcess, Store):
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
         self._forks = forks()
-        self._plan: Plan | None = None
         self._now_ms = 0
-        self._accounts = Accounts(self._commit)
-        self._records = Records(self._commit)
+        self._verbs = Verbs()
 
-    @_verb
-    def reserve(
-        self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
-        known = self._records.get(entry.id)
-        if known is not None:
-            if known.lane is None or not known.is_of(entry, minimum):  # or its release came first
-                raise HoldClosed(f"the id {entry.id!r:.80} was used before, for another call")
-            return Granted(known.held, known.outcome.state, True, now_ms)
-        lane = self._accounts.lane(entry.path, entry.subject, now_ms)
-        stale = self._refresh(lane, entry, now_ms)
-        if stale is not None:
-            return stale
-        plan, ignored = Plan(), None
-        fuse = lane.fuse(entry, terms)
-        verdict = verdict_of(plan, lane, fuse, entry, minimum, terms, now_ms)
-        if isinstance(verdict, Refused):
-            enforced = terms.enforce or verdict.cause == "tripped"  # nobody ignores a kill switch
-            for balance in lane.line.accounts:
-                add_up(plan, balance, {"refusals" if enforced else "would_refuse": 1})
-            if enforced:
-                self._commit(plan)
-                return verdict
-            ignored = verdict
-        if isinstance(verdict, Refused) or not terms.enforce:
-            verdict = entry.amounts
-        hold(plan, lane.counts or lane.open(plan), verdict)
-        touched = lane.touched(fuse, terms, now_ms)
-        for part, unit, _ in touched:
-            part.move(plan, reserved=verdict[unit])
-        if fuse is not None and terms.breaker is not None and ignored is None:
-            fuse.admit(plan, entry, terms.breaker, now_ms)
-        record = Record(
-            entry,
-            lane,
-            RESERVED,
-            self._records.epoch,
-            verdict,
-            minimum,
-            touched,
-            fuse,
-            now_ms + terms.lease_ms,
-        )
-        self._records.add(plan, record)
-        self._commit(plan)
-        return new_tuple(Granted, (verdict, "reserved", False, now_ms, ignored))
+    reserve = _step(Verbs.reserve)
+    probe = _step(Verbs.probe)
+    settle = _step(Verbs.settle)
+    book = _step(Verbs.book)
+    doubt = _step(Verbs.doubt)
+    release = _step(Verbs.release)
+    extend = _step(Verbs.extend)
+    set_limit = _step(Verbs.set_limit)
+    drop_limit = _step(Verbs.drop_limit)
+    trip = _step(Verbs.trip)
+    untrip = _step(Verbs.untrip)
+    reset = _step(Verbs.reset)
+    acknowledge = _step(Verbs.acknowledge)
+    read = _step(Verbs.read)
+    audit = _step(Verbs.audit)
 
-    @_verb
-    def probe(
-        self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
-        lane = self._accounts.lane(entry.path, entry.subject, now_ms)
-        stale = self._refresh(lane, entry, now_ms)
-        if stale is not None:
-            return stale
-        never_made = Plan()
-        verdict = verdict_of(never_made, lane, lane.fuse(entry, terms), entry, minimum, terms, now_ms)
-        return verdict if isinstance(verdict, Refused) else Granted(verdict, "reserved", False, now_ms)
-
-    @_verb
-    def settle(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return self._conclude(entry, "settled", terms, now_ms)
-
-    @_verb
-    def book(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return self._conclude(entry, "settled", terms, now_ms, unheld=True)
-
-    @_verb
-    def doubt(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return self._conclude(entry, "in_doubt", terms, now_ms)
-
-    @_verb
-    def release(self, now_ms: int, id: str, path: Path, tally: Mapping[str, int]) -> None:
-        plan = Plan()
-        record = self._records.get(id)
-        if record is None:
-            record = Record(
-                Entry(id, path, Subject("model"), NOTHING, {}), None, RELEASED, self._records.epoch
-            )
-            self._records.add(plan, record, final=True)
-        elif record.outcome.state == "released":
-            return
-        elif record.outcome.state == "reserved":
-            self._records.close(plan, record, Outcome("released", NOTHING, tally, now_ms), now_ms)
-        else:
-            state = record.outcome.state
-            raise HoldClosed(f"the hold {id!r:.80} is {state} already, and cannot be released")
-        self._commit(plan)
-
-    @_verb
-    def extend(self, now_ms: int, id: str, path: Path, lease_ms: int) -> None:
-        record = self._records.get(id)
-        if record is None or record.outcome.state != "reserved":
-            raise HoldClosed(f"the hold {id!r:.80} is not open, so that its lease cannot be extended")
-        plan = Plan()
-        self._records.lease(plan, record, now_ms + lease_ms)
-        self._commit(plan)
-
-    @_verb
-    def set_limit(self, now_ms: int, path: Path, limit: Limit) -> None:
-        plan, balance = self._administer(path, now_ms, "set_limit", str(limit))
-        self._accounts.set_limit(plan, balance, limit)
-        self._commit(plan)
-
-    @_verb
-    def drop_limit(self, now_ms: int, path: Path, limit: Limit) -> None:
-        plan, balance = self._administer(path, now_ms, "drop_limit", str(limit))
-        self._accounts.drop_limit(plan, balance, limit)
-        self._commit(plan)
-
-    @_verb
-    def trip(self, now_ms: int, path: Path, reason: str) -> None:
-        plan, balance = self._administer(path, now_ms, "trip", reason)
-        plan.set(balance, "tripped", reason)
-        self._commit(plan)
-
-    @_verb
-    def untrip(self, now_ms: int, path: Path, reason: str) -> None:
-        plan, balance = self._administer(path, now_ms, "untrip", reason)
-        plan.set(balance, "tripped", None)
-        if balance.fuse is not None:
-            balance.fuse.close(plan)
-        self._commit(plan)
-
-    @_verb
-    def reset(self, now_ms: int, path: Path, reason: str) -> None:
-        plan, balance = self._administer(path, now_ms, "reset", reason)
-        epoch = self._records.epoch + 1
-        plan.set(self._records, "epoch", epoch)
-        plan.set(balance, "epoch", epoch)
-        for count in (balance.total, *balance.subjects.values()):
-            count.forget(plan)
-        plan.set(balance, "folded", NOTHING)
-        plan.set(balance, "tally", {})
-        plan.set(balance, "marks", {})
-        for span in balance.spans.values():
-            span.clear(plan)
-        if balance.fuse is not None:
-            balance.fuse.close(plan)
-            for rate in balance.fuse.rates.values():
-                rate.clear(plan)
-        self._commit(plan)
-
-    @_verb
-    def acknowledge(self, now_ms: int, root: str, reason: str) -> None:
-        plan = Plan()
-        self._records.log(plan, now_ms, root, "acknowledge", reason)
-        self._commit(plan)
-
-    @_verb
-    def read(self, now_ms: int, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
-        if keys is None:
-            wanted = list(self._accounts.below(root))
-        else:
-            wanted = [self._accounts[key] for key in keys if key in self._accounts]
-        return Snapshot(now_ms, {balance.key: self._accounts.view(balance, now_ms) for balance in wanted})
-
-    @_verb
-    def audit(self, now_ms: int, root: str) -> tuple[Finding, ...]:
-        return self._records.audit(tuple(self._accounts.below(root)))
+    def facts(self, root: str = "") -> Facts:
+        """What survives: nothing."""
+        return Facts("memory", self.durability)
 
     async def acall(self, verb: str, *arguments: Any) -> Any:
         """Nothing here waits, so the loop may as well do it itself."""
         return getattr(self, verb)(*arguments)
-
-    # -- within a step ------------------------------------------------------------------
-
-    def _commit(self, plan: Plan) -> None:
-        self._plan = plan
-        plan.carry_out()
-        self._plan = None
-
-    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> StalePeriod | None:
-        """Bring the windows that a call counts in to now."""
-        if not lane.windows:
-            return None
-        plan = Plan()
-        stale = refresh(plan, lane.windows, entry, now_ms)
-        self._commit(plan)
-        return stale
-
-    def _conclude(
-        self, entry: Entry, state: State, terms: Terms, now_ms: int, *, unheld: bool = False
-    ) -> Booked | StalePeriod:
-        """Book what a call cost, or may have cost, in place of what was held or booked for it."""
-        record = self._records.get(entry.id)
-        before = "released" if record is None else record.outcome.state
-        if record is not None and before == "settled":
-            if state == "in_doubt" or record.outcome.booked == entry.amounts:
-                return Booked(record.held, record.outcome.tally.get("overrun_usd", 0), True, None, now_ms)
-            raise HoldClosed(f"the hold {entry.id!r:.80} is settled already, with other amounts")
-        if record is not None and before == "released" and state == "in_doubt":
-            raise HoldClosed(f"the hold {entry.id!r:.80} is released already")
-        plan = Plan()
-        if record is not None and record.lane is not None:
-            lane = self._accounts.renewed(record.lane)
-            self._refresh(lane, entry, now_ms)
-        else:  # never heard of, or only a release that came first
-            lane = self._accounts.lane(entry.path, entry.subject, now_ms)
-            stale = self._refresh(lane, entry, now_ms)
-            if stale is not None:
-                return stale
-            fuse = lane.fuse(entry, terms)
-            touched = lane.touched(fuse, terms, now_ms)
-            record = Record(entry, lane, RELEASED, self._records.epoch, touched=touched, fuse=fuse)
-            self._records.add(plan, record)
-        held = NOTHING if before == "released" else record.held
-        tally = entry.tally
-        overrun_usd = 0
-        exceeds = _exceeds(entry.amounts, held)
-        if exceeds and not unheld:
-            overrun_usd = max(0, entry.amounts.usd - held.usd)
-            tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}
-        outcome = new_tuple(Outcome, (state, entry.amounts, tally, now_ms))
-        self._records.close(plan, record, outcome, now_ms)
-        self._commit(plan)
-        over: Refused | None = None
-        told: tuple[Mark, ...] = ()
-        reached = near(lane.rules, terms)
-        if exceeds or reached:
-            plan = Plan()
-            told = marks(plan, reached, terms, now_ms)
-            if exceeds:
-                over = exceeded(plan, lane.rules, entry, now_ms)
-                if over is None and record.fuse is not None and terms.breaker is not None:
-                    over = record.fuse.exceeded(plan, entry, terms.breaker, now_ms)
-            self._commit(plan)
-        return new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
-
-    def _administer(self, path: Path, now_ms: int, what: str, reason: str) -> tuple[Plan, Balance]:
-        balance = self._accounts.open(path, now_ms).accounts[-1]
-        plan = Plan()
-        self._records.log(plan, now_ms, balance.key, what, reason)
-        return plan, balance
-
-
-def _exceeds(amounts: Amounts, held: Amounts) -> bool:
-    usd, tokens, calls = amounts
-    return usd > held.usd or tokens > held.tokens or calls > held.calls

@@ -1,4 +1,4 @@
-"""The writes of one step of the memory store."""
+"""The writes of one step."""
 
 from __future__ import annotations
 

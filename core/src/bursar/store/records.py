@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +21,7 @@ _BATCH = 256  # are folded at once
 
 
 class Records:
-    """All records of a memory store, the leases of the open ones, and the journal.
+    """The records that are at hand, the leases of the open ones, and the journal.
 
     Args:
         commit: carries out a plan.
@@ -101,13 +101,13 @@ class Records:
                 self._commit(plan)
             heapq.heappop(leases)
         if len(self._final) >= _KEPT + _BATCH:
-            self._fold()
+            self._fold_the_oldest()
 
-    def _fold(self) -> None:
-        """Forget the oldest final records; what they booked stays in their accounts."""
+    def fold(self, ids: Iterable[str]) -> None:
+        """Forget final records; what they booked stays in their accounts."""
         plan = Plan()
         folded: dict[Balance, Amounts] = {}
-        for id in dict.fromkeys(islice(self._final, _BATCH)):  # in doubt first, then settled: twice
+        for id in ids:
             record = self.get(id)
             if record is not None:
                 plan.drop(self._by_id, id)
@@ -117,6 +117,9 @@ class Records:
         for balance, amounts in folded.items():
             plan.set(balance, "folded", amounts)
         self._commit(plan)
+
+    def _fold_the_oldest(self) -> None:
+        self.fold(dict.fromkeys(islice(self._final, _BATCH)))  # in doubt first, then settled: twice
         for _ in range(_BATCH):
             self._final.popleft()
         if len(self._leases) > 2 * len(self._by_id):  # most are of holds that are long closed
@@ -126,23 +129,23 @@ class Records:
 
     def audit(self, balances: Sequence[Balance]) -> tuple[Finding, ...]:
         """What the balances of one tree have that their records do not add up to."""
-        spent = {balance.key: balance.folded for balance in balances}
+        spent = {balance: balance.folded for balance in balances}  # another one may have had the same key
         reserved = dict.fromkeys(spent, NOTHING)
         for record in self._by_id.values():
             for balance, current in record.accounts():
-                if balance.key not in spent:
+                if balance not in spent:
                     continue
                 if record.outcome.state == "reserved":
-                    reserved[balance.key] = reserved[balance.key].plus(record.held)
+                    reserved[balance] = reserved[balance].plus(record.held)
                 elif current:
-                    spent[balance.key] = spent[balance.key].plus(record.outcome.booked)
+                    spent[balance] = spent[balance].plus(record.outcome.booked)
         findings = []
         for balance in balances:
-            key, total, charged = balance.key, balance.total, spent[balance.key]
+            key, total, charged = balance.key, balance.total, spent[balance]
             if total.spent != charged:
                 findings.append(Finding(key, "spent", total.spent, charged))
-            if total.reserved != reserved[key]:
-                findings.append(Finding(key, "reserved", total.reserved, reserved[key]))
+            if total.reserved != reserved[balance]:
+                findings.append(Finding(key, "reserved", total.reserved, reserved[balance]))
         return tuple(findings)
 
     def log(self, plan: Plan, now_ms: int, key: str, what: str, detail: str) -> None:

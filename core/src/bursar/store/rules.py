@@ -1,4 +1,4 @@
-"""Limits in force on a path of the memory store, and what they say to a call."""
+"""Limits in force on a path, and what they say to a call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of Anthropic: messages."""
+"""The shapes of Anthropic: messages, and the text completions of the first models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SMALLEST_THINKING = 1024
 class Messages:
     """``POST /v1/messages``. Input tokens are reported without those of the cache."""
 
-    headers: ClassVar[tuple[str, ...]] = ("x-api-key", "authorization")
+    headers: ClassVar[tuple[str, ...]] = ("x-api-key", "authorization", "api-key")
 
     def error(self, status: int, kind: str, message: str, param: str | None) -> dict[str, Any]:
         kinds = {
@@ -51,7 +51,16 @@ class Messages:
         tools = optional(body, "tools", list)
         preamble = _TOOL_PREAMBLE if tools else 0
         parts = [messages, body.get("system"), schema(tools)]
-        return Demand(count(parts, len(messages) + 1, bytes_per_token) + preamble, cap)
+        uses = [tool.get("max_uses") for tool in tools if isinstance(tool, dict)]
+        most = sum(use for use in uses if use is not None)
+        read = count(parts, len(messages) + 1, bytes_per_token) + preamble
+        before = optional(body, "thread", dict).get("previous_message_id")
+        return Demand(
+            read,
+            cap,
+            stored=(before,) if before else (),
+            most_runs=most if any(use is not None for use in uses) else None,
+        )
 
     def document(self, answer: Answer) -> dict[str, Any]:
         return _message(answer, _blocks(answer), _stop(answer)) | answer.reported(_usage(answer))
@@ -61,8 +70,9 @@ class Messages:
             data = {"type": kind, **members}
             return Event(data, named=True, usage=final, grows=kind == "content_block_delta")
 
-        started = answer.reported({**_usage(answer), "output_tokens": 1})
+        started = answer.reported(_usage_so_far(answer))
         yield event("message_start", message=_message(answer, [], None) | started)
+        yield event("ping")
         for index, block in enumerate(_blocks(answer)):
             if block["type"] == "tool_use":
                 yield event("content_block_start", index=index, content_block={**block, "input": {}})
@@ -78,6 +88,36 @@ class Messages:
         yield event("message_stop")
 
 
+class Complete(Messages):
+    """``POST /v1/complete``. It bills its tokens, and tells nothing of them."""
+
+    def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
+        required(body, "model", str)
+        prompt = required(body, "prompt", str)
+        cap = positive(body, "max_tokens_to_sample")
+        if cap is None:
+            raise Rejected(400, _BAD, "max_tokens_to_sample: Field required")
+        return Demand(count(prompt, 0, bytes_per_token), cap)
+
+    def document(self, answer: Answer) -> dict[str, Any]:
+        return _completion(answer, answer.reply.text, "max_tokens" if answer.cut else "stop_sequence")
+
+    def events(self, answer: Answer) -> Iterator[Event]:
+        for piece in answer.reply.pieces():
+            yield Event(_completion(answer, piece, None), named=True, grows=True)
+        yield Event(_completion(answer, "", "stop_sequence"), named=True)
+
+
+def _completion(answer: Answer, text: str, stop: str | None) -> dict[str, Any]:
+    return {
+        "type": "completion",
+        "id": f"compl_{answer.number}",
+        "completion": text,
+        "stop_reason": stop,
+        "model": answer.model,
+    }
+
+
 def _message(answer: Answer, content: list[dict[str, Any]], stop: str | None) -> dict[str, Any]:
     return {
         "id": f"msg_{answer.number}",
@@ -91,6 +131,8 @@ def _message(answer: Answer, content: list[dict[str, Any]], stop: str | None) ->
 
 
 def _blocks(answer: Answer) -> list[dict[str, Any]]:
+    if answer.reply.finish_reason == "refusal" and not answer.reply.text:
+        return []
     if not answer.reply.tool_calls:
         return [{"type": "text", "text": answer.reply.text}]
     return [
@@ -110,7 +152,8 @@ def _stop(answer: Answer) -> str:
 
 
 def _usage(answer: Answer) -> dict[str, Any]:
-    tokens = answer.tokens
+    tokens, tier = answer.tokens, answer.reply.service_tier or "standard"
+    ran = {f"{tool}_requests": tokens.runs.get(tool, 0) for tool in ("web_search", "web_fetch")}
     return {
         "input_tokens": tokens.fresh_input,
         "cache_creation_input_tokens": tokens.cache_write + tokens.cache_write_1h,
@@ -120,5 +163,14 @@ def _usage(answer: Answer) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": tokens.cache_write_1h,
         },
         "output_tokens": tokens.output,
-        "service_tier": answer.reply.service_tier or "standard",
+        **({"service_tier": "standard", "speed": "fast"} if tier == "fast" else {"service_tier": tier}),
+        **({"server_tool_use": ran} if tokens.runs else {}),
     }
+
+
+def _usage_so_far(answer: Answer) -> dict[str, Any]:
+    """What the first event of a stream tells: nothing of what tools of the provider's will add."""
+    usage = _usage(answer)
+    usage.pop("server_tool_use", None)
+    readings = 1 + sum(answer.tokens.runs.values())
+    return {**usage, "input_tokens": usage["input_tokens"] // readings, "output_tokens": 1}

@@ -238,7 +238,7 @@ class Desk:
         """Keep what a later request may build on."""
         exchanged = answer.tokens.input + answer.tokens.output
         with self._lock:
-            self._stored[f"resp_{answer.number}"] = exchanged
+            self._stored[f"resp_{answer.number}"] = self._stored[f"msg_{answer.number}"] = exchanged
             self._made[f"resp_{answer.number}"] = Made(answer, answer.reply.polls)
             if demand.joins is not None:
                 self._stored[demand.joins] = exchanged
@@ -288,7 +288,9 @@ def _check(reply: object) -> None:
 def _billed_tokens(surface: Surface, request: Request, answer: Answer) -> Tokens:
     """All of them, but for a stream whose loss ends the work."""
     reply, tokens = answer.reply, answer.tokens
-    if not (request.stream and reply.drop == "mid_stream" and reply.bill_dropped == "generated"):
+    if not (
+        request.stream and reply.drop in ("mid_stream", "error_event") and reply.bill_dropped == "generated"
+    ):
         return tokens
     events = list(surface.events(answer))
     pieces = sum(event.grows for event in events)

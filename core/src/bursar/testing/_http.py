@@ -15,29 +15,13 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
-from ._anthropic import Messages
-from ._audio import Speech, Transcriptions, form
+from ._audio import form
 from ._desk import Desk
-from ._openai import Chat, Completions, Embeddings, Images
-from ._responses import Compact, Responses, finished, unfinished
+from ._paths import SURFACES, Called, called
+from ._responses import finished, unfinished
 from ._script import Rejected, Reply, Request
-from ._wire import Answer, Surface, delivered
+from ._wire import Answer, Event, Surface, delivered
 
-_SURFACES: dict[str, Surface] = {
-    "chat/completions": Chat(),
-    "completions": Completions(),
-    "responses": Responses(),
-    "responses/compact": Compact(),
-    "embeddings": Embeddings(),
-    "images/generations": Images(),
-    "audio/speech": Speech(),
-    "audio/transcriptions": Transcriptions(),
-    "messages": Messages(),
-}
-# Of OpenAI and Anthropic, and of Azure, old and new.
-_BILLED = re.compile(
-    r"/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|v1)/(?P<surface>[a-z/]+)"
-)
 _MADE = re.compile(r"/(?:v1|openai|openai/v1)/responses/(?P<id>resp_[0-9]+)(?P<cancel>/cancel)?")
 _MOST_BYTES = 64 * 2**20  # of a request
 _GLANCE_S = 0.05  # how often an answer that is held back looks whether its client is still there
@@ -93,7 +77,6 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     in_flight = False
-    deployment: str | None = None
 
     @property
     def desk(self) -> Desk:
@@ -141,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.do_free(finished(made.answer))
         else:
             self.desk.knocked()
-            self.send_events(_SURFACES["responses"], made.answer)
+            self.send_events(SURFACES["responses"], made.answer)
         return True
 
     def do_PUT(self) -> None:
@@ -155,11 +138,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path = self.path.partition("?")[0]
-        billed = _BILLED.fullmatch(path)
-        surface = _SURFACES.get(billed["surface"]) if billed else None
-        if billed is None or surface is None:
+        call = called(path)
+        if call is None:
             if path == "/v1/moderations":
                 self.do_free({"id": "modr_1", "model": "omni-moderation-latest", "results": []})
+            elif path == "/v1/messages/count_tokens":
+                self.do_free({"input_tokens": 12})
             elif path == "/v1/responses/input_tokens":
                 self.do_free({"object": "response.input_tokens", "input_tokens": 11})
             elif not self.do_made(path):
@@ -169,11 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
         payload = self.payload()
         if payload is None:
             return
-        self.deployment = billed["deployment"]
         self.desk.arrived()
         self.in_flight = True
         try:
-            self.answer(surface, path, payload)
+            self.answer(call, path, payload)
         finally:
             self.leave()
 
@@ -196,7 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         return None
 
-    def answer(self, surface: Surface, path: str, payload: bytes) -> None:
+    def answer(self, call: Called, path: str, payload: bytes) -> None:
+        surface = call.surface
         try:
             if not any(self.headers.get(name) for name in surface.headers):
                 raise Rejected(401, "invalid_api_key", "You didn't provide an API key.")
@@ -205,9 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
                 message = "We could not parse the JSON body of your request."
                 raise Rejected(400, "invalid_request_error", message)
             model = str(body.get("model"))
-            if self.deployment is not None:
-                model = self.desk.deployments.get(self.deployment, self.deployment)
-            request = Request(path, body, model, bool(body.get("stream")))
+            if call.model is not None:
+                model = self.desk.deployments.get(call.model, call.model)
+                body = {"model": model, **body}
+            request = Request(path, body, model, call.framed or bool(body.get("stream")))
             answer = self.desk.work_on(surface, request)
         except Rejected as rejected:
             error = surface.error(rejected.status, rejected.kind, str(rejected), rejected.param)
@@ -218,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_document(500, surface.error(500, "server_error", message, None))
         else:
             if self.hold_back(answer.reply):
-                self.send_answer(surface, request, answer)
+                self.send_answer(call, request, answer)
 
     def body_of(self, payload: bytes) -> Any:
         """The JSON document or the form that was sent; None where it is neither."""
@@ -238,12 +223,12 @@ class _Handler(BaseHTTPRequestHandler):
                     return False
         return not (reply.delay and self.gone(reply.delay))
 
-    def send_answer(self, surface: Surface, request: Request, answer: Answer) -> None:
-        reply = answer.reply
+    def send_answer(self, call: Called, request: Request, answer: Answer) -> None:
+        reply, surface = answer.reply, call.surface
         if reply.drop == "before_headers":
             self.lose_connection()
         elif reply.status == 200 and request.stream:
-            self.send_events(surface, answer)
+            self.send_events(surface, answer, framed=call.framed)
         else:
             message = f"Scripted error {reply.status}."
             error = surface.error(reply.status, "scripted", message, None)
@@ -255,8 +240,8 @@ class _Handler(BaseHTTPRequestHandler):
     def reject(self, status: int, kind: str, message: str, *, last: bool = False) -> None:
         """An error in the shape of whoever owns the path; the `last` answer of its connection if so."""
         self.close_connection = self.close_connection or last
-        owner = "messages" if self.path.startswith("/v1/messages") else "chat/completions"
-        self.send_document(status, _SURFACES[owner].error(status, kind, message, None))
+        owner = "messages" if self.path.startswith(("/v1/messages", "/model/")) else "chat/completions"
+        self.send_document(status, SURFACES[owner].error(status, kind, message, None))
 
     def send_document(self, status: int, document: Mapping[str, Any] | bytes, *, lost: bool = False) -> None:
         sound = isinstance(document, bytes)
@@ -271,22 +256,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.leave()
         self.wfile.write(payload[: len(payload) // 2] if lost else payload)
 
-    def send_events(self, surface: Surface, answer: Answer) -> None:
+    def send_events(self, surface: Surface, answer: Answer, *, framed: bool = False) -> None:
         reply = answer.reply
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream; charset=utf-8")
+        content = "application/vnd.amazon.eventstream" if framed else "text/event-stream; charset=utf-8"
+        self.send_header("content-type", content)
         self.send_header("transfer-encoding", "chunked")
         self.send_request_id()
         self.end_headers()
         events = delivered(list(surface.events(answer)), reply)
+        if reply.drop == "error_event":
+            events.append(Event(surface.error(529, "overloaded_error", "Overloaded", None), named=True))
         for event in events:
             if reply.chunk_delay and self.gone(reply.chunk_delay):
                 self.close_connection = True
                 return
             if event is events[-1]:
                 self.leave()
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(event.payload), event.payload))
-        if reply.drop:
+            payload = event.framed() if framed else event.payload
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(payload), payload))
+        if reply.drop and reply.drop != "error_event":
             self.lose_connection()
         else:
             self.wfile.write(b"0\r\n\r\n")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-Drop = Literal["before_headers", "mid_stream", "after_final_usage"]
+Drop = Literal["before_headers", "mid_stream", "after_final_usage", "error_event"]
 _COUNTS = (
     *("output_tokens", "input_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
     *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "delay", "chunk_delay", "drop_after"),
@@ -68,7 +68,8 @@ class Reply:
         chunk_delay: seconds before each event of a stream.
         gate: the answer begins once this event is set.
         drop: lose the connection: before the answer begins, in the middle of it, or after its final
-            usage (just before the end of a stream that carries none).
+            usage (just before the end of a stream that carries none). ``"error_event"`` ends a stream in
+            the middle by an event that tells an error, as Anthropic does when it is overloaded.
         drop_after: how many events of a stream get out before it is lost in the middle; None: half.
         bill_dropped: what a stream lost in the middle costs: ``"full"``, like a provider that goes on
             generating, or ``"generated"``, in proportion to the pieces that got out.

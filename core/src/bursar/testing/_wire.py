@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -78,16 +81,36 @@ class Event:
     def __init__(
         self, data: Mapping[str, Any] | str, *, named: bool = False, usage: bool = False, grows: bool = False
     ) -> None:
-        text = data if isinstance(data, str) else json.dumps(data)
+        self.text = text = data if isinstance(data, str) else json.dumps(data)
         name = f"event: {data['type']}\n" if named and not isinstance(data, str) else ""
         self.payload = f"{name}data: {text}\n\n".encode()
         self.usage = usage
         self.grows = grows
 
+    def framed(self) -> bytes:
+        """The event as Amazon Bedrock sends it: in a frame of its own, and encoded once more."""
+        headers = b"".join(map(_header, _FRAME_HEADERS))
+        payload = json.dumps({"bytes": base64.b64encode(self.text.encode()).decode()}).encode()
+        prelude = struct.pack(">II", len(headers) + len(payload) + 16, len(headers))
+        frame = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+        return frame + struct.pack(">I", zlib.crc32(frame))
+
+
+_FRAME_HEADERS = {
+    ":event-type": "chunk",
+    ":content-type": "application/json",
+    ":message-type": "event",
+}.items()
+
+
+def _header(header: tuple[str, str]) -> bytes:
+    name, value = (text.encode() for text in header)
+    return struct.pack(f">B{len(name)}sBH", len(name), name, 7, len(value)) + value
+
 
 def delivered(events: list[Event], reply: Reply) -> list[Event]:
     """The events that get out before the script loses the connection; else all of them."""
-    if reply.drop == "mid_stream":
+    if reply.drop in ("mid_stream", "error_event"):
         return events[: len(events) // 2 if reply.drop_after is None else reply.drop_after]
     if reply.drop == "after_final_usage":
         final = [at for at, event in enumerate(events) if event.usage]

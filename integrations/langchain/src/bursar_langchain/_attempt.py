@@ -1,18 +1,19 @@
-"""One try to make a model call, between the middleware that may change it and the handler that pays."""
+"""One try to make a call, between the middleware that may change it and the handler that pays."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import BaseCallbackHandler
-
-from bursar import BudgetExceeded, Session
+from bursar import Budget, BudgetExceeded, Session
 
 from ._coverage import covered_by
-from ._usage import Request
+from ._request import Request
+
+if TYPE_CHECKING:
+    from ._adapter import BudgetCallback
 
 _attempt: ContextVar[Attempt | None] = ContextVar("bursar_langchain_attempt", default=None)
 
@@ -37,12 +38,13 @@ class Attempt:
     Attributes:
         session: whose refusal ended the attempt, or None.
         lowered: what to pass to the model so that the call fits, or None.
+        outer: the attempt around this one, of another middleware or agent, or None.
     """
 
     def __init__(
         self,
         request: Any,
-        handler: BaseCallbackHandler,
+        handler: BudgetCallback,
         *,
         least: int | None = None,
         finalizing: Session | None = None,
@@ -51,8 +53,10 @@ class Attempt:
         self.least = least
         self.session: Session | None = None
         self.lowered: dict[str, int] | None = None
+        self.outer: Attempt | None = None
         self._handler = handler
         self._finalizing = finalizing
+        self._raised: list[BudgetExceeded] = []
         self._inside = ExitStack()
 
     def lower(self, name: str, granted: int) -> None:
@@ -61,7 +65,23 @@ class Attempt:
             self.lowered = {name: granted}
             raise Lowered(f"the call fits with at most {granted} output tokens")
 
+    def note(self, refusal: BudgetExceeded, session: Session) -> None:
+        """The handler is about to raise this inside."""
+        self._raised.append(refusal)
+        if not isinstance(refusal, Lowered):
+            self.session = session
+
+    def is_of_another(self, refusal: BudgetExceeded) -> bool:
+        """True when an attempt around this one has to deal with it: it is about that one's money."""
+        outer = self.outer
+        while outer is not None:
+            if any(raised is refusal for raised in outer._raised):
+                return True
+            outer = outer.outer
+        return False
+
     def __enter__(self) -> Attempt:
+        self.outer = _attempt.get()
         self._inside.enter_context(covered_by(self._handler))
         if self._finalizing is not None:
             self._inside.enter_context(self._finalizing.finalize())
@@ -72,9 +92,12 @@ class Attempt:
         self._inside.close()
 
 
-def current_attempt() -> Attempt | None:
-    """The attempt that this thread or task is in."""
-    return _attempt.get()
+def attempt_of(payee: Session | Budget) -> Attempt | None:
+    """The innermost attempt that this thread or task is in, of those that pay to the payee."""
+    attempt = _attempt.get()
+    while attempt is not None and attempt._handler.payee is not payee:
+        attempt = attempt.outer
+    return attempt
 
 
 def cap_name(request: Request, params: Mapping[str, Any]) -> str | None:

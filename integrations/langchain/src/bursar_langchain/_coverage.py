@@ -6,15 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, cast
+from weakref import ref
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
-_nearest: ContextVar[BaseCallbackHandler | None] = ContextVar("bursar_langchain_nearest", default=None)
+_READ = "__pregel_read"  # LangGraph's way to read the state of the graph that a config belongs to
+
+_inside: ContextVar[tuple[BaseCallbackHandler, ...]] = ContextVar("bursar_langchain_inside", default=())
+_agents: dict[str, ref[BaseCallbackHandler]] = {}
+_slots: list[_Slot] = []
 
 
 class _Everywhere:
-    """Read by LangChain like a ContextVar; but the same in every thread, even one without a context."""
+    """The handler of the process; the same in every thread, even one without a context."""
 
     def __init__(self) -> None:
         self._handlers: dict[
@@ -35,16 +41,62 @@ class _Everywhere:
 
 everywhere = _Everywhere()
 
-# Once: LangChain keeps its hooks for ever. A handler that a run has already is not added again.
-register_configure_hook(_nearest, inheritable=True)
-register_configure_hook(cast("ContextVar[Any]", everywhere), inheritable=True)
-
 
 @contextmanager
 def covered_by(handler: BaseCallbackHandler) -> Iterator[None]:
     """What this thread or task starts inside has the handler, and hands it down."""
-    token = _nearest.set(handler)
+    token = _inside.set((*_inside.get(), handler))
     try:
         yield
     finally:
-        _nearest.reset(token)
+        _inside.reset(token)
+
+
+def covers_agents(channel: str, handler: BaseCallbackHandler) -> None:
+    """What the graphs start that have a channel of this name in their state has the handler."""
+    _agents[channel] = ref(handler)
+
+
+def _here() -> list[BaseCallbackHandler]:
+    """The handlers of what is started here, each once."""
+    found = [*_inside.get(), *_of_agent()]
+    if (of_all := everywhere.get()) is not None:
+        found.append(of_all)
+    return list(dict.fromkeys(found))
+
+
+def _of_agent() -> Iterator[BaseCallbackHandler]:
+    """Those of the agent that this is a node of: its other middleware asks models in such nodes."""
+    if not _agents:
+        return
+    config = var_child_runnable_config.get() or {}
+    read = (config.get("configurable") or {}).get(_READ)
+    if not callable(read):
+        return
+    for channel, reference in _agents.copy().items():  # a copy is made in one step
+        handler = reference()
+        if handler is None:
+            _agents.pop(channel, None)
+            continue
+        try:
+            read(channel, False)
+        except Exception:  # noqa: S112 - a KeyError: the state of this graph has no such channel
+            continue
+        yield handler
+
+
+class _Slot:
+    """The n-th handler of what is started here; read by LangChain like a ContextVar, which has one."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        register_configure_hook(cast("ContextVar[Any]", self), inheritable=True)
+
+    def get(self) -> BaseCallbackHandler | None:
+        here = _here()
+        while len(_slots) < len(here):  # LangChain keeps its hooks for ever: no more than were ever needed
+            _slots.append(_Slot(len(_slots)))
+        return here[self._number] if self._number < len(here) else None
+
+
+_slots.append(_Slot(0))

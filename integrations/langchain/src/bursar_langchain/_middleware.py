@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+from uuid import uuid4
 
 from langchain.agents.middleware import AgentMiddleware
-from langchain.agents.middleware.types import ModelRequest, ModelResponse
+from langchain.agents.middleware.types import ModelRequest, ModelResponse, PrivateStateAttr
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.channels.untracked_value import UntrackedValue
+from typing_extensions import NotRequired, TypedDict
 
 from bursar import Budget, BudgetExceeded, Session
 
 from ._adapter import BudgetCallback
 from ._attempt import Attempt
+from ._coverage import covers_agents
 from ._payers import LimitLike
 from ._trial import Trial
 
 ExitBehavior = Literal["end", "error", "downgrade"]
 ToolDenial = Literal["raise", "tell"]
+
+
+def _state_with(channel: str) -> Any:
+    """The state of an agent with one more entry, which nobody sees and nothing is written to."""
+    entry = Annotated[Any, UntrackedValue, PrivateStateAttr]
+    typed: Any = TypedDict  # checkers know it with the literal names of a class only
+    return typed("BudgetState", {channel: NotRequired[entry]})
 
 
 class BudgetMiddleware(AgentMiddleware):
@@ -67,9 +78,19 @@ class BudgetMiddleware(AgentMiddleware):
         if isinstance(fallback_model, str):
             fallback_model = init_chat_model(fallback_model)
         self.callback = budget if isinstance(budget, BudgetCallback) else BudgetCallback(budget)
+        # Other middleware asks models in nodes of its own. Those of this agent are told by their state.
+        channel = f"bursar_{uuid4().hex}"
+        self.state_schema = _state_with(channel)
+        covers_agents(channel, self.callback)
+        self._name = f"{type(self).__name__}.{channel[-8:]}"
         self._exit_behavior = exit_behavior
         self._fallback = fallback_model
         self._on_tool_denied = on_tool_denied
+
+    @property
+    def name(self) -> str:
+        """One for each middleware: LangChain takes no two of one name, and an agent may have two budgets."""
+        return self._name
 
     # -- the ledger's side, as everywhere -----------------------------------------------------
 
@@ -111,7 +132,7 @@ class BudgetMiddleware(AgentMiddleware):
                 with attempt:
                     return handler(attempt.request)
             except BudgetExceeded as refusal:
-                trial.refusal = refusal
+                trial.refused(attempt, refusal)
         return self._exit(trial)
 
     async def awrap_model_call(
@@ -124,7 +145,7 @@ class BudgetMiddleware(AgentMiddleware):
                 with attempt:
                     return await handler(attempt.request)
             except BudgetExceeded as refusal:
-                trial.refusal = refusal
+                trial.refused(attempt, refusal)
         return self._exit(trial)
 
     def _exit(self, trial: Trial) -> AIMessage:
@@ -155,7 +176,7 @@ class BudgetMiddleware(AgentMiddleware):
             return self._deny(attempt, refusal)
 
     def _deny(self, attempt: Attempt, refusal: BudgetExceeded) -> ToolMessage:
-        if self._on_tool_denied == "raise":
+        if self._on_tool_denied == "raise" or attempt.is_of_another(refusal):
             raise refusal
         if attempt.session is not None:
             attempt.session.handled(refusal)

@@ -8,12 +8,16 @@ for its own control flow. A refusal that has both passes all of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core import exceptions
 
-from bursar import BursarError
+from bursar import BursarError, raised_as
+
+F = TypeVar("F", bound=Callable[..., None])
 
 
 def _transparent() -> tuple[type[Exception], ...]:
@@ -47,26 +51,27 @@ class LangChainRefusal(_Transparent):
 
     is_retryable = False
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        kind = type(self).__bases__[0]
-        return _rebuild, (kind, self.args), self.__dict__
-
-
-_classes: dict[type[BursarError], type[BursarError]] = {}
-
-
-def _rebuild(kind: type[BursarError], args: tuple[Any, ...]) -> BursarError:
-    refusal = _classes.get(kind)
-    if refusal is None:
-        members = {"__module__": __name__, "__doc__": kind.__doc__}
-        refusal = _classes.setdefault(kind, type(kind.__name__, (kind, LangChainRefusal), members))
-    return refusal(*args)
-
 
 def as_refusal(error: BursarError) -> BursarError:
     """The same error, with the same attributes, in a class that the frameworks let through."""
-    if isinstance(error, LangChainRefusal):
-        return error
-    refusal = _rebuild(type(error), error.args)
-    refusal.__dict__.update(error.__dict__)
-    return refusal.with_traceback(error.__traceback__)
+    return raised_as(error, LangChainRefusal)
+
+
+def fails_closed(hook: F) -> F:
+    """A hook before the call: whatever goes wrong in it, the call is not made, and nobody hides that."""
+
+    @wraps(hook)
+    def method(*args: Any, **kwargs: Any) -> None:
+        try:
+            hook(*args, **kwargs)
+        except BursarError as error:
+            raise as_refusal(error) from error.__cause__
+        except Exception as error:
+            raise as_refusal(
+                BursarError(
+                    f"{hook.__name__} of the budget failed ({type(error).__name__}), so that the call was"
+                    " not made; the cause has the details"
+                )
+            ) from error
+
+    return cast("F", method)

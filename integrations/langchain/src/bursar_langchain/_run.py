@@ -11,7 +11,8 @@ from uuid import UUID
 
 from bursar import Cover, Hold, Usage
 
-from ._usage import TOKENS_PER_ANSWER, Request, Result
+from ._request import Request
+from ._usage import TOKENS_PER_ANSWER, Result
 
 
 @dataclass(slots=True, eq=False)
@@ -20,10 +21,11 @@ class Run:
 
     Attributes:
         id: LangChain's id of the run; callers may use one for several calls.
-        given: the very object that the start hook got; tells the same call, heard twice,
-            from another one with its id.
+        given: the very objects that the start hook got; they tell the same call, heard twice,
+            from another one with its id. None once it was booked as lost.
         parent: the run that this one belongs to.
         calls: how many inputs one hook was given; LangChain itself gives one.
+        text: True for a model that completes text: it may be asked with several prompts at once.
         request: None for a run of a tool.
         batch: shared by the calls of one ``generate()``; all start hooks come before the first call.
         hold: what pays for it.
@@ -34,9 +36,10 @@ class Run:
     """
 
     id: UUID
-    given: object
+    given: tuple[object, ...] | None
     parent: UUID | None
     calls: int = 1
+    text: bool = False
     request: Request | None = None
     batch: object = None
     hold: Hold = field(init=False)
@@ -50,10 +53,23 @@ class Run:
         """False when a covered client below has closed the hold: it sees retries that we do not."""
         return self.doubted or self.hold.state == "reserved"
 
+    def is_call_of(self, other: Run) -> bool:
+        """True when both are one call: heard by two handlers, or by one that is named twice."""
+        mine, theirs = self.given, other.given
+        if mine is None or theirs is None or self.id != other.id:
+            return False
+        return all(one is another for one, another in zip(mine, theirs, strict=True))
+
     def uncover(self) -> None:
         """What the context sends from here on is another call."""
         if self.cover is not None:
             self.cover.close()
+
+    def leave(self) -> None:
+        """Its end has come: no task need be watched for it, and what is sent is another call."""
+        self.uncover()
+        if self.task is not None:
+            self.task[0].remove_done_callback(self.task[1])
 
     def settle(self, result: Result) -> None:
         """Book an answer: by the provider's count, else by its text, else at the whole hold."""
@@ -79,14 +95,22 @@ class Run:
         else:
             self.hold.resolve(error, seen)
 
-    def lose(self) -> None:
+    def lose(self, error: BaseException | None = None) -> None:
         """Book a call whose end nobody has reported; a tool has run."""
         self.doubted, self.given, self.batch, self.task = True, None, None, None
         self.uncover()
-        if self.request is None:
+        if isinstance(error, GeneratorExit):
+            self.hold.abandon()  # as in `fail`
+        elif self.request is None:
             self.pay()
         else:
             self.hold.settle_unknown()
+
+    def withdraw(self) -> None:
+        """Give back what was reserved for a call that is not made after all."""
+        hold: Hold | None = getattr(self, "hold", None)
+        if hold is not None and hold.state == "reserved":
+            hold.release()
 
     def pay(self) -> None:
         """Book the run of a tool: it costs what was held."""

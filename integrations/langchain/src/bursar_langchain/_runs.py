@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import threading
 from collections import deque
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
 from uuid import UUID
 from weakref import WeakSet
 
+from bursar import never_breaks
+
+from ._latch import Latch
 from ._run import Run
 
-F = TypeVar("F", bound=Callable[..., None])
-
-_logger = logging.getLogger("bursar")
 _LOST_KEPT = 256  # runs whose end may still come
 _everyones: WeakSet[Runs] = WeakSet()
-_lock = threading.Lock()  # of the set above
-
-
-def _renew() -> None:
-    """In a forked child nobody is left to open a lock that another thread of the parent held."""
-    global _lock  # noqa: PLW0603 - of the process
-    _lock = threading.Lock()
-    for runs in _everyones:
-        runs._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
-
-
-def never_breaks(hook: F) -> F:
-    """A hook that comes after the call: the answer is paid for, so nothing may take it away."""
-
-    @wraps(hook)
-    def method(*args: Any, **kwargs: Any) -> None:
-        try:
-            hook(*args, **kwargs)
-        except Exception:
-            _logger.exception("%s failed; what it left open is booked when its lease ends", hook.__name__)
-
-    return cast("F", method)
+_latch = Latch()  # of the set above
 
 
 def withdraw(refused: Run) -> None:
     """Release what any handler reserved for a call that another one, or one of its batch, prevented."""
-    with _lock:
+    with _latch:
         everyones = list(_everyones)
     for runs in everyones:
         runs.withdraw(refused)
@@ -62,8 +31,8 @@ class Runs:
     def __init__(self) -> None:
         self._runs: dict[UUID, list[Run]] = {}
         self._lost: deque[Run] = deque()
-        self._lock = threading.RLock()  # a finaliser may enter it again; no store is called inside
-        with _lock:
+        self._lock = Latch()  # no store is called inside
+        with _latch:
             _everyones.add(self)
 
     def __len__(self) -> int:
@@ -77,6 +46,8 @@ class Runs:
         """Remember a run that was admitted, and watch the task that it is in."""
         with self._lock:
             self._runs.setdefault(run.id, []).append(run)
+        if run.text:
+            return  # its start hook runs in a task of its own, which is over before the call is sent
         try:  # LangChain tells nobody when `ainvoke` is cancelled; the end of its task does
             task = asyncio.current_task()
         except RuntimeError:  # no event loop runs in this thread
@@ -84,6 +55,11 @@ class Runs:
         if task is not None:
             run.task = task, lambda _: self._doubt(run)
             task.add_done_callback(run.task[1])
+
+    def uncover(self, run_id: UUID) -> None:
+        """The request of the run was sent: what the context sends from here on is another one."""
+        for run in self.known(run_id):
+            run.uncover()
 
     def take(self, run_id: UUID) -> Run | None:
         """Take a run out; waits for no store, since a finaliser may call it."""
@@ -93,17 +69,30 @@ class Runs:
                 return None
             run = runs[0]
             self._remove(run)
-        run.uncover()
-        if run.task is not None:
-            run.task[0].remove_done_callback(run.task[1])
+        run.leave()
         return run
 
-    def sweep(self, parent: UUID) -> None:
+    def take_others(self, ended: Run) -> list[Run]:
+        """Take out the other calls of the ``generate()`` that a run is one of."""
+        with self._lock:
+            others = self._siblings(ended)
+            for run in others:
+                self._remove(run)
+        for run in others:
+            run.leave()
+        return others
+
+    def _siblings(self, of: Run) -> list[Run]:
+        if of.batch is None:
+            return []
+        return [run for runs in self._runs.values() for run in runs if run.batch is of.batch]
+
+    def sweep(self, parent: UUID, error: BaseException | None = None) -> None:
         """The calls of a chain that is over are, too."""
         with self._lock:
             lost = [run for runs in self._runs.values() for run in runs if run.parent == parent]
         for run in lost:
-            self._doubt(run)
+            self._doubt(run, error)
 
     @never_breaks
     def orphan(self, failed: Run) -> None:
@@ -112,10 +101,8 @@ class Runs:
         It makes them one after the other: those before were answered, those after never sent.
         Where an event loop runs, they may have been sent at once; then their ends come yet.
         """
-        if failed.batch is None:
-            return
         with self._lock:
-            others = [run for runs in self._runs.values() for run in runs if run.batch is failed.batch]
+            others = self._siblings(failed)
         for run in others:
             if failed.task is None and run.number > failed.number:
                 self._drop(run)
@@ -130,17 +117,17 @@ class Runs:
                 run
                 for runs in self._runs.values()
                 for run in runs
-                if run.given is refused.given or (run.batch is not None and run.batch is refused.batch)
+                if run.is_call_of(refused) or (run.batch is not None and run.batch is refused.batch)
             ]
         for run in unsent:
             self._drop(run)
 
     @never_breaks
-    def _doubt(self, run: Run) -> None:
+    def _doubt(self, run: Run, error: BaseException | None = None) -> None:
         """Book a run that seems lost. Should its end come after all, that corrects the amount."""
         if run.doubted or run.hold.state != "reserved":
             return
-        run.lose()
+        run.lose(error)
         with self._lock:
             self._lost.append(run)
             forgotten = self._lost.popleft() if len(self._lost) > _LOST_KEPT else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
@@ -15,6 +14,8 @@ from ._attempt import Attempt
 
 if TYPE_CHECKING:
     from langchain.agents.middleware.types import ModelRequest
+
+    from ._adapter import BudgetCallback
 
 _ROOM = 256  # output tokens that a step needs at the least: a call of a tool that is cut off is lost
 _FINALLY = (
@@ -30,7 +31,7 @@ class Trial:
     if the budget keeps a finalization reserve, a final answer without tools.
 
     Attributes:
-        refusal: the last one; set by who makes the calls.
+        refusal: the last one.
         session: whose it was, or None when no handler of ours raised it.
     """
 
@@ -38,7 +39,7 @@ class Trial:
     session: Session | None = None
 
     def __init__(
-        self, handler: BaseCallbackHandler, request: ModelRequest, fallback: BaseChatModel | None
+        self, handler: BudgetCallback, request: ModelRequest, fallback: BaseChatModel | None
     ) -> None:
         self._handler = handler
         self._request: Any = request
@@ -54,6 +55,12 @@ class Trial:
             messages = [*request.messages, HumanMessage(_FINALLY)]
             final = request.override(messages=messages, tools=[], tool_choice=None)
             yield from self._asked(final, 1, self.session)
+
+    def refused(self, attempt: Attempt, refusal: BudgetExceeded) -> None:
+        """An attempt ended so; on with the next one. Raises: the refusal, if it is about another's money."""
+        if attempt.is_of_another(refusal):
+            raise refusal
+        self.refusal = refusal
 
     def _asked(self, request: Any, least: int, finalizing: Session | None = None) -> Iterator[Attempt]:
         attempt = Attempt(request, self._handler, least=least, finalizing=finalizing)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bursar import Demand, Reading, with_members
+from bursar import Demand, Reading, listed, whole, with_members
 
 from ._surfaces import Where
-from ._usage import CompletionReading, ResponseReading, UnboundedReading, hides_output
+from ._usage import CompletionReading, ResponseReading, hides_output
 
 _CAPS: dict[str, tuple[str, ...]] = {
     "chat": ("max_completion_tokens", "max_tokens"),
@@ -41,31 +41,6 @@ class Free(Demand):
 
     def reading(self) -> Reading:
         return ResponseReading()
-
-
-class Unbounded(Demand):
-    """Nothing bounds what it costs, unless the user has given the model a price.
-
-    Args:
-        where: it goes.
-        body: the JSON object, or the fields of the form, that is sent.
-        files: True when files go with it, which the context window alone bounds.
-    """
-
-    def __init__(self, where: Where, body: Mapping[str, Any], *, files: bool = False) -> None:
-        texts = [value for value in body.values() if isinstance(value, str)]
-        pictures = (whole(body.get("n")) or 1) * (1 + (whole(body.get("partial_images")) or 0))
-        ask = {
-            "model": body.get("model"),
-            "provider": where.provider,
-            "messages": None if files else texts,
-            "n": pictures,
-            "clamp": False,
-        }
-        super().__init__(ask if ask["model"] else None, endpoint=where.word or "other")
-
-    def reading(self) -> Reading:
-        return UnboundedReading()
 
 
 class Bounded(Demand):
@@ -224,21 +199,6 @@ def _unbounded_tools(kinds: set[str], calls: int | None) -> str | None:
             " the request within `with session.reserve(cost=...):`, which then pays for it"
         )
     return None
-
-
-def whole(value: object) -> int | None:
-    """A count as it may be written; None for what is none, such as -1 for "no limit"."""
-    if isinstance(value, str | float) and not isinstance(value, bool):
-        try:
-            value = int(value)
-        except (ValueError, OverflowError):
-            return None
-    return value if type(value) is int and value > 0 else None
-
-
-def listed(value: object) -> Sequence[Any]:
-    """What should be a list, as one."""
-    return value if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def texts_of(value: object) -> tuple[Sequence[Any], dict[str, Any]]:

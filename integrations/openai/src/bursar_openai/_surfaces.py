@@ -6,12 +6,13 @@ import re
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from bursar import Paths, biller
+
 Kind = Literal["chat", "compact", "completions", "responses", "embeddings", "free", "unbounded"]
 
 _READS = frozenset({"get", "head", "options", "delete"})
 
-# Paths that are sent to, without what stands before them; `*` is one part, `**` any rest. The first
-# that fits counts. To what is unbounded belongs a word of Budget's `allow=`.
+# Paths that are sent to. To what is unbounded belongs a word of Budget's `allow=`.
 _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("chat/completions", "chat", None),
     ("completions", "completions", None),
@@ -86,51 +87,10 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("content_provenance_checks", "unbounded", "other"),
     ("decisions", "unbounded", "other"),
 )
-_BASE = re.compile(r"api|beta|inference|openai|v[0-9]\w*")  # what may stand before a path that is free
-_ANY = {"/**": "(?:/.+)?", "*": "[^/]+"}
-
-
-def _compiled(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"/\*\*|\*", lambda found: _ANY[found[0]], path))
-
-
-_PATTERNS = [(_compiled(path), kind, word) for path, kind, word in _SENT_TO]
+PATHS = Paths(_SENT_TO, free="free")
 _DEPLOYMENT = re.compile(r"deployments/([^/]+)")
 _NEWER = re.compile(r"(^|[/:])(o[134]|gpt-[5-9])")  # models that reject `max_tokens`
 _ANSWER = re.compile(r"(?:^|/)responses/([^/]+)(?:/cancel)?$")
-
-# Who bills, by the end of the host's name. A host that is not here bills like the model's vendor.
-_HOSTS = {
-    "api.openai.com": "openai",
-    "openai.azure.com": "azure",
-    "cognitiveservices.azure.com": "azure",
-    "services.ai.azure.com": "azure",
-    "ai21.com": "ai21",
-    "amazonaws.com": "bedrock",
-    "api.aws": "bedrock",
-    "anthropic.com": "anthropic",
-    "cerebras.ai": "cerebras",
-    "cohere.ai": "cohere",
-    "cohere.com": "cohere",
-    "deepseek.com": "deepseek",
-    "fireworks.ai": "fireworks",
-    "aiplatform.googleapis.com": "vertex",
-    "generativelanguage.googleapis.com": "google",
-    "groq.com": "groq",
-    "minimax.io": "minimax",
-    "minimaxi.com": "minimax",
-    "mistral.ai": "mistral",
-    "moonshot.ai": "moonshot",
-    "moonshot.cn": "moonshot",
-    "openrouter.ai": "openrouter",
-    "perplexity.ai": "perplexity",
-    "together.ai": "together",
-    "together.xyz": "together",
-    "voyageai.com": "voyage",
-    "x.ai": "xai",
-    "bigmodel.cn": "zai",
-    "z.ai": "zai",
-}
 
 
 class Where(NamedTuple):
@@ -167,7 +127,7 @@ def where(method: str, url: str, base_url: str) -> Where:
     deployment = _DEPLOYMENT.search(f"{urlsplit(base_url).path}{path}")
     path = _DEPLOYMENT.sub("", path).strip("/")
     answer = _ANSWER.search(path)
-    kind, word = listed(path) or ("unbounded", "other")
+    kind, word = PATHS.find(path) or ("unbounded", "other")
     asked_after = method.lower() == "get" or path.endswith("/cancel")
     if method.lower() in _READS:
         kind, word = "free", None
@@ -179,30 +139,3 @@ def where(method: str, url: str, base_url: str) -> Where:
         deployment=deployment and deployment[1],
         answer=answer[1] if answer is not None and asked_after else None,
     )
-
-
-def listed(path: str) -> tuple[Kind, str | None] | None:
-    """What is known of a path that is sent to; a part of it that is paid for counts before a free one."""
-    parts = path.split("/")
-    if ".." in parts:
-        return None
-    free = None
-    for at in range(len(parts)):
-        rule = _rule("/".join(parts[at:]))
-        if rule is not None and rule[0] != "free":
-            return rule
-        if free is None and all(map(_BASE.fullmatch, parts[:at])):
-            free = rule
-    return free
-
-
-def _rule(path: str) -> tuple[Kind, str | None] | None:
-    return next(((kind, word) for fits, kind, word in _PATTERNS if fits.fullmatch(path)), None)
-
-
-def biller(host: str) -> str | None:
-    """Who bills what is sent to a host; None: whoever made the model."""
-    name = host.rpartition("@")[2].partition(":")[0].lower()
-    parts = name.split(".")
-    ends = (".".join(parts[at:]) for at in range(len(parts)))
-    return next((_HOSTS[end] for end in ends if end in _HOSTS), None)

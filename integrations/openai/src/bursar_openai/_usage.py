@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from bursar import Answer, Reading, data_of, read_answer, text_bytes
+from bursar import Reading, data_of, object_of, read_answer, text_bytes
 
 # Families that bill no output which they do not show, unless they are asked to think.
 _SHOWS_ALL = re.compile(r"(^|[/:.])(gpt-3\.5|gpt-35|gpt-4|chatgpt-4o)")
@@ -21,16 +20,6 @@ def hides_output(body: Mapping[str, Any]) -> bool:
     """True when output may be billed that the answer does not show."""
     asked = any(body.get(name) for name in _REASONING)
     return asked or _SHOWS_ALL.search(str(body.get("model"))) is None
-
-
-def _parsed(raw: bytes) -> tuple[bytes, dict[str, Any]]:
-    """The data of an event, and the object in it if it is one."""
-    data = data_of(raw)
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return data, {}
-    return data, document if isinstance(document, dict) else {}
 
 
 class CompletionReading(Reading):
@@ -53,10 +42,10 @@ class CompletionReading(Reading):
             self.visible_bytes += text_bytes(choice.get("message") or choice.get("text"))
 
     def event(self, raw: bytes) -> bytes:
-        data, document = _parsed(raw)
-        if data.startswith(b"[DONE]"):
+        if data_of(raw).startswith(b"[DONE]"):
             self.ended = True
             return raw
+        document = object_of(raw)
         choices = _choices(document)
         for choice in choices:
             self.visible_bytes += text_bytes(choice.get("delta") or choice.get("text"))
@@ -86,7 +75,7 @@ class ResponseReading(Reading):
         self.ended = self.pending is None and not self.broken
 
     def event(self, raw: bytes) -> bytes:
-        document = _parsed(raw)[1]
+        document = object_of(raw)
         kind, response = document.get("type"), document.get("response")
         if isinstance(kind, str) and kind.endswith(".delta"):
             self.visible_bytes += text_bytes(document.get("delta"))
@@ -95,23 +84,6 @@ class ResponseReading(Reading):
                 self.whole(response)
             elif response.get("background"):
                 self.pending = response.get("id")
-        return raw
-
-
-class UnboundedReading(Reading):
-    """What is told, if anything, by an endpoint that no budget can bound."""
-
-    def __init__(self) -> None:
-        super().__init__(hidden=True)
-
-    def whole(self, document: Mapping[str, Any]) -> None:
-        self.answer = read_answer(document)
-
-    def event(self, raw: bytes) -> bytes:
-        document = _parsed(raw)[1]
-        if document.get("usage"):
-            self.answer: Answer | None = read_answer(document)
-            self.final = True
         return raw
 
 

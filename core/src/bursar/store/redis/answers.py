@@ -7,8 +7,9 @@ from typing import cast
 
 from ...account import shown_key
 from ...amounts import Amounts
-from ...errors import HoldClosed, LedgerRolledBack, LimitConflict, StoreError
+from ...errors import HoldClosed, LimitConflict, StoreError
 from ..base import UNITS, Booked, Cause, Entry, Granted, Mark, Refused, StalePeriod, State
+from ..seen import lost
 from .words import parse_limit, unescape
 
 _REFUSAL = 11  # lines of a refusal
@@ -64,10 +65,7 @@ def fail(lines: Sequence[str], entry: Entry | None = None, id: str = "") -> Exce
     if kind == "conflict":
         return _conflict(words)
     if kind == "rolled_back":
-        return LedgerRolledBack(
-            f"the store has lost data: {words[0]}. Nothing is admitted until somebody accepts that"
-            " with acknowledge_rollback(reason); look at the provider's bill first"
-        )
+        return lost(words[0])
     if kind == "overflow":
         return StoreError("a balance in the store would pass 2^62; reset the account")
     return StoreError(f"the store cannot read its own request: {kind!r:.40}")

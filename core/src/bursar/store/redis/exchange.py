@@ -10,12 +10,14 @@ from typing import Any
 from redis import exceptions
 
 from ...clock import Clock
-from ...errors import LedgerRolledBack, StoreUnavailable
+from ...errors import StoreUnavailable
 from ...ids import new_id
+from ..seen import Seen
 from . import script
+from .refusals import OutOfTime, code_of, failure, untrusted
 from .requests import Request
-from .seen import Seen
-from .url import Place
+from .routes import Command, routes
+from .url import Node, Place
 
 
 class Unanswered(StoreUnavailable):
@@ -23,25 +25,11 @@ class Unanswered(StoreUnavailable):
 
 
 # Yields a command to send or a time to wait in seconds; is sent the answer, or thrown redis-py's error.
-Exchange = Generator["tuple[Any, ...] | float", Any, Any]
+Exchange = Generator["Command | float", Any, Any]
 
 _TRIES = 4  # that fit into the timeout when nobody answers at all
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.005, 0.2
-
-_REFUSES = {  # what a server answers when it cannot, but another time may
-    "OOM": "is out of memory",
-    "READONLY": "is a replica, which cannot be written to",
-    "LOADING": "is still loading its data",
-    "MISCONF": "cannot save its data",
-    "NOREPLICAS": "has too few replicas",
-    "MASTERDOWN": "has lost its master",
-    "CLUSTERDOWN": "is in a cluster that is down",
-    "BUSY": "is busy with a script",
-    "NOAUTH": "asks for a password",
-    "unauthenticated": "asks for a password",  # where it would not even read a long request
-    "WRONGPASS": "does not accept the password",
-    "NOPERM": "does not give this user the rights that docs/redis.md lists",
-}
+_REDIRECTS = 3  # that are followed at once
 
 
 class Exchanges:
@@ -55,6 +43,7 @@ class Exchanges:
     def __init__(self, place: Place, clock: Clock | None) -> None:
         self.place = place
         self.try_s = place.timeout_s / _TRIES
+        self.routes = routes(place)
         self._clock = clock
         self._seen: dict[str, Seen] = {}
         self._lock = threading.Lock()
@@ -62,6 +51,11 @@ class Exchanges:
     def renew(self) -> None:
         """In a forked child, whose parent may have held the lock."""
         self._lock = threading.Lock()
+
+    @property
+    def clocked(self) -> bool:
+        """True where somebody else tells the time than the server."""
+        return self._clock is not None
 
     def now_ms(self) -> int:
         """The time as this process has it."""
@@ -92,6 +86,7 @@ class Exchanges:
         answer = yield from self.send(
             ("EVALSHA", script.sha(), *keys, *head, *request.words),
             ("EVAL", script.source(), *keys, *head, *request.words),
+            request.keys[0],
         )
         id, seq, ack, now_ms, *lines = answer.split("\n")
         if id and lines[0] != "rolled_back":
@@ -100,52 +95,60 @@ class Exchanges:
                 self._seen[request.root] = known.after(Seen(id, int(seq), int(ack)))
         return request.read(lines, int(now_ms))
 
-    def send(self, command: tuple[Any, ...], in_full: tuple[Any, ...] | None = None) -> Exchange:
+    def send(
+        self, command: tuple[Any, ...], in_full: tuple[Any, ...] | None = None, key: str = ""
+    ) -> Exchange:
         """Send a command again and again until it is answered, within the timeout.
 
         Args:
             command: what to send.
             in_full: what to send where the server does not know the script.
+            key: one of its keys; a command without one goes to any server.
 
         Raises:
             StoreUnavailable: no answer.
         """
         deadline, pause_s = time.monotonic() + self.place.timeout_s, _FIRST_PAUSE_S
-        sent = False
+        sent, redirects, there = False, 0, None
+        before: exceptions.RedisError | None = None
         while True:
+            node = None
             try:
-                return (yield command)
+                if there is None:
+                    node = yield from self.routes.find(key, deadline - 2 * self.try_s)
+                    there = Command(node, ())
+                node, answer = there.node, there._replace(words=command)
+                return (yield answer)
             except exceptions.RedisError as error:
                 if isinstance(error, exceptions.NoScriptError) and in_full is not None:
                     command, in_full = in_full, None
                     continue
-                again = isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError)
-                lost = again and "connecting to" not in str(error) and "loading" not in str(error)
-                if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
-                    again = False
+                there = self.routes.redirected(key, node, error) if node is not None else None
+                if there is not None:
+                    redirects += 1
+                    if redirects <= _REDIRECTS:
+                        continue
+                    error = exceptions.TryAgainError(str(error))  # it is in the midst of a move
+                there = None
+                again, lost = self._judge(error, node)
+                if again and node is not None:
+                    self.routes.failed(key, node)
                 if not again or time.monotonic() + pause_s + self.try_s > deadline:
-                    failure = self._failure(error)
-                    raise (Unanswered(str(failure)) if sent or lost else failure) from error
+                    if before is not None and isinstance(error, OutOfTime):
+                        error = before
+                    refused = failure(error, self.place.where, self.place.timeout_s)
+                    raise (Unanswered(str(refused)) if sent or lost else refused) from error
                 sent = sent or lost
+                before = before if isinstance(error, OutOfTime) else error
                 yield pause_s
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
-    def _failure(self, error: Exception) -> StoreUnavailable:
-        text = str(error)
-        for code, what in _REFUSES.items():
-            if code in text.replace(":", " ").replace("'", " ").replace("-", " ").split():
-                return StoreUnavailable(f"{self.place.where} {what}; make no call")
-        if isinstance(error, exceptions.NoPermissionError):
-            return StoreUnavailable(f"{self.place.where} {_REFUSES['NOPERM']}")
-        if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
-            return StoreUnavailable(f"{self.place.where} does not accept the user or the password")
-        if isinstance(error, exceptions.TimeoutError):
-            return StoreUnavailable(f"{self.place.where} did not answer within {self.place.timeout_s:g} s")
-        if isinstance(error, exceptions.BusyLoadingError):  # its code is not in its text
-            return StoreUnavailable(f"{self.place.where} {_REFUSES['LOADING']}; make no call")
-        if isinstance(error, exceptions.ConnectionError):
-            return StoreUnavailable(f"{self.place.where} cannot be reached; make no call")
-        return StoreUnavailable(f"{self.place.where} refuses the request: {text:.200}; make no call")
-
-
-ROLLED_BACK_OR_DOWN = (StoreUnavailable, LedgerRolledBack)
+    def _judge(self, error: Exception, node: Node | None) -> tuple[bool, bool]:
+        """Whether another try may help, and whether the failed request may have been carried out."""
+        if code_of(error) in self.routes.again:
+            return True, False
+        if not isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
+            return False, False
+        lost = node is not None and not any(word in str(error) for word in ("connecting to", "loading"))
+        locked = isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError)
+        return not locked and not untrusted(error), lost

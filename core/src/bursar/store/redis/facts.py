@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from redis import exceptions
 
-from ...errors import StoreError
+from ...errors import LedgerRolledBack, StoreError
+from ..facts import Facts
 from .exchange import Exchange, Exchanges
 
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """One server.
-
-    Attributes:
-        version: of Redis, or the version of Redis that a Valkey is compatible with.
-        durability: ``"redis-always"`` loses nothing in a power failure, ``"redis-everysec"`` the
-            last second or two, ``"redis-none"`` may lose everything in a restart.
-        eviction: what it does when its memory is full; anything but ``"noeviction"`` loses balances.
-            Empty where it does not say.
-        skew_ms: how far its clock is ahead of this machine's, in milliseconds; None where it does not say.
-    """
-
-    version: str
-    durability: str
-    eviction: str
-    skew_ms: int | None
+_ASKED = ("version", "eviction", "clock_skew_seconds")
 
 
 def read_facts(exchanges: Exchanges) -> Exchange:
@@ -38,17 +22,57 @@ def read_facts(exchanges: Exchanges) -> Exchange:
         StoreUnavailable: the server cannot be reached.
     """
     info = yield from _ask(exchanges, "INFO")
-    append = yield from _ask(exchanges, "CONFIG GET", "append*")
-    memory = yield from _ask(exchanges, "CONFIG GET", "maxmemory-policy")
+    config = yield from _ask(exchanges, "CONFIG GET", "append*")
+    config |= yield from _ask(exchanges, "CONFIG GET", "maxmemory-policy")
+    config |= yield from _ask(exchanges, "CONFIG GET", "min-replicas-to-write")
+    before_ms = exchanges.now_ms()
     time = yield from _ask(exchanges, "TIME")
-    on = append.get("appendonly", "yes" if info.get("aof_enabled") else "no") == "yes"
-    sync = append.get("appendfsync", "everysec")
+    host_ms = (before_ms + exchanges.now_ms()) // 2
+    eviction = str(config.get("maxmemory-policy", info.get("maxmemory_policy", "")))
+    durability = _durability(info, config)
+    known = (info, eviction, time)
     return Facts(
-        version=str(info.get("redis_version", "")),
-        durability=f"redis-{sync}" if on and sync != "no" else "redis-none",
-        eviction=memory.get("maxmemory-policy", info.get("maxmemory_policy", "")),
-        skew_ms=time[0] * 1000 + time[1] // 1000 - exchanges.now_ms() if time else None,
+        kind="valkey" if info.get("server_name") == "valkey" else "redis",
+        durability=durability,
+        version=str(info.get("valkey_version", info.get("redis_version", ""))),
+        eviction=eviction,
+        skew_ms=time[0] * 1000 + time[1] // 1000 - host_ms if time and not exchanges.clocked else None,
+        unknown=tuple(name for name, answer in zip(_ASKED, known, strict=True) if not answer),
+        warnings=tuple(_warnings(info, config, durability, eviction)),
     )
+
+
+def with_loss(facts: Facts, error: LedgerRolledBack) -> Facts:
+    """The same of a server that has lost data."""
+    return replace(facts, warnings=(str(error), *facts.warnings))
+
+
+def _durability(info: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    on = config.get("appendonly", "yes" if info.get("aof_enabled") else "no") == "yes"
+    sync = config.get("appendfsync", "everysec")
+    return f"redis-{sync}" if on and sync != "no" else "redis-none"
+
+
+def _warnings(
+    info: Mapping[str, Any], config: Mapping[str, Any], durability: str, eviction: str
+) -> Generator[str, None, None]:
+    if not info and not config:
+        yield "this user may ask neither INFO nor CONFIG GET, so that the weakest durability is assumed"
+    elif durability == "redis-none":
+        yield "a crash of the server loses what was booked since its last snapshot: set appendonly yes"
+    elif durability == "redis-everysec":
+        yield "a power failure loses the last second or two: set appendfsync always"
+    if eviction not in ("", "noeviction"):
+        yield f"maxmemory-policy {eviction} throws balances away when the memory is full: set noeviction"
+    if info.get("role") == "slave":
+        yield "this is a replica, which cannot be written to: name its master"
+    if info.get("connected_slaves") and str(config.get("min-replicas-to-write", "0")) == "0":
+        yield (
+            "a failover may lose what its replicas have not got yet, and a master that was cut off goes on:"
+            " set min-replicas-to-write 1"
+        )
+    if info.get("aof_last_write_status") == "err":
+        yield "the server could not write its log to disk"
 
 
 def _ask(exchanges: Exchanges, *command: str) -> Generator[Any, Any, Any]:

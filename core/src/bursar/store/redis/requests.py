@@ -14,7 +14,7 @@ from ...limits import Limit
 from ...policy import Terms
 from ..base import PLAIN, Entry, Path
 from . import answers, views
-from .keys import base_key, path_keys
+from .keys import path_keys, tree_keys
 from .words import (
     amounts,
     entry_words,
@@ -69,7 +69,8 @@ class Requests:
             *period_words(entry.periods),
             *path_words(entry.path),
         ]
-        return self._on(entry.path, verb, words, lambda lines, now_ms: answers.granted(lines, now_ms, entry))
+        read: Reader = lambda lines, now_ms: answers.granted(lines, now_ms, entry)  # noqa: E731
+        return self._on(entry.path, verb, words, read, words[0])
 
     def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Request:
         return self.reserve(entry, minimum, terms, "probe")
@@ -82,7 +83,8 @@ class Requests:
             *period_words(entry.periods),
             *path_words(entry.path),
         ]
-        return self._on(entry.path, verb, words, lambda lines, now_ms: answers.booked(lines, now_ms, entry))
+        read: Reader = lambda lines, now_ms: answers.booked(lines, now_ms, entry)  # noqa: E731
+        return self._on(entry.path, verb, words, read, words[0])
 
     def book(self, entry: Entry, terms: Terms = PLAIN) -> Request:
         return self.settle(entry, terms, "book")
@@ -91,16 +93,16 @@ class Requests:
         return self.settle(entry, terms, "doubt")
 
     def release(self, id: str, path: Path, tally: Mapping[str, int]) -> Request:
-        return self._on(path, "release", [escape(id), tally_text(tally)], _done(id))
+        return self._on(path, "release", [escape(id), tally_text(tally)], _done(id), escape(id))
 
-    def withdraw(self, reserve: Request, entry: Entry) -> Request:
-        words = [escape(entry.id), reserve.mark]
-        return self._on(entry.path, "withdraw", words, _done(entry.id))
+    def withdraw(self, id: str, path: Path, reserve: str) -> Request:
+        """Undo the reserve whose request has this mark."""
+        return self._on(path, "withdraw", [escape(id), reserve], _done(id), escape(id))
 
     def extend(self, id: str, path: Path, lease_ms: int) -> Request:
         if not path:
             raise HoldClosed(f"the hold {id!r:.80} is not open, so that its lease cannot be extended")
-        return self._on(path, "extend", [escape(id), str(lease_ms)], _done(id))
+        return self._on(path, "extend", [escape(id), str(lease_ms)], _done(id), escape(id))
 
     def set_limit(self, path: Path, limit: Limit) -> Request:
         return self._on(path, "set_limit", [*path_words(path), limit_text(limit)], _done())
@@ -138,11 +140,11 @@ class Requests:
 
         return self._at(root, "audit", [], findings)
 
-    def _on(self, path: Path, verb: str, words: list[str], read: Reader) -> Request:
-        return Request(verb, root_key(path[0].key), path_keys(self._prefix, path), words, read)
+    def _on(self, path: Path, verb: str, words: list[str], read: Reader, id: str = "") -> Request:
+        return Request(verb, root_key(path[0].key), path_keys(self._prefix, path, id), words, read)
 
     def _at(self, root: str, verb: str, words: list[str], read: Reader) -> Request:
-        return Request(verb, root, [f"{base_key(self._prefix, root)}meta"], words, read)
+        return Request(verb, root, tree_keys(self._prefix, root), words, read)
 
 
 def _done(id: str = "") -> Reader:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from ...amounts import Amounts
 from ...clock import Clock
-from ...errors import StoreError
+from ...errors import LedgerRolledBack, StoreError
 from ...limits import Limit
 from ...policy import Terms
 from ...process import OneProcess, forks
 from ..base import PLAIN, Booked, Entry, Finding, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from ..facts import Facts
+from ..letters import KEPT, Letter
+from ..mailbox import MAY_PASS, Listener, Mailbox
+from ..spool import Spool
 from .clients import Clients
-from .exchange import ROLLED_BACK_OR_DOWN, Exchanges, Unanswered
-from .facts import Facts, read_facts
-from .mailbox import Mailbox
+from .exchange import Exchanges, Unanswered
+from .facts import read_facts, with_loss
 from .requests import Request, Requests
 from .url import Place, parse_url
-
-_KEPT = ("settle", "book", "doubt", "release")
 
 
 class RedisStore(OneProcess, Store):
@@ -37,7 +39,8 @@ class RedisStore(OneProcess, Store):
         self._requests = Requests(place.prefix)
         self._exchanges = Exchanges(place, clock)
         self._clients = Clients(place, self._exchanges.try_s)
-        self._mailbox = Mailbox(self._requests, self._send)
+        spool = Spool(place.spool, f"{place.where} {place.prefix}") if place.spool else None
+        self._mailbox = Mailbox(self._hand_over, spool)
         self._facts: Facts | None = None
 
     def __repr__(self) -> str:
@@ -50,7 +53,7 @@ class RedisStore(OneProcess, Store):
             self._check_process()
             try:
                 self._learn(self._clients.run(read_facts(self._exchanges)))
-            except ROLLED_BACK_OR_DOWN:
+            except MAY_PASS:
                 return "redis-none"
         return self._facts.durability if self._facts is not None else "redis-none"
 
@@ -59,14 +62,22 @@ class RedisStore(OneProcess, Store):
         """Bookings that wait for the store to come back."""
         return len(self._mailbox)
 
-    def facts(self) -> Facts:
-        """What the server says about itself: its version, and what it keeps of a crash.
+    def on_trouble(self, root: str, listener: Listener) -> None:
+        """Tell the listener when bookings of a tree wait, land, or are lost."""
+        self._mailbox.listen(root, listener)
+
+    def facts(self, root: str = "") -> Facts:
+        """What the server says about itself, and about the ledger of a tree.
 
         Raises:
             StoreUnavailable: it cannot be reached.
         """
         self._check_process()
-        return self._learn(self._clients.run(read_facts(self._exchanges)))
+        facts = self._learn(self._clients.run(read_facts(self._exchanges)))
+        try:
+            return replace(facts, ledger=self.ledger_id(root) if root else "")
+        except LedgerRolledBack as error:
+            return with_loss(facts, error)
 
     def ledger_id(self, root: str) -> str:
         """What ``?ledger=`` takes to pin this ledger; empty where it was never written to."""
@@ -123,20 +134,19 @@ class RedisStore(OneProcess, Store):
     async def acall(self, verb: str, *arguments: Any) -> Any:
         """A verb by its name, over the connections of this event loop."""
         self._check_process()
+        if verb == "facts":
+            return await asyncio.to_thread(self.facts, *arguments)
         request: Request = getattr(self._requests, verb)(*arguments)
         try:
             if self._facts is None:
                 self._learn(await self._clients.arun(read_facts(self._exchanges)))
             if self._mailbox and verb != "acknowledge":
-                await asyncio.get_running_loop().run_in_executor(None, self._mailbox.deliver)
+                await asyncio.to_thread(self._mailbox.deliver, request.root, self.place.timeout_s)
             return await self._clients.arun(self._exchanges.exchange(request))
-        except ROLLED_BACK_OR_DOWN as error:
-            return self._later(request, arguments, error)
+        except MAY_PASS as error:
+            return await asyncio.to_thread(self._later, request, arguments, error)
         except asyncio.CancelledError:
-            if verb == "reserve":
-                self._withdraw(request, arguments[0])
-            elif verb in _KEPT:
-                self._mailbox.put(request, arguments)
+            self._keep(request, arguments)  # at once: nobody waits for a task that is cancelled
             raise
 
     # -- within a verb ------------------------------------------------------------------
@@ -148,27 +158,32 @@ class RedisStore(OneProcess, Store):
             if self._facts is None:
                 self._learn(self._clients.run(read_facts(self._exchanges)))
             if self._mailbox and verb != "acknowledge":
-                self._mailbox.deliver()
-            return self._send(request)
-        except ROLLED_BACK_OR_DOWN as error:
+                self._mailbox.deliver(request.root, self.place.timeout_s)
+            return self._clients.run(self._exchanges.exchange(request))
+        except MAY_PASS as error:
             return self._later(request, arguments, error)
 
-    def _send(self, request: Request) -> Any:
-        return self._clients.run(self._exchanges.exchange(request))
+    def _hand_over(self, letter: Letter) -> Any:
+        request: Request = getattr(self._requests, letter.verb)(*letter.arguments)
+        return self._clients.run(self._exchanges.exchange(replace(request, mark=letter.mark)))
 
     def _later(self, request: Request, arguments: tuple[Any, ...], error: StoreError) -> Any:
         """Keep a booking that has no answer, and say what it will be; raise the error of others."""
-        if request.verb == "reserve" and isinstance(error, Unanswered):
-            self._withdraw(request, arguments[0])
-        if request.verb not in _KEPT or not self._mailbox.put(request, arguments):
+        if request.verb == "reserve" and not isinstance(error, Unanswered):
+            raise error
+        kept = self._keep(request, arguments)
+        if request.verb not in KEPT or not kept:
             raise error
         if request.verb == "release":
             return None
         return Booked(arguments[0].amounts, 0, False, None, self._exchanges.now_ms())
 
-    def _withdraw(self, request: Request, entry: Entry) -> None:
-        """Nobody will make the call of this reserve, which may have been granted."""
-        self._mailbox.put(self._requests.withdraw(request, entry))
+    def _keep(self, request: Request, arguments: tuple[Any, ...]) -> bool:
+        """Write a letter of what is to be known: a booking, or that nobody makes the call of a reserve."""
+        if request.verb == "reserve":
+            entry: Entry = arguments[0]
+            return self._mailbox.put(Letter("withdraw", (entry.id, entry.path, request.mark)))
+        return request.verb in KEPT and self._mailbox.put(Letter(request.verb, arguments, request.mark))
 
     def _learn(self, facts: Facts) -> Facts:
         self._facts = facts
@@ -187,7 +202,8 @@ def open_redis(url: str, clock: Clock | None = None) -> RedisStore:
     """The store at a URL; connects when it is first asked.
 
     Args:
-        url: ``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, or ``unix:///path``.
+        url: ``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, ``unix:///path``,
+            ``redis+cluster://host:port,host:port``, or ``redis+sentinel://host:port,host:port/name/db``.
         clock: tells the time to all users of this store; for tests.
 
     Raises:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from ...amounts import Amounts
 from ...call import Kind, Subject
 from ...errors import InvalidAmount
-from ...limits import Limit
+from ...limits import Limit, stored_limit
 from ...policy import Breaker, Terms
 from ...window import Calendar
 from ..base import Entry, Path
@@ -56,10 +56,7 @@ def limit_text(limit: Limit) -> str:
 def parse_limit(text: str) -> Limit:
     """The limit that was stored."""
     unit, _, model, tool, provider, amount, tz, window = map(unescape, text.split(";"))
-    number = int(amount)
-    cap = f"{number // 10**9}.{number % 10**9:09d}" if unit == "usd" else f"{number} {unit}"
-    selectors = {"model": model or None, "tool": tool or None, "provider": provider or None}
-    return Limit(f"{cap}/{window}", **selectors).in_zone(tz)
+    return stored_limit(unit, int(amount), window, model=model, tool=tool, provider=provider, tz=tz)
 
 
 @lru_cache(4096)

@@ -1,10 +1,11 @@
 -- The limits in force on a path, and what they say to a call.
 
+local USED_MS = 3600000 -- it is noted once an hour that a session is in use
+
 -- The accounts of a path, created where new, with what their owners declare.
 local function open()
   local line = {}
-  for place = 2, #KEYS do
-    local key = string.sub(KEYS[place], #base + 3)
+  for place, key in ipairs(path) do
     local account, declared, otherwise = find(key), take_list(), take_list()
     if not account then
       account = create(key)
@@ -16,7 +17,10 @@ local function open()
     if #declared > 0 then
       declare(account, declared)
     end
-    line[place - 1] = account
+    if account.session and not (get(account, 'used') and now - number(account, 'used') <= USED_MS) then
+      use(account)
+    end
+    line[place] = account
   end
   return line
 end

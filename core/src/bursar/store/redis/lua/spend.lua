@@ -59,9 +59,8 @@ local function reserve(only_probe)
   local terms, periods = take_terms(), take_periods()
   local known = not only_probe and record_of(entry.id)
   if known then
-    local leaf = string.sub(KEYS[#KEYS], #base + 3)
     local same = known.seen.subject == entry.subject.text and known.seen.want == triple(entry.amounts)
-      and known.seen.least == triple(entry.least) and known.seen.leaf == leaf
+      and known.seen.least == triple(entry.least) and known.seen.leaf == path[#path]
     if not same then
       stop('closed', 'another')
     end

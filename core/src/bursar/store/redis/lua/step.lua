@@ -4,6 +4,12 @@
 
 local call = redis.call
 local base = string.sub(KEYS[1], 1, -5) -- KEYS[1] is "<base>meta"
+local path = {} -- the accounts from the root to the leaf, of a verb that has them
+for _, name in ipairs(KEYS) do
+  if string.sub(name, 1, #base + 2) == base .. 'a:' then
+    path[#path + 1] = string.sub(name, #base + 3)
+  end
+end
 local MOST_AMOUNT = 4503599627370496 -- 2^52: sums and differences of two are exact
 local MOST_BALANCE = 4.6e18 -- half of what HINCRBY can hold
 

@@ -8,10 +8,12 @@ from bursar import Budget, HoldClosed, Limit, Store, StoreError
 from bursar.account import child_account, root_account, session_account
 from bursar.store import Amounts, Entry, StalePeriod, Subject
 from bursar.store.memory import MemoryStore
+from bursar.store.opened import open_store
 from bursar.store.redis import answers, open_redis
 from bursar.testing import ManualClock
 from bursar.window import calendar
 
+from ..files import file_url
 from ..servers import shared_url
 
 GPT, MINI = Subject("model", ("gpt-4o",), "openai"), Subject("model", ("gpt-4o-mini",), "openai")
@@ -66,19 +68,24 @@ def life(store: Store, clock: ManualClock) -> list[object]:
     return seen
 
 
-def test_a_life_is_told_alike() -> None:
+SHARED = {"redis": shared_url, "sqlite": file_url}
+
+
+@pytest.mark.parametrize("where", SHARED)
+def test_a_life_is_told_alike(where: str) -> None:
     """Answers, views, limits, subjects, counters: equal after every step of one life."""
     told = []
-    for make in (MemoryStore, lambda clock: open_redis(shared_url(), clock)):
+    for make in (MemoryStore, lambda clock: open_store(SHARED[where](), clock)):
         clock = ManualClock(1_750_000_000)
         told.append(life(make(clock), clock))
-    for memory, redis in zip(*told, strict=True):
-        assert memory == redis
+    for memory, shared in zip(*told, strict=True):
+        assert memory == shared
 
 
-def test_a_budget_reads_alike() -> None:
+@pytest.mark.parametrize("where", SHARED)
+def test_a_budget_reads_alike(where: str) -> None:
     """Summary, tree and children of the public API, from another object on the same URL."""
-    url = shared_url()
+    url = SHARED[where]()
     texts = []
     for stores in ({}, {"store": url}):
         budget = Budget("$5/total", "20 calls/1h", name="default", **stores)
@@ -109,8 +116,7 @@ def test_finished_records_fold_after_a_day() -> None:
     clock.advance(86_401)
     for _ in range(2):
         assert store.audit("default") == ()
-    client = store._clients._blocking
-    assert client is not None
+    (client,) = store._clients._blocking.values()
     assert not [key for key in client.scan_iter(f"{store.place.prefix}:*") if ":r:" in key]
     assert store.read("default").accounts["default"].spent == Amounts(240, 0, 120)
     again = store.settle(Entry("h1", path, GPT, Amounts(2, 0, 1)))

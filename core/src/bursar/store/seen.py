@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..errors import LedgerRolledBack
+
 
 class Seen(NamedTuple):
     """The ledger of a tree, as it was when it was last heard of.
@@ -21,3 +23,11 @@ class Seen(NamedTuple):
     def after(self, other: Seen) -> Seen:
         """What is known after one more answer; answers to several threads may come in any order."""
         return other if not self.id or (other.ack, other.seq) > (self.ack, self.seq) else self
+
+
+def lost(what: str) -> LedgerRolledBack:
+    """The error that says which data a store has lost."""
+    return LedgerRolledBack(
+        f"the store has lost data: {what}. Nothing is admitted until somebody accepts that"
+        " with acknowledge_rollback(reason); look at the provider's bill first"
+    )

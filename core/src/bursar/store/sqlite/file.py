@@ -1,0 +1,226 @@
+"""One file as this process has it open: one connection, which one thread uses at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+from weakref import WeakSet
+
+from ...errors import StoreError, StoreUnavailable
+from ...process import around_forks
+from ..seen import Seen, lost
+from . import schema
+from .folder import make_private
+from .meta import Meta
+from .place import Place
+from .turns import Turns
+
+T = TypeVar("T")
+Act: TypeAlias = Callable[[sqlite3.Connection, Seen], "tuple[T, Meta, bool]"]
+
+_OLDEST = (3, 37)  # knows STRICT tables
+_SAYS = {  # what SQLite says, and what that means for whoever reads it
+    "locked": "was locked by another program for all of the timeout",
+    "disk is full": "cannot grow, because its disk is full",
+    "readonly": "cannot be written to",
+    "malformed": "is damaged; stop the programs that use it, and bring back a backup",
+    "not a database": "is not a database",
+    "unable to open": "cannot be opened",
+    "disk I/O error": "cannot be read or written",
+}
+
+
+class File:
+    """Opens, looks after, and closes a connection.
+
+    Args:
+        place: of the file.
+
+    Attributes:
+        seen: of its ledger, by this process.
+    """
+
+    def __init__(self, place: Place) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST:
+            raise ValueError(
+                f"store='sqlite' needs SQLite 3.37, and this Python has {sqlite3.sqlite_version}"
+            )
+        self.place = place
+        self.seen = Seen()
+        self._log = Path(f"{place.path}-wal")
+        self._turns = Turns(f"{place.path}-lock")
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, ...] = ()
+        self._forking: set[int] = set()
+        self._stranded = False
+        _FILES.add(self)
+
+    def step(self, deadline: float, act: Act[T], *, anew: bool = False) -> T:
+        """Do something alone, in one transaction.
+
+        Args:
+            deadline: of the monotonic clock.
+            act: gets a connection, and what this process has seen of the ledger; says what came of it,
+                the ledger as it is then, and whether anything is to be kept.
+            anew: True where the file may be made again although its ledger was seen.
+
+        Raises:
+            StoreUnavailable: it could not be done in time, or at all.
+            LedgerRolledBack: the file is gone, or empty.
+        """
+        try:
+            self._check_process()
+            if self._connection is None and (anew or not self.seen.id):
+                make_private(self.place.path)
+            return self._turns.take(deadline, lambda: self._transact(deadline, act, anew=anew))
+        except sqlite3.IntegrityError as error:
+            raise StoreError(f"{str(self.place.path)!r} cannot hold such a number: {error}") from error
+        except sqlite3.Error as error:
+            text = str(error)
+            known = (meaning for said, meaning in _SAYS.items() if said in text)
+            raise self._failure(next(known, f"refuses the step: {text:.200}")) from error
+        except OSError as error:
+            if self.seen.id and isinstance(error, FileNotFoundError):
+                raise lost("its file is gone, or empty") from error
+            raise self._failure(f"cannot be used: {error.strerror}") from error
+        except StoreUnavailable as error:
+            raise self._failure(f"cannot be used: {error}") from error
+
+    def _transact(self, deadline: float, act: Act[T], *, anew: bool) -> T:
+        try:
+            connection = self._open(deadline, anew=anew)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                answer, meta, wrote = act(connection, self.seen)
+                self._check_process()
+                connection.execute("COMMIT" if wrote else "ROLLBACK")
+            finally:
+                if connection.in_transaction and not self._stranded:
+                    connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            if "locked" not in str(error):
+                self._drop()
+            raise
+        if meta.id:
+            self.seen = self.seen.after(meta.seen)
+        self._identity = self._identity or self._look()
+        return answer
+
+    def _open(self, deadline: float, *, anew: bool) -> sqlite3.Connection:
+        """The connection to what has the name of the file now, waiting for others no longer than that."""
+        self._see_what_is_there(anew=anew)
+        connection = self._connection
+        wait_ms = max(0, int((deadline - time.monotonic()) * 1000))
+        if connection is None:
+            connection = sqlite3.connect(
+                self.place.path, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            try:
+                connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+                connection.execute(f"PRAGMA synchronous = {self.place.synchronous}")
+                if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                    raise StoreUnavailable(
+                        "its file system has no shared memory, which a write-ahead log needs"
+                    )
+                self._bring_up(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        else:
+            connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+        return connection
+
+    @staticmethod
+    def _bring_up(connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        schema.bring_up(connection)
+        connection.execute("COMMIT")
+
+    # -- the file itself ---------------------------------------------------------------------
+
+    def _see_what_is_there(self, *, anew: bool) -> None:
+        """Let go of a file that has lost its name, and refuse one that cannot be the whole ledger.
+
+        A log of writes belongs to its file, and no name tells which that is: a file that was put
+        under the log of another one would become a mixture of both.
+        """
+        found = self._look()
+        mixed = len(found) > 2 and found[2:] == self._identity[2:] and found != self._identity
+        if anew and (mixed or not found):
+            if not found:
+                self.place.path.unlink(missing_ok=True)
+            self._drop()
+            for left in (self._log, Path(f"{self.place.path}-shm")):
+                left.unlink(missing_ok=True)
+        elif mixed:
+            raise lost("its file was exchanged while programs had it open")
+        elif not found and self.seen.id:
+            raise lost("its file is gone, or empty")
+        elif found != self._identity:
+            self._drop()
+        if not found:
+            make_private(self.place.path)
+
+    def _look(self) -> tuple[int, ...]:
+        """Which file has the name now, and which its log: another one is another ledger, perhaps."""
+        found: tuple[int, ...] = ()
+        with suppress(FileNotFoundError):
+            file = self.place.path.stat()
+            found = (file.st_dev, file.st_ino) if file.st_size else ()
+            log = self._log.stat()
+            found = (*found, log.st_dev, log.st_ino) if found else ()
+        return found
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._identity = None, ()
+
+    def _failure(self, what: str) -> StoreUnavailable:
+        return StoreUnavailable(f"{str(self.place.path)!r} {what}; make no call")
+
+    def _check_process(self) -> None:
+        if self._stranded:
+            raise StoreUnavailable("this process was forked off in the middle of a step; start another one")
+
+    # -- forks ---------------------------------------------------------------------------------
+    # SQLite must not be carried into a child: it would take the locks of its parent for its own.
+
+    def before_fork(self) -> None:
+        """Close everything, when the step is over that somebody may be in."""
+        if self._turns.alone(time.monotonic() + self.place.timeout_s):
+            self._forking.add(threading.get_ident())
+            self._drop()
+            self._turns.close()
+
+    def in_parent(self) -> None:
+        """Let the others go on."""
+        if threading.get_ident() in self._forking:
+            self._forking.remove(threading.get_ident())
+            self._turns.go_on()
+
+    def in_child(self) -> None:
+        """Begin anew; where that step did not end, nothing may be touched here."""
+        self._forking.clear()
+        self._turns.renew()
+        self._stranded = self._connection is not None
+
+
+_FILES: WeakSet[File] = WeakSet()
+
+
+def _each(act: Callable[[File], None]) -> Callable[[], None]:
+    def act_on_all() -> None:
+        for file in tuple(_FILES):
+            act(file)
+
+    return act_on_all
+
+
+around_forks(_each(File.before_fork), _each(File.in_parent), _each(File.in_child))

@@ -1,0 +1,79 @@
+"""The line that a file has about itself, and what a process has seen of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from ..seen import Seen, lost
+
+
+class Meta(NamedTuple):
+    """A ledger as a whole.
+
+    Attributes:
+        id: made when the file was.
+        seq: the number of its newest step.
+        ack: the newest loss of data that somebody has accepted.
+        now_ms: the time of its newest step; a clock that runs backwards stands still.
+        epoch: how many resets there were.
+        numbers: the highest number of an account or a window.
+    """
+
+    id: str = ""
+    seq: int = 0
+    ack: int = 0
+    now_ms: int = 0
+    epoch: int = 0
+    numbers: int = 0
+
+    @property
+    def seen(self) -> Seen:
+        """What a process remembers of it."""
+        return Seen(self.id, self.seq, self.ack)
+
+    def check(self, seen: Seen, pinned: str) -> None:
+        """See that it knows all that this process has seen, unless somebody has accepted a loss since.
+
+        Args:
+            seen: by this process.
+            pinned: the id that it must have; empty where any will do.
+
+        Raises:
+            LedgerRolledBack: it does not.
+        """
+        if not self.id and (seen.id or pinned):
+            raise lost("the ledger is gone")
+        if pinned and pinned != self.id:
+            raise lost("it is another ledger than the one that ?ledger= names")
+        if seen.id and self.ack <= seen.ack:
+            if seen.id != self.id:
+                raise lost("it is another ledger than before")
+            if self.seq < seen.seq:
+                raise lost("its last steps are gone")
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Put it into the file."""
+        connection.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?, ?, ?, ?, ?)", self)
+
+
+class Oldest(NamedTuple):
+    """What comes due next: a lease, a final record, a session that nobody uses. None where there is none."""
+
+    lease_ms: int | None = None
+    final_ms: int | None = None
+    used_ms: int | None = None
+
+
+_READ = """
+SELECT id, seq, ack, now_ms, epoch, numbers,
+  (SELECT min(lease_ms) FROM records WHERE state = 'reserved'),
+  (SELECT min(final_ms) FROM records WHERE final_ms IS NOT NULL),
+  (SELECT min(used_ms) FROM accounts WHERE session = 1)
+FROM ledger"""
+
+
+def read_meta(connection: sqlite3.Connection) -> tuple[Meta, Oldest]:
+    """What the file says; empty in one that was never written to."""
+    row = connection.execute(_READ).fetchone()
+    return (Meta(*row[:6]), Oldest(*row[6:])) if row is not None else (Meta(), Oldest())

@@ -1,0 +1,90 @@
+"""One verb on a file: what came due, then the verb itself on what it may look at."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from ...clock import Clock
+from ...ids import new_id
+from ..base import Entry
+from ..seen import Seen
+from ..verbs import Verbs
+from .meta import Meta, read_meta
+from .rows import path_keys, storable
+from .save import save
+from .sheet import Sheet
+from .tidy import tidy
+
+READS = ("probe", "read", "audit")  # change nothing, whatever they find
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A verb with its arguments.
+
+    Attributes:
+        verb: its name.
+        arguments: of it.
+        clock: tells the time.
+        pinned: the id that the ledger must have; empty where any will do.
+        new: what a verb is carried out with.
+    """
+
+    verb: str
+    arguments: tuple[Any, ...]
+    clock: Clock
+    pinned: str
+    new: type[Verbs]
+
+    def __call__(self, connection: sqlite3.Connection, seen: Seen) -> tuple[Any, Meta, bool]:
+        """Carry it out; what it answers, the ledger as it is then, and whether anything changed.
+
+        Raises:
+            LedgerRolledBack: the file knows less than this process.
+            BursarError: what the verb raises.
+        """
+        before, oldest = read_meta(connection)
+        now_ms = max(int(self.clock.now() * 1000), before.now_ms)
+        if self.verb == "acknowledge":
+            return None, self._acknowledge(connection, before, seen, now_ms), True
+        before.check(seen, self.pinned)
+        meta = before if before.id else before._replace(id=new_id())
+        tidied = tidy(connection, self.new, meta, oldest, now_ms)
+        sheet = Sheet(connection, self.new(), tidied or meta, now_ms)
+        self._fill(sheet)
+        answer = getattr(sheet.verbs, self.verb)(now_ms, *self.arguments)
+        after = tidied if self.verb in READS else save(sheet) or tidied
+        return answer, after or before, after is not None
+
+    def _fill(self, sheet: Sheet) -> None:
+        first = self.arguments[0]
+        if isinstance(first, Entry):
+            sheet.read((account.key for account in first.path), first.id)
+            if self.verb in ("reserve", "probe"):
+                sheet.read_calls(first, self.arguments[2])
+        elif self.verb in ("release", "extend"):
+            sheet.read((), first)
+        elif self.verb == "audit" or (self.verb == "read" and self.arguments[1] is None):
+            sheet.read_tree(first)
+            if self.verb == "audit":
+                sheet.read_sums(first)
+        elif self.verb == "read":
+            sheet.read(key for leaf in self.arguments[1] for key in path_keys(leaf))
+        else:
+            sheet.read(account.key for account in first)
+
+    def _acknowledge(self, connection: sqlite3.Connection, meta: Meta, seen: Seen, now_ms: int) -> Meta:
+        """The balances hold from here; other processes see that this was said after what they know."""
+        root, reason = self.arguments
+        accepted = meta._replace(
+            id=self.pinned or seen.id or meta.id or new_id(),
+            seq=max(meta.seq, seen.seq) + 1,
+            ack=max(meta.ack + 1, seen.ack + 1, now_ms),
+            now_ms=now_ms,
+        )
+        accepted.write(connection)
+        line = (now_ms, root, "acknowledge", storable(reason))
+        connection.execute("INSERT INTO journal (at_ms, account, what, detail) VALUES (?, ?, ?, ?)", line)
+        return accepted

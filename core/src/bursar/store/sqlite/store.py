@@ -1,0 +1,218 @@
+"""Balances in a file: every verb is one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, cast
+
+from ...account import root_key
+from ...amounts import Amounts
+from ...clock import Clock, SystemClock
+from ...errors import BursarError, LedgerRolledBack
+from ...limits import Limit
+from ...log import logger
+from ...policy import Terms
+from ...process import OneProcess, forks
+from ..base import PLAIN, Booked, Entry, Finding, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from ..facts import Facts
+from ..letters import KEPT, Letter
+from ..mailbox import MAY_PASS, Listener, Mailbox
+from ..spool import Spool
+from ..verbs import Verbs
+from .file import File
+from .place import Place, parse_url
+from .step import Step
+
+
+class SqliteStore(OneProcess, Store):
+    """Balances that the processes of one machine share.
+
+    Args:
+        place: where the file is; it is made when it is first needed.
+        clock: tells the time to all; the machine's own by default. One that runs backwards
+            stands still here.
+    """
+
+    def __init__(self, place: Place, clock: Clock | None = None) -> None:
+        self.place = place
+        self.durability = f"sqlite-{place.synchronous}"
+        self._clock = clock or SystemClock()
+        self._file = File(place)
+        self._forks = forks()
+        self._mailbox = Mailbox(self._hand_over, Spool(place.spool, str(place.path)) if place.spool else None)
+        self._worker: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        return f"<SqliteStore {str(self.place.path)!r}>"
+
+    @property
+    def undelivered(self) -> int:
+        """Bookings that wait for the file to be usable again."""
+        return len(self._mailbox)
+
+    def on_trouble(self, root: str, listener: Listener) -> None:
+        """Tell the listener when bookings of a tree wait, land, or are lost."""
+        self._mailbox.listen(root, listener)
+
+    def ledger_id(self, root: str) -> str:
+        """What ``?ledger=`` takes to pin this ledger; empty where it was never written to."""
+        self.read(root, (root,))
+        return self._file.seen.id
+
+    def facts(self, root: str = "") -> Facts:
+        """What survives, and what an operator should change.
+
+        Raises:
+            StoreUnavailable: the file cannot be used.
+        """
+        warnings = []
+        try:
+            ledger = self.ledger_id(root)
+        except LedgerRolledBack as error:
+            ledger = ""
+            warnings.append(str(error))
+        if self.place.synchronous == "normal":
+            warnings.append("?synchronous=normal may lose the last bookings when the machine loses power")
+        with_others = stat.S_IRWXG | stat.S_IRWXO
+        there = os.name == "posix" and self.place.path.exists()
+        if there and self.place.path.stat().st_mode & with_others:
+            warnings.append(f"others can get at {str(self.place.path)!r}; chmod 600 it")
+        return Facts(
+            "sqlite", self.durability, sqlite3.sqlite_version, ledger=ledger, warnings=tuple(warnings)
+        )
+
+    def reserve(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
+    ) -> Granted | Refused | StalePeriod:
+        return cast("Granted | Refused | StalePeriod", self._ask("reserve", entry, minimum, terms))
+
+    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
+        return cast("Granted | Refused | StalePeriod", self._ask("probe", entry, minimum, terms))
+
+    def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return cast("Booked | StalePeriod", self._ask("settle", entry, terms))
+
+    def book(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return cast("Booked | StalePeriod", self._ask("book", entry, terms))
+
+    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return cast("Booked | StalePeriod", self._ask("doubt", entry, terms))
+
+    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> None:
+        self._ask("release", id, path, tally)
+
+    def extend(self, id: str, path: Path, lease_ms: int) -> None:
+        self._ask("extend", id, path, lease_ms)
+
+    def set_limit(self, path: Path, limit: Limit) -> None:
+        self._ask("set_limit", path, limit)
+
+    def drop_limit(self, path: Path, limit: Limit) -> None:
+        self._ask("drop_limit", path, limit)
+
+    def trip(self, path: Path, reason: str) -> None:
+        self._ask("trip", path, reason)
+
+    def untrip(self, path: Path, reason: str) -> None:
+        self._ask("untrip", path, reason)
+
+    def reset(self, path: Path, reason: str) -> None:
+        self._ask("reset", path, reason)
+
+    def acknowledge(self, root: str, reason: str) -> None:
+        self._ask("acknowledge", root, reason)
+
+    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        return cast("Snapshot", self._ask("read", root, keys))
+
+    def audit(self, root: str) -> tuple[Finding, ...]:
+        return cast("tuple[Finding, ...]", self._ask("audit", root))
+
+    async def acall(self, verb: str, *arguments: Any) -> Any:
+        """A verb by its name, in a thread: the event loop goes on. What is cancelled is done all the same."""
+        self._check_process()
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="bursar-sqlite")
+        if verb == "facts":
+            return await asyncio.wrap_future(self._worker.submit(self.facts, *arguments))
+        job = self._worker.submit(self._by, self._deadline(), verb, arguments)
+        waiting = asyncio.wrap_future(job)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+            if verb == "reserve":
+                self._worker.submit(self._withdraw, job, arguments[0])
+            raise
+
+    # -- within a verb ---------------------------------------------------------------------------
+
+    def _ask(self, verb: str, *arguments: Any) -> Any:
+        self._check_process()
+        return self._by(self._deadline(), verb, arguments)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self.place.timeout_s
+
+    def _by(self, deadline: float, verb: str, arguments: tuple[Any, ...]) -> Any:
+        """Carry out a verb; where that cannot be, keep what has happened for later."""
+        try:
+            if self._mailbox and verb != "acknowledge":
+                self._mailbox.deliver(_root(verb, arguments), deadline - time.monotonic())
+            return self._carry_out(deadline, verb, arguments)
+        except MAY_PASS:
+            if verb not in KEPT or not self._mailbox.put(Letter(verb, arguments)):
+                raise
+            if verb == "release":
+                return None
+            return Booked(arguments[0].amounts, 0, False, None, int(self._clock.now() * 1000))
+
+    def _carry_out(self, deadline: float, verb: str, arguments: tuple[Any, ...]) -> Any:
+        step = Step(verb, arguments, self._clock, self.place.ledger, Verbs)
+        return self._file.step(deadline, step, anew=verb == "acknowledge")
+
+    def _hand_over(self, letter: Letter) -> Any:
+        return self._carry_out(self._deadline(), letter.verb, letter.arguments)
+
+    def _withdraw(self, job: Future[Any], entry: Entry) -> None:
+        """Nobody will make the call of this reserve, which may have been granted."""
+        if job.exception() is None and isinstance(job.result(), Granted) and not job.result().repeated:
+            try:
+                self.release(entry.id, entry.path, {})
+            except BursarError as error:
+                logger.warning("a cancelled reserve could not be given back: %s", error)
+
+    def _check_process(self) -> None:
+        """A forked child has threads and a mailbox of its own; what waits is its parent's to deliver."""
+        if self._forks != forks():
+            self._forks = forks()
+            self._worker = None
+            self._mailbox.renew()
+
+
+def _root(verb: str, arguments: tuple[Any, ...]) -> str:
+    """The key of the root of the tree that a verb is about."""
+    first = arguments[0]
+    if verb in ("read", "audit"):
+        return str(first)
+    path: Path = first.path if isinstance(first, Entry) else arguments[1] if isinstance(first, str) else first
+    return root_key(path[0].key) if path else ""
+
+
+def open_sqlite(url: str, clock: Clock | None = None) -> SqliteStore:
+    """The store at a URL; opens its file when it is first asked.
+
+    Args:
+        url: ``sqlite:///relative.db`` or ``sqlite:////whole/path.db``.
+        clock: tells the time to all users of this store; for tests.
+
+    Raises:
+        ValueError: the URL names no file, or has an option that is not known.
+    """
+    return SqliteStore(parse_url(url), clock)

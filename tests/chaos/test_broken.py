@@ -1,0 +1,28 @@
+"""The storm is worth something: over a store that breaks a promise it turns red, by the check that is about it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+
+from .broken import BROKEN, FOUND_BY
+from .outcome import Outcome
+from .storm import Storm
+
+SEED = 7
+
+
+@lru_cache
+def storm(store: str, broken: str = "") -> Outcome:
+    """The same dice for all."""
+    return Storm(store, SEED, pairs=2_000, kills=2, calls=300, broken=broken, most_s=60).run()
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
+def test_a_broken_store_is_found_out(store: str, broken: str) -> None:
+    """The named check fails, and not one does over the sound store with the same seed."""
+    assert not storm(store).violations, storm(store)
+    found = {violation.check for violation in storm(store, broken).violations}
+    assert FOUND_BY[broken] in found, storm(store, broken)

@@ -1,0 +1,26 @@
+"""A storm of seconds over every store; `nox -s chaos` has the ones that take an hour."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from .stores import STORES
+from .storm import Storm
+
+LEAST_HITS = 5
+
+
+@pytest.mark.parametrize("store", sorted(STORES.keys() - {"sqlite-normal"}))
+def test_nobody_spends_too_much_whoever_is_killed(store: str) -> None:
+    """Processes with threads or tasks are killed in calls, and a server if there is one: no check of the judge fails."""
+    outcome = Storm(
+        store, seed=5, pairs=1_500, kills=10, crashes=int("redis" in store), calls=300, most_s=60
+    ).run()
+    sys.stderr.write(f"{outcome}\n")
+    assert not outcome.violations, outcome
+    assert outcome.kills_in_a_hold >= LEAST_HITS, outcome
+    assert outcome.pairs >= 1_500 and outcome.rounds >= 5 and outcome.refusals > 100, outcome
+    assert 0 < outcome.judged <= outcome.ledger, outcome
+    assert min(outcome.per_process) > 0 and bool(outcome.crashes) == ("redis" in store), outcome

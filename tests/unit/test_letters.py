@@ -1,0 +1,91 @@
+"""Letters: what a verb was asked with comes back from a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from bursar import Limit
+from bursar.account import child_account, root_account
+from bursar.amounts import Amounts
+from bursar.call import Subject
+from bursar.policy import Breaker, Terms
+from bursar.store.base import Entry
+from bursar.store.letters import Letter, from_words, to_line
+from bursar.window import calendar
+
+LIMITS = (
+    Limit("$5.000000001/total"),
+    Limit("20 calls/1h", tool="ünïcode"),
+    Limit("3k tokens/day", model="gpt-4o").in_zone("Europe/Berlin"),
+    Limit("$1", provider="openai"),
+)
+ROOT = root_account("default", LIMITS)
+PATH = (ROOT, child_account(ROOT, 'al"ice\\ /@', (), LIMITS[:1]))
+ENTRY = Entry(
+    "h1",
+    PATH,
+    Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai"),
+    Amounts(2**52, 7, 1),
+    {"input": 3, "überzug": -1},
+    {"Europe/Berlin": calendar(1_700_000_000_000, "Europe/Berlin")},
+)
+TERMS = Terms(5, False, True, 3, 4, (900_000,), Breaker(10, 60_000, Limit("$1/1h"), None))
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        Letter("settle", (ENTRY, TERMS)),
+        Letter("book", (ENTRY,)),
+        Letter("doubt", (ENTRY._replace(tally={}, periods={}), Terms())),
+        Letter("release", ("h1", PATH, {"saved_usd": 5})),
+        Letter("withdraw", ("h1", PATH, "a mark")),
+    ],
+    ids=lambda letter: letter.verb,
+)
+def test_a_letter_comes_back_as_it_was(letter: Letter) -> None:
+    """Verb, arguments with their types, mark and age; in one line without a secret of the store."""
+    line = to_line(letter, "redis://host/0 bursar")
+    assert "\n" not in line and line.isascii()
+    back = from_words(json.loads(line))
+    assert (back.verb, back.arguments, back.mark) == (letter.verb, letter.arguments, letter.mark)
+    assert [type(argument) for argument in back.arguments] == [type(given) for given in letter.arguments]
+    assert (back.account, back.root) == (PATH[-1].key, "default")
+    assert back.since_s == pytest.approx(letter.since_s, abs=0.001) and back.waited_s() < 60
+
+
+def test_an_old_letter_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its age counts from when it was written, and a clock that is set afterwards does not change it."""
+    words = json.loads(to_line(Letter("book", (ENTRY,), since_s=time.time() - 1000), "s"))
+    back = from_words(words)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 999 < back.waited_s() < 1100
+    assert from_words(words).waited_s() < 100, "a clock before the letter's makes it young, not negative"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verb": "acknowledge"},
+        {"verb": "__init__"},
+        {"verb": ["book"]},
+        {"arguments": []},
+        {"arguments": [{"Entry": {"id": "h"}}]},
+        {"arguments": [{"Popen": {"args": "true"}}]},
+        {"arguments": [{}]},
+        {"arguments": ["h", [], {"": {}}]},
+        {"arguments": 5},
+        {"since": "yesterday"},
+    ],
+    ids=str,
+)
+def test_what_is_no_letter_is_refused(change: dict[str, Any]) -> None:
+    """Another verb than those that wait, other classes, missing or wrong fields: one kind of error."""
+    words = json.loads(to_line(Letter("book", (ENTRY,)), "s"))
+    from_words(words)
+    with pytest.raises(ValueError, match="no letter|convert|unpack"):
+        from_words(words | change)
