@@ -21,13 +21,15 @@ WORST_NANOS = 50 * 10_000
 
 
 def run(
-    provider: ScriptedProvider, session: Session, main: Callable[[openai.AsyncOpenAI], Awaitable[None]]
+    provider: ScriptedProvider,
+    session: Session | None,
+    main: Callable[[openai.AsyncOpenAI], Awaitable[None]],
 ) -> None:
-    """Run it with a client that the session pays for."""
+    """Run it with a client that the session pays for; None: that of the process."""
 
     async def with_client() -> None:
         async with openai.AsyncOpenAI(base_url=provider.openai_url, api_key="none", max_retries=0) as client:
-            await main(bursar.wrap_client(client, session))
+            await main(client if session is None else bursar.wrap_client(client, session))
 
     asyncio.run(with_client())
 
@@ -141,9 +143,11 @@ def test_the_event_loop_is_not_blocked(provider: ScriptedProvider) -> None:
     assert provider.arrivals == 2
 
 
-def test_two_hundred_tasks_over_one_client(provider: ScriptedProvider) -> None:
+@pytest.mark.parametrize("cover", ["wrap", "init"])
+def test_two_hundred_tasks_over_one_client(cover: str, provider: ScriptedProvider) -> None:
     """The bill never passes the limit, the ledger is the bill, and what was refused was not sent."""
-    session = Budget("$0.05", clamp=False).session()
+    limit, setting = "$0.05", {"clamp": False}
+    session = bursar.init(limit, **setting) if cover == "init" else Budget(limit, **setting).session()
     refused = 0
 
     async def main(client: openai.AsyncOpenAI) -> None:
@@ -161,7 +165,7 @@ def test_two_hundred_tasks_over_one_client(provider: ScriptedProvider) -> None:
 
         await asyncio.gather(*map(call, range(200)))
 
-    run(provider, session, main)
+    run(provider, None if cover == "init" else session, main)
     assert provider.calls == provider.arrivals == 200 - refused == session.calls
     assert 0 < refused < 200
     assert session.spent == provider.bill <= 0.05

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import json
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import openai
 import openai.resources
@@ -15,12 +17,9 @@ import bursar
 from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
 from bursar.testing import Rate, Reply, ScriptedProvider
 
-from .conftest import WORD
+from .conftest import WORD, Bench
 from .reflection import Sent, Walker, httpx, methods, resources
-from .surfaces import ASKED, CHAT, EMBEDDING, PRICES, RESPONSE, SOUND, SURFACES, Surface
-
-if TYPE_CHECKING:
-    from .conftest import Bench
+from .surfaces import ASKED, CHAT, EMBEDDING, PRICES, RESPONSE, SOUND, SURFACES, Async, Surface, Sync
 
 # -- the whole SDK ------------------------------------------------------------------------------------
 
@@ -436,6 +435,53 @@ def test_a_vendor_that_does_not_have_the_model_is_not_priced_by_another(provider
     assert transport.hosts == []
 
 
+@pytest.mark.parametrize("usage", ["x_groq", "usage"])
+@pytest.mark.parametrize("finish", ["stop", None])
+def test_usage_where_groq_puts_it(usage: str, finish: str | None) -> None:
+    """In a member of its own in the last chunk, or where all have it, and then with or without the last choice."""
+    told = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "llama-3.3-70b-versatile"}
+
+    def event(**members: Any) -> bytes:
+        return b"data: " + json.dumps({**chunk, **members}).encode() + b"\n\n"
+
+    said = event(
+        choices=[{"index": 0, "delta": {"content": "sky"}, "finish_reason": None if finish else "stop"}]
+    )
+    last = event(
+        choices=[{"index": 0, "delta": {}, "finish_reason": finish}] if finish else [],
+        **({"x_groq": {"usage": told}} if usage == "x_groq" else {"usage": told}),
+    )
+    answer = lambda request: httpx.Response(  # noqa: E731
+        200, headers={"content-type": "text/event-stream"}, content=said + last + b"data: [DONE]\n\n"
+    )
+    session = Budget("$1").session()
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http_client:
+        client = openai.OpenAI(
+            base_url="https://api.groq.com/openai/v1", api_key="none", http_client=http_client
+        )
+        bursar.wrap_client(client, session)
+        list(client.chat.completions.create(**{**CHAT, "model": "llama-3.3-70b-versatile"}, stream=True))
+    assert session.spent * 10**9 == 20 * 590 + 5 * 790
+    assert (session.reserved, session.report()["estimated"]) == (0, 0)
+
+
+@pytest.mark.parametrize("how", ["refused", "priced"])
+def test_a_local_server(how: str, bench: Bench) -> None:
+    """A model that nobody has a price for is refused, until the budget names one; then it is exact."""
+    bench.provider.rates["qwen-at-home"] = Rate("0.10", "0.30")
+    prices = {"qwen-at-home": ("0.10", "0.30")} if how == "priced" else None
+    client, session = bench.paid("$1", prices=prices)
+    call = Surface(lambda c: c.chat.completions.create(**{**CHAT, "model": "qwen-at-home"}))
+    if how == "priced":
+        bench.take(call, client)
+    else:
+        with pytest.raises(UnknownModel, match="prices="):
+            bench.take(call, client)
+    assert bench.provider.arrivals == (how == "priced")
+    bench.assert_exact(session)
+
+
 def test_a_local_server_is_priced_as_the_budget_says(bench: Bench) -> None:
     """A model of one's own costs nothing where one says so, and is counted all the same."""
     bench.provider.rates["home-made"] = Rate(0, 0)
@@ -480,17 +526,51 @@ def test_methods_taken_before_the_cover_are_covered(bench: Bench) -> None:
     assert session.calls == 3
 
 
-def test_a_http_client_of_the_callers_own(provider: ScriptedProvider) -> None:
-    """With its own transport, hooks and timeouts; it sees one request for each charge."""
+def http_libraries() -> list[Any]:
+    """Those whose clients the installed SDK takes: httpx, and its successor."""
+    taken = []
+    for name in ("httpx", "httpx2"):
+        with contextlib.suppress(ImportError, TypeError):
+            library = importlib.import_module(name)
+            with library.Client() as http_client:
+                openai.OpenAI(api_key="none", http_client=http_client)
+            taken.append(library)
+    return taken
+
+
+@pytest.mark.parametrize("library", http_libraries(), ids=lambda library: library.__name__)
+@pytest.mark.parametrize("limit", ["$1", "$0.0001"])
+def test_a_http_client_of_the_callers_own(
+    limit: str, library: Any, way: Sync | Async, provider: ScriptedProvider
+) -> None:
+    """With its own transport, hooks and timeouts; it sees one request for each charge, and none that does not fit."""
     seen: list[Any] = []
-    session = Budget("$1").session()
-    with httpx.Client(event_hooks={"request": [seen.append]}, timeout=9) as http_client:
-        client = openai.OpenAI(base_url=provider.openai_url, api_key="none", http_client=http_client)
-        bursar.wrap_client(client, session)
-        client.chat.completions.create(**CHAT)
-        list(client.chat.completions.create(**CHAT, stream=True))
-    assert len(seen) == provider.calls == session.calls == 2
-    assert session.spent == provider.bill
+
+    async def see(request: Any) -> None:
+        seen.append(request)
+
+    asynchronous = isinstance(way, Async)
+    hooks = {"request": [see if asynchronous else seen.append]}
+    http_client = (library.AsyncClient if asynchronous else library.Client)(event_hooks=hooks, timeout=9)
+    bench, session = Bench(provider, way, "wrap"), Budget(limit).session()
+    client = bench.keep(way.kind(base_url=provider.openai_url, api_key="none", http_client=http_client))
+    bursar.wrap_client(client, session)
+    for surface in ("chat", "chat-stream", "responses-open", "embeddings-raw"):
+        if limit == "$1":
+            bench.take(SURFACES[surface], client)
+        elif surface != "embeddings-raw":
+            with pytest.raises(BudgetExceeded):
+                bench.take(SURFACES[surface], client)
+    assert len(seen) == provider.calls == provider.arrivals == session.calls == (4 if limit == "$1" else 0)
+    bench.assert_exact(session)
+    bench.close()
+
+
+def test_both_generations_of_http_are_tested() -> None:
+    """The SDK's own library is among those that the test above runs with; from openai 3 on it is the successor."""
+    names = [library.__name__ for library in http_libraries()]
+    assert httpx.__name__ in names and "httpx" in names
+    assert ("httpx2" in names) or int(openai.__version__.partition(".")[0]) < 3
 
 
 def test_what_is_no_client_is_refused() -> None:

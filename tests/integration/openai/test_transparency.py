@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
@@ -192,6 +195,68 @@ def test_the_client_looks_the_same() -> None:
     assert look(covered) == look(bare)
     bare.close()
     covered.close()
+
+
+# -- time ---------------------------------------------------------------------------------------------
+
+WAIT_S = 10
+
+
+class Waiting(BaseHTTPRequestHandler):
+    """Sends one event, and the rest once its reader has that one, or after a long while."""
+
+    protocol_version = "HTTP/1.0"  # the end of the connection is that of the answer
+    has_it: threading.Event
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(EVENTS[0])
+        self.has_it.wait(WAIT_S)
+        self.wfile.write(b"".join([*EVENTS[1:], USAGE, b"data: [DONE]\n\n"]))
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Tests have their own output."""
+
+
+@pytest.mark.parametrize("limit", [None, "$1"], ids=["bare", "covered"])
+def test_the_first_event_comes_while_the_server_waits(limit: str | None, way: Sync | Async) -> None:
+    """Over HTTP, from a server that goes on when the first event has been read: as with the bare SDK, nobody waits."""
+    has_it = threading.Event()
+    handler = type("Handler", (Waiting,), {"has_it": has_it})
+
+    async def read(client: Any) -> int:
+        got = 0
+        async for _ in await SURFACES["chat-stream"].call(client):
+            got += 1
+            has_it.set()
+        return got
+
+    def read_blocking(client: Any) -> int:
+        got = 0
+        for _ in SURFACES["chat-stream"].call(client):
+            got += 1
+            has_it.set()
+        return got
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        try:
+            client = way.kind(base_url=f"http://127.0.0.1:{server.server_port}/v1", api_key="none")
+            session = Budget("$1").session()
+            if limit is not None:
+                bursar.wrap_client(client, session)
+            begun = time.perf_counter()
+            events = way.run(read(client)) if isinstance(way, Async) else read_blocking(client)
+            took_s = time.perf_counter() - begun
+            way.run(client.close())
+        finally:
+            server.shutdown()
+    assert took_s < WAIT_S  # else an event was held back until the server was tired of waiting
+    assert events == (4 if limit is None else 3)  # this server tells its usage, asked or not
+    assert session.spent * 10**9 == (0 if limit is None else 5 * 2_500 + 3 * 10_000)
 
 
 # -- no event is held back ----------------------------------------------------------------------------

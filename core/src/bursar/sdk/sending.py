@@ -170,14 +170,15 @@ class Sending:
         if self._answered or response.status_code >= 400:
             return False
         self._answered = True
-        if response.is_stream_consumed:
-            self.meter.reading.body(response.content)
-            return True
         content = response.headers.get("content-type", "")
         document = "json" in content
+        events = stream and not document
+        if response.is_stream_consumed and not events:  # events may be there already: from a cache
+            self.meter.reading.body(response.content)
+            return True
         if _FRAMED in content:
             self.meter.events = Frames()
-        attach(response, self.meter, document=document, events=stream and not document)
+        attach(response, self.meter, document=document, events=events)
         return False
 
     def over(self, answer: Any) -> Any:
