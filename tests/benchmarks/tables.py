@@ -35,6 +35,8 @@ def show(found: Found, console: Console) -> None:
     """One table for each question."""
     if "reserving" in found:
         console.print(timing_table("Reserve + settle, memory store", found["reserving"]))
+    if "files" in found:
+        console.print(timing_table("Reserve + settle, by where the balances are", found["files"], ratio=True))
     if "tracking" in found:
         beside = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
         console.print(timing_table(f"After the call: {beside}", found["tracking"], ratio=True))

@@ -26,8 +26,8 @@ class Fate(NamedTuple):
         held: set aside for the call.
         actual: what the call cost, or 0 where it is released.
         want: the worst case that it asked for.
-        unheard: the sum of the worst cases of reserves that nobody answered in time: they are withdrawn,
-            and booked where their lease is over before that.
+        unheard: the sum of the worst cases of reserves that nobody answered in time, and of releases that
+            waited: they are withdrawn, and booked where their lease is over before that.
     """
 
     step: int
@@ -146,6 +146,10 @@ class Slot:
     def hear_nothing(self) -> None:
         """The reserve was not answered in time; nobody will make the call."""
         self._words[11] += self._words[6]
+
+    def wait(self) -> None:
+        """The release waits for the store; where the lease ends before it arrives, the hold stays booked."""
+        self._words[11] += self._words[4]
 
     def drop(self) -> None:
         """It was refused, or can be nothing any more."""

@@ -180,6 +180,8 @@ class Caller:
         began_ns = time.perf_counter_ns()
         yield from self._sent(hold, verb, *given, **named)
         took_ns = time.perf_counter_ns() - began_ns
+        if not actual and getattr(self._store, "undelivered", 0):
+            slot.wait()
         yield from self._delivered()
         slot.close(took_ns)
 

@@ -39,7 +39,7 @@ class TestRedisStore(StoreContract):
 
     def open_store(self, clock: ManualClock) -> RedisStore:
         """An empty tree of keys."""
-        return open_redis(shared_url(), clock)
+        return open_redis(shared_url(timeout="20s"), clock)
 
 
 class TestSqliteStore(StoreContract):

@@ -120,6 +120,7 @@ assert_type(budget.summary(), dict[str, dict[str, Any]])
 assert_type(budget.tree(), dict[str, dict[str, Any]])
 assert_type(report_text(budget.report()), str)
 assert_type([finding.account for finding in budget.audit()], list[str])
+assert_type(budget.doctor(), dict[str, Any])
 budget.reset()  # type: ignore[call-arg]
 budget.correct(None, "why")  # type: ignore[arg-type]
 

@@ -187,9 +187,9 @@ def read(client: Any, options: Any) -> Demand:
     ask = {name: body[name] for name in ("model", "messages") if name in body}
     if "max_tokens" in body:
         ask["max_output_tokens"] = body["max_tokens"]
-    if word not in ("chat/completions", "responses"):
+    if word not in ("chat/completions", "responses") and not word.startswith("model/"):
         return ChatDemand(ask, endpoint=word)
-    demand = ChatDemand(ask, why_not=body.get("why_not"))
+    demand = ChatDemand(ask, why_not=body.get("why_not"), surcharge=body.get("surcharge"))
     demand.asks_usage = bool(body.get("stream"))
     return demand
 

@@ -247,6 +247,8 @@ def test_mock_is_nonsense() -> None:
         ({"service_tier": ["flex"]}, None),
         ({"usage": {"service_tier": "priority"}}, "priority"),
         ({"usage": {"service_tier": "standard"}}, "standard"),
+        ({"usage": {"service_tier": "standard", "speed": "fast"}}, "fast"),
+        ({"usage": {"service_tier": "standard", "speed": "standard"}}, "standard"),
         ({}, None),
     ],
 )

@@ -104,10 +104,10 @@ def test_ask_reads_no_messages() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"windows": 0}, {"windows": None}, {"requests": {"web_search": -1}}, {"requests": {"": 1}},
-     {"requests": {"web_search": 1.5}}],
+     {"requests": {"web_search": 1.5}}, {"stored_tokens": -1}],
 )  # fmt: skip
 def test_what_a_provider_may_do_by_itself_is_counted(wrong: dict[str, Any]) -> None:
     """Context windows are one or more, runs of its tools none or more, by name."""
-    with pytest.raises(ValueError, match="windows|requests|tool"):
+    with pytest.raises(ValueError, match="windows|requests|tool|stored_tokens"):
         Ask(model="gpt-4o", **wrong)
-    assert Ask(model="gpt-4o", windows=3, requests={"web_search": 2}).windows == 3
+    assert Ask(model="gpt-4o", windows=3, requests={"web_search": 2}, stored_tokens=5).windows == 3

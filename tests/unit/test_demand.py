@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, Demand, Reading, body_of, text_bytes, with_members
+from bursar import Budget, Demand, Reading, Unbounded, body_of, listed, text_bytes, whole, with_members
 from bursar.call import Call
 
 
@@ -59,6 +59,37 @@ def test_a_demand_that_says_nothing_is_free() -> None:
     assert not Demand({"model": "m"}).free and not Demand(endpoint="audio").free
     with pytest.raises(NotImplementedError):
         demand.reading()
+
+
+@pytest.mark.parametrize("word", ["audio", None])
+@pytest.mark.parametrize("model", ["tts-1", None])
+def test_a_demand_that_nothing_bounds(model: str | None, word: str | None) -> None:
+    """It is asked for by the model and its texts, where there is a model; what it tells is read all the same."""
+    demand = Unbounded({"model": model, "input": "sky", "speed": 2}, "openai", word)
+    assert demand.endpoint == (word or "other") and not demand.free
+    assert (demand.ask.get("model"), demand.ask.get("provider")) == (model, model and "openai")
+    reading = demand.reading()
+    assert reading.event(b"data: {}\n\n") == b"data: {}\n\n" and reading.answer is None
+    reading.event(b'data: {"usage": {"input_tokens": 3, "output_tokens": 2}}\n\n')
+    assert reading.answer is not None and reading.answer.usage is not None
+    assert reading.answer.usage.input_tokens == 3
+    reading.body(b'{"usage": {"input_tokens": 5}}')
+    assert reading.answer.usage.input_tokens == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [(5, 5), ("5", 5), (5.0, 5), (-1, None), (0, None), ("no", None), (float("inf"), None), (True, None),
+     (None, None), ([5], None)],
+)  # fmt: skip
+def test_a_count_as_it_may_be_written(given: Any, count: int | None) -> None:
+    """Or none at all, such as -1 for "no limit"."""
+    assert whole(given) == count
+
+
+def test_what_should_be_a_list() -> None:
+    """Is one, also where it is one thing, or nothing."""
+    assert [listed(one) for one in ([1], (1,), None, "a", {"b": 1})] == [[1], (1,), [], ["a"], [{"b": 1}]]
 
 
 def test_a_reading_learns_its_words_elsewhere() -> None:

@@ -66,8 +66,9 @@ def test_worst_case_of_a_model() -> None:
         ({"max_output_tokens": 16}, POLICY, False),
         ({"max_output_tokens": 5}, POLICY, False),
         ({"max_output_tokens": 17}, POLICY, True),
-        ({"max_output_tokens": 64, "clamp": 64}, POLICY, False),
-        ({"max_output_tokens": 65, "clamp": 64}, POLICY, True),
+        ({"clamp": 100, "max_output_tokens": 100}, POLICY, False),
+        ({"clamp": 100, "max_output_tokens": 101}, POLICY, True),
+        ({"clamp": 5, "max_output_tokens": 16}, POLICY, False),
     ],
 )
 def test_minimum_is_below_the_worst_case_only_where_it_may_be_clamped(
@@ -301,6 +302,9 @@ def test_cap_follows_the_scarcer_of_money_and_tokens(tokens: int, usd: int) -> N
         ({"windows": 2, "messages": ["x" * 50_000]}, 16_000),
         ({"messages": ["x" * 50_000]}, 8_000),
         ({"windows": 3, "input_tokens": 90_000}, 90_000),
+        ({"messages": ["x" * 100], "stored_tokens": 500}, 624),
+        ({"messages": ["x" * 100], "stored_tokens": 9_000}, 8_000),
+        ({"stored_tokens": 500}, 8_000),
     ],
 )
 def test_input_may_fill_several_windows(arguments: dict[str, Any], sent: int) -> None:

@@ -12,7 +12,7 @@ from bursar.errors import InvalidAmount
 from bursar.limits import Limit
 from bursar.store.opened import open_store
 from bursar.store.redis import RedisStore, open_redis
-from bursar.store.redis.url import parse_url
+from bursar.store.redis.url import Node, parse_url
 from bursar.store.redis.words import amount, limit_text, parse_limit, parse_subject, subject_text
 from bursar.store.seen import Seen
 from bursar.testing import ManualClock
@@ -20,17 +20,24 @@ from bursar.testing import ManualClock
 SECRET = "hunter2-is-a-canary"
 
 
+FILE = __file__  # one that exists
+
+
 @pytest.mark.parametrize(
     ("url", "shown", "timeout_s"),
     [
         ("redis://", "redis://localhost:6379/0", 2),
         (f"redis://user:{SECRET}@db:7000/3?timeout=0.5", "redis://db:7000/3", 0.5),
-        (f"rediss://:{SECRET}@db?timeout=5s&ledger=abc&ca=/ca.pem", "rediss://db:6379/0", 5),
+        (f"rediss://:{SECRET}@db?timeout=5s&ledger=abc&ca={FILE}", "rediss://db:6379/0", 5),
+        (f"redis://user:{SECRET}@[::1]:7000", "redis://[::1]:7000/0", 2),
         (f"unix://user:{SECRET}@/run/redis.sock?db=2&prefix=a b", "unix:///run/redis.sock", 2),
+        (f"redis+cluster://:{SECRET}@a:1,b,[::1]:3", "redis+cluster://a:1,b:6379,[::1]:3/", 2),
+        (f"redis+sentinel://:{SECRET}@a:1,b/name", "redis+sentinel://a:1,b:26379/name/0", 2),
+        (f"rediss+sentinel://u:{SECRET}@a/my%20name/3", "rediss+sentinel://a:26379/my name/3", 2),
     ],
 )
 def test_a_url_names_a_place(url: str, shown: str, timeout_s: float) -> None:
-    """Host, database, time and pin are read; the password is in no text of it."""
+    """Hosts, database, time and pin are read; the password is in no text of it."""
     place = parse_url(url)
     assert (place.where, place.timeout_s) == (shown, timeout_s)
     assert SECRET not in f"{place!r} {open_redis(url)!r}"
@@ -39,32 +46,49 @@ def test_a_url_names_a_place(url: str, shown: str, timeout_s: float) -> None:
 
 def test_a_url_says_what_its_options_are() -> None:
     """Each goes where it belongs."""
-    place = parse_url("rediss://db/1?ledger=abc&ca=/ca.pem&cert=/c.pem&key=/k.pem&prefix=a:{b}")
+    place = parse_url(f"rediss://db/1?ledger=abc&ca={FILE}&cert={FILE}&key={FILE}&prefix=a:{{b}}&spool=/s/p")
     assert (place.ledger, place.prefix, place.options["db"]) == ("abc", "a%3A%7Bb%7D", 1)
-    assert [place.options[f"ssl_{name}"] for name in ("ca_certs", "certfile", "keyfile")] == [
-        "/ca.pem", "/c.pem", "/k.pem",
-    ]  # fmt: skip
-    assert parse_url("unix:///s?db=2").options == {
-        "username": None, "password": None, "path": "/s", "db": 2,
-    }  # fmt: skip
+    assert [place.options[f"ssl_{name}"] for name in ("ca_certs", "certfile", "keyfile")] == [FILE] * 3
+    assert (place.options["ssl_cert_reqs"], place.options["ssl_check_hostname"]) == ("required", True)
+    assert (place.spool, place.tls, place.kind) == ("/s/p", True, "")
+    unix = parse_url("unix:///s?db=2")
+    assert (unix.nodes, unix.options) == ((Node("/s", 0),), {"username": None, "password": None, "db": 2})
+    watched = parse_url(
+        f"redis+sentinel://u:{SECRET}1@a:1,b:2/name/3?sentinel_user=w&sentinel_password={SECRET}2"
+    )
+    assert watched.nodes == (Node("a", 1, sentinel=True), Node("b", 2, sentinel=True))
+    assert (watched.service, watched.kind) == ("name", "sentinel")
+    assert watched.options == {"username": "u", "password": f"{SECRET}1", "db": 3}
+    assert watched.sentinel_options == {"username": "w", "password": f"{SECRET}2"}
 
 
 @pytest.mark.parametrize(
     ("url", "why"),
     [
         ("http://host", "not one of redis, rediss, unix"),
+        ("redis+clutser://host", "not one of redis, rediss, unix"),
         ("redis://host:port", "not a URL"),
+        ("redis://[::1", "not a URL"),
+        ("redis://host:70000", "not a URL"),
         ("redis://host/zero", "not a number"),
         ("redis://host/٣", "not a number"),
+        ("redis://host/0/1", "more than a database"),
         ("unix://", "no socket"),
         ("redis://host?spool=", "without a file"),
+        ("redis://host?spool=/a/folder/", "without a file"),
         ("redis://host?tiemout=2", "no option"),
         ("redis://host?timeout=0", "timeout"),
         ("redis://host?timeout=never", "timeout"),
         ("redis://host?timeout=nan", "timeout"),
         ("redis://host?ca=/ca.pem", "only rediss://"),
+        ("rediss://host?ca=/no/such/file", "is no file"),
         ("redis://host?prefix=", "prefix"),
         ("redis://host#0", "URL"),
+        ("redis://a,b", r"several hosts; write redis\+cluster://"),
+        ("redis+cluster://a,", "no name"),
+        ("redis+cluster://a/1", "none but 0"),
+        ("redis+sentinel://a", "no master"),
+        ("redis+cluster://a?sentinel_user=u", "only redis"),
     ],
 )
 def test_a_url_that_names_none_is_refused(url: str, why: str) -> None:

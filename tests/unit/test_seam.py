@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import bursar
 from bursar import (
     Budget,
     BudgetExceeded,
@@ -119,6 +120,23 @@ def test_a_stream_is_settled_by_what_passes(caller: Caller) -> None:
     body = caller.stream(client)
     assert body.endswith(b"data: [DONE]\n\n") and b'"usage": {' not in body
     assert_exact(session, caller.provider)
+
+
+@pytest.mark.parametrize("limit", ["$1", "$0.0000001"])
+def test_a_stream_in_frames_of_amazons(limit: str, provider: ScriptedProvider) -> None:
+    """The events that are wrapped in them are read; the frames pass as they came."""
+    session = Budget(limit).session()
+    client = seam.wrap(Client(provider.url), session)
+    body = {**CHAT, "model": "claude-haiku-4-5"}
+    options = Options("/model/claude-haiku-4-5/invoke-with-response-stream", **body)
+    if limit == "$1":
+        frames = list(client.request(object, options, stream=True).iter_bytes())
+        assert len(frames) > 3 and all(int.from_bytes(frame[:4], "big") for frame in frames)
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.request(object, options, stream=True)
+        assert provider.arrivals == 0
+    assert_exact(session, provider)
 
 
 @pytest.mark.parametrize("take", [1, 2])
@@ -291,6 +309,25 @@ def test_why_one_request_has_no_bound(caller: Caller) -> None:
     with pytest.raises(UnpriceableCall, match="because"):
         caller.ask(client, Options(**CHAT, why_not="because"))
     assert caller.provider.arrivals == 0
+
+
+@pytest.mark.parametrize("how", ["refused", "priced", "covered"])
+def test_a_place_that_costs_more(how: str, provider: ScriptedProvider) -> None:
+    """The list price does not hold there: refused, unless the user says what it costs, or holds a sum for it."""
+    prices = {"gpt-4o": bursar.Price("2.50", 10, context_window=128_000)} if how == "priced" else None
+    client, session = Caller(provider, asynchronous=False).wrapped("$1", prices=prices)
+    asked = Options(**CHAT, surcharge="it is dearer there")
+    if how == "refused":
+        with pytest.raises(UnpriceableCall, match="dearer there"):
+            client.request(object, asked)
+    elif how == "covered":
+        with session.reserve("gpt-4o", cost="$0.10"):
+            client.request(object, asked)
+        assert session.spent * 10 == 1
+    else:
+        client.request(object, asked)
+        assert_exact(session, provider)
+    assert provider.arrivals == (0 if how == "refused" else 1)
 
 
 def test_something_is_opened(provider: ScriptedProvider) -> None:

@@ -34,6 +34,7 @@ class Ask:
     key: str | None = None
     clamp: bool | int = True
     windows: int = 1
+    stored_tokens: int = 0
     requests: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,8 @@ class Ask:
             _check_items("tools", self.tools)
         if self.windows != 1:
             _check_count("windows", self.windows, 1)
+        if self.stored_tokens != 0:
+            _check_count("stored_tokens", self.stored_tokens, 0)
         for tool, runs in self.requests.items():
             check_name("tool", tool)
             _check_count(f"requests[{tool!r}]", runs, 0)

@@ -122,14 +122,16 @@ def _input(ask: Ask, model: str, names: tuple[str, ...], rates: Rates) -> tuple[
     bound = input_bound(names, ask.messages, ask.tools)
     unseen = rates.audio_output is not None or (ask.messages is None and rates.audio_input is not None)
     window = rates.context_window
-    sent = _least(bound.tokens, None if window is None else window * ask.windows)
+    tokens = None if bound.tokens is None else bound.tokens + ask.stored_tokens
+    sent = _least(tokens, None if window is None else window * ask.windows)
     if sent is None:
         raise UnpriceableCall(
             f"the input of this call to {model!r} has no known bound, nor has the model's context window;"
             " pass input_tokens=, or register the model with context_window=",
             endpoint=model,
         )
-    return sent, rates.worst_case(cache_writes=bound.cache_writes, audio=bound.audio or unseen)
+    cache_writes = bound.cache_writes or ask.stored_tokens > 0  # nobody sees here how it is cached
+    return sent, rates.worst_case(cache_writes=cache_writes, audio=bound.audio or unseen)
 
 
 def _own_cap(rates: Rates) -> int | None:

@@ -97,6 +97,7 @@ class Session(Tracking):
         key: str | None = None,
         clamp: bool | int = True,
         windows: int = 1,
+        stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
@@ -118,6 +119,7 @@ class Session(Tracking):
                 cap cannot be lowered to what is left; a number is the smallest cap that is of use.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
+            stored_tokens: input that the provider keeps, and reads again beside the messages.
             requests: how often such tools may run, by name (``{"web_search": 3}``).
 
         Raises:
@@ -144,6 +146,7 @@ class Session(Tracking):
             key=key,
             clamp=clamp,
             windows=windows,
+            stored_tokens=stored_tokens,
             requests=requests or {},
         )
         try:

@@ -172,6 +172,11 @@ def _more(paid: list[int], than: int) -> bool:
 
 def _move(cluster: Cluster, base: str) -> None:
     """Hand a slot to the next master, slowly."""
+    _end_move(cluster, base, _carry_over(cluster, base))
+
+
+def _carry_over(cluster: Cluster, base: str) -> Server:
+    """All but the last step: the keys are at the next master, and the slot is not yet its own."""
     slot = key_slot(f"{base}meta".encode())
     source = cluster.owner(f"{base}meta")
     target = cluster.masters[(cluster.masters.index(source) + 1) % 3]
@@ -180,8 +185,31 @@ def _move(cluster: Cluster, base: str) -> None:
     while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 3):
         source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
         time.sleep(0.002)
-    for server in (target, source, *cluster.masters):
+    return target
+
+
+def _end_move(cluster: Cluster, base: str, target: Server) -> None:
+    slot = key_slot(f"{base}meta".encode())
+    for server in (target, *cluster.masters):
         server.ask("CLUSTER", "SETSLOT", slot, "NODE", cluster.id_of(target))
+
+
+def test_a_tree_that_is_between_two_masters_is_read_where_it_went(cluster: Cluster) -> None:
+    """The old owner says whom to ask for this once; blocking and awaited. A call waits until the move is over."""
+    budget = Budget("$1/total", store=cluster.url(prefix="asked", timeout="1s"))
+    spend(budget)
+    hold = budget.session("$1", id="s").reserve(cost="$0.20")
+    budget.set_limit("$2/total")  # something is in every list of the tree
+    base = base_key("asked", "default")
+    target = _carry_over(cluster, base)
+    assert float(budget.spent) == 0.1
+    assert asyncio.run(budget.abalance()).reserved == hold.amount
+    with pytest.raises(StoreUnavailable, match="moves these keys"):
+        budget.session("$1", id="new").reserve(cost="$0.10")
+    hold.settle(cost="$0.10")
+    _end_move(cluster, base, target)
+    until(lambda: store_of(budget).undelivered == 0)
+    assert float(budget.spent) == 0.2 and budget.reserved == 0 and budget.audit() == ()
 
 
 def test_a_replica_that_takes_over_loses_nothing_or_is_found_out() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
+import redis
 
 from bursar import Budget, BudgetExceeded, StoreError, StoreUnavailable
 from bursar.store.redis import RedisStore, open_redis
@@ -21,7 +24,7 @@ SECRET = "hunter2-is-a-canary"
 TIMEOUT_S = 0.4
 
 
-def until(true: Callable[[], object], timeout_s: float = 10) -> None:
+def until(true: Callable[[], object], timeout_s: float = 30) -> None:
     """Wait for what other threads do."""
     deadline = time.monotonic() + timeout_s
     while not true():
@@ -73,13 +76,77 @@ def _gone(server: Server) -> Iterator[None]:
     server.start()
 
 
-FAULTS = {"stopped": _stopped, "full": _full, "replica": _replica, "locked": _locked, "gone": _gone}
+def _disk_full(server: Server) -> Iterator[None]:
+    assert server.process is not None
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    server.ask("SET", "a key", "that does not fit any more")
+    with server.client() as client:
+        until(lambda: client.info("persistence")["aof_last_write_status"] == "err")
+        yield
+        resource.prlimit(
+            server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
+        until(lambda: client.info("persistence")["aof_last_write_status"] == "ok")
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_store_that_fails_refuses_in_time_and_loses_no_booking(
-    server: Server, fault: Callable[[Server], Iterator[None]]
-) -> None:
+def _unsaved(server: Server) -> Iterator[None]:
+    with server.client() as client:
+        client.config_set("save", "1 1")
+        (server.folder / "dump.rdb").mkdir()
+        with suppress(redis.ResponseError):
+            client.bgsave()
+        until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+        yield
+        client.config_set("stop-writes-on-bgsave-error", "no")
+
+
+def _busy(server: Server) -> Iterator[None]:
+    with server.client() as client, server.client() as stuck:
+        client.config_set("lua-time-limit", 10)
+        thread = threading.Thread(target=_never_ends, args=(stuck,))
+        thread.start()
+        until(lambda: _says(client, "BUSY"))
+        yield
+        client.script_kill()
+        thread.join()
+
+
+def _never_ends(client: redis.Redis) -> None:
+    with suppress(redis.RedisError):
+        client.eval("while true do end", 0)
+
+
+def _says(client: redis.Redis, code: str) -> bool:
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        return code in str(error) or code in type(error).__name__.upper()
+    return False
+
+
+FAULTS = {
+    "stopped": _stopped,
+    "full": _full,
+    "replica": _replica,
+    "locked": _locked,
+    "gone": _gone,
+    "disk full": _disk_full,
+    "unsaved": _unsaved,
+    "busy": _busy,
+}
+SAID = {
+    "full": "out of memory",
+    "replica": "is a replica",
+    "locked": "asks for a password",
+    "gone": "cannot be reached",
+    "disk full": "cannot save its data",
+    "unsaved": "cannot save its data",
+    "busy": "busy with a script",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_store_that_fails_refuses_in_time_and_loses_no_booking(server: Server, fault: str) -> None:
     """No call is admitted; what was paid is booked when the server is back, and not before it counts as held."""
     server.kill()
     server.start(appendonly="yes")
@@ -87,10 +154,10 @@ def test_a_store_that_fails_refuses_in_time_and_loses_no_booking(
     session = budget.session("$1")
     settled, released, doubtful = (session.reserve(cost="$0.20") for _ in range(3))
     before = store_of(budget).read("default").accounts
-    broken = fault(server)
+    broken = FAULTS[fault](server)
     next(broken)
     began = time.monotonic()
-    with pytest.raises(StoreUnavailable) as error:
+    with pytest.raises(StoreUnavailable, match=SAID.get(fault, "did not answer")) as error:
         session.reserve(cost="$0.10")
     assert time.monotonic() - began < TIMEOUT_S + 0.1
     assert str(server.port) in str(error.value) and SECRET not in str(error.value)
@@ -106,6 +173,27 @@ def test_a_store_that_fails_refuses_in_time_and_loses_no_booking(
     with pytest.raises(BudgetExceeded):
         session.reserve(cost="$0.66")
     session.reserve(cost="$0.65")
+
+
+def test_a_server_that_loads_its_data_is_waited_for(server: Server) -> None:
+    """Calls are refused in time while it does, and everything is there when it has."""
+    budget = Budget("$1/total", store=server.url(timeout="0.4s"))
+    budget.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
+    hold = budget.session("$1").reserve(cost="$0.20")
+    with server.client() as client:
+        client.mset({f"ballast {number}": "x" * 2500 for number in range(2500)})
+        client.save()
+        server.kill()
+        server.start(key_load_delay=1000)
+        until(lambda: _says(client, "LOADING"))
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="loading its data|did not answer"):
+            budget.session("$1").reserve(cost="$0.10")
+        assert time.monotonic() - began < 0.5
+        hold.settle(cost="$0.15")
+        until(lambda: not _says(client, "LOADING"))
+    until(lambda: store_of(budget).undelivered == 0)
+    assert (float(budget.spent), budget.reserved) == (0.25, 0) and budget.audit() == ()
 
 
 def test_a_restarted_server_does_not_know_the_script(server: Server) -> None:
@@ -139,32 +227,6 @@ def test_a_wrong_password_is_said_without_the_password(server: Server) -> None:
     assert float(right.spent) == 0.1
 
 
-def test_a_user_without_rights_is_told(server: Server) -> None:
-    """And one with exactly the documented rights may do everything."""
-    with server.client() as client:
-        client.acl_setuser("nobody", enabled=True, passwords=["+pw"], keys=["*"], commands=["+ping"])
-        client.execute_command(
-            "ACL", "SETUSER", "agent", "on", ">pw", "~bursar:*",
-            "+evalsha", "+eval", "+time", "+hget", "+hmget", "+hgetall", "+hset", "+hdel", "+hincrby",
-            "+hexists", "+hlen", "+hkeys", "+exists", "+del", "+zadd", "+zrem", "+zcard", "+zrange",
-            "+zrangebyscore", "+rpush", "+lpop", "+llen", "+lrange", "+ltrim", "+select",
-        )  # fmt: skip
-    nobody, agent = (
-        Budget("$1/total", store=f"redis://{user}:pw@127.0.0.1:{server.port}/0")
-        for user in ("nobody", "agent")
-    )
-    with pytest.raises(StoreUnavailable, match="rights"):
-        nobody.session("$1").reserve(cost="$0.10")
-    agent.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
-    agent.set_limit("$2/24h")
-    agent.drop_limit("$2/24h")
-    agent.trip("stop")
-    agent.untrip("go")
-    agent.reset("anew")
-    assert agent.audit() == () and agent.summary() and agent.spent == 0
-    agent._ledger.store.acknowledge("default", "checked")
-
-
 @pytest.mark.parametrize(
     ("answer", "said", "tries"),
     [
@@ -190,18 +252,18 @@ def test_an_answer_that_is_none(server: Server, answer: bytes, said: str, tries:
                         client.sendall(answer + b"\r\n")
 
         threading.Thread(target=serve, daemon=True).start()
-        budget = Budget("$1/total", store=store_url(f"redis://127.0.0.1:{port}", timeout="0.3s"))
+        budget = Budget("$1/total", store=store_url(f"redis://127.0.0.1:{port}", timeout="1s"))
         store_of(budget)._facts = open_redis(server.url()).facts()
         began = time.monotonic()
         with pytest.raises(StoreUnavailable, match=said):
             budget.session("$1").reserve(cost="$0.10")
-        assert len(asked) >= tries and time.monotonic() - began < 0.4
+        assert len(asked) >= tries and time.monotonic() - began < 1.2
 
 
 def test_too_many_waiting_bookings_are_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the caller hears of it, and the lease books the hold at its worst."""
     monkeypatch.setattr("bursar.store.mailbox._MOST", 1)
-    budget = Budget("$1/total", store=server.url(timeout="0.1s"))
+    budget = Budget("$1/total", store=server.url(timeout="0.5s"))
     first, second = (budget.session("$1").reserve(cost="$0.10") for _ in range(2))
     server.kill()
     first.settle(cost="$0.05")
@@ -232,7 +294,7 @@ def test_hosts_and_facts(server: Server) -> None:
         client.config_set("appendfsync", "always")
     assert open_redis(server.url()).durability == "redis-always"
     server.kill()
-    assert open_redis(server.url(timeout="0.1s")).durability == "redis-none"
+    assert open_redis(server.url(timeout="0.5s")).durability == "redis-none"
 
 
 def test_a_forked_child_has_connections_of_its_own(server: Server) -> None:
@@ -255,7 +317,7 @@ def test_a_forked_child_has_connections_of_its_own(server: Server) -> None:
 
 def test_what_a_fork_inherits_is_made_anew(server: Server) -> None:
     """Connections, locks, and an empty mailbox: seen from inside, as a child would."""
-    budget = Budget("$1/total", store=server.url(timeout="0.1s"))
+    budget = Budget("$1/total", store=server.url(timeout="0.5s"))
     hold = budget.session("$1").reserve(cost="$0.10")
     store = store_of(budget)
     server.kill()

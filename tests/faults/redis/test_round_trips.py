@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
@@ -17,21 +18,22 @@ HOSTILE = "}x{GLOBAL\u00e9 *?[/@:;|,="
 
 def commands(server: Server, act: Callable[[], object]) -> list[str]:
     """What a server is asked while something is done, scripts from outside only."""
-    with (
-        server.client(protocol=2) as client,
-        server.client(protocol=2) as watcher,
-        watcher.monitor() as monitor,
-    ):
-        client.ping()
-        act()
-        client.echo("that was all")
-        seen = []
-        for heard in monitor.listen():
-            if "that was all" in heard["command"]:
-                return seen
-            if heard["client_type"] != "lua" and heard["command"] != "PING":
-                seen.append(heard["command"].split()[0])
-    raise AssertionError("the monitor ended")
+    with server.client(protocol=2) as client, server.client(protocol=2) as watcher:
+        client.ping()  # its greeting is over
+        with watcher.monitor() as monitor:
+            return _heard(client, monitor, act)
+
+
+def _heard(client: redis.Redis, monitor: Any, act: Callable[[], object]) -> list[str]:
+    act()
+    client.echo("that was all")
+    seen = []
+    for heard in monitor.listen():
+        if "that was all" in heard["command"]:
+            break
+        if heard["client_type"] != "lua":
+            seen.append(heard["command"].split()[0])
+    return seen
 
 
 @pytest.mark.parametrize("depth", [0, 5])

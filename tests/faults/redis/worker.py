@@ -30,7 +30,8 @@ def spend(budget: Budget, bill: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    url, path, seed = sys.argv[1:]
+    url, path, seed, *worst = sys.argv[1:]
+    WORST = int(worst[0]) if worst else WORST
     shared = Budget(LIMIT, store=url, lease="2s", max_repeated_calls=None)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     threads = [threading.Thread(target=spend, args=(shared, file, int(seed) * 10 + n)) for n in range(3)]

@@ -92,7 +92,7 @@ def test_fast_mode_without_a_price_is_refused(sync_bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("odd", "what"),
     [
-        ({"inference_geo": "us"}, "inference_geo 'us'"),
+        ({"inference_geo": "us"}, "surcharge of 'us'"),
         ({"service_tier": "express"}, "service tier 'express'"),
         ({"speed": "ludicrous"}, "speed 'ludicrous'"),
     ],
@@ -115,7 +115,22 @@ def test_what_has_a_price_that_nobody_knows(
     else:
         client.messages.create(**CHAT, extra_body={name: usual[name] for name in odd})
     assert sync_bench.provider.arrivals == 1
-    sync_bench.assert_exact(session)
+    if how == "covered" and "inference_geo" in odd:
+        assert session.spent * 10 == 1  # nobody knows better
+    else:
+        sync_bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("answered", ["us", "not_available"])
+def test_a_price_of_the_users_own_holds_at_its_place(answered: str, bench: Bench) -> None:
+    """With its surcharge in it, the call is held, sent and settled by it."""
+    bench.provider.rates[MODEL] = Rate("3.30", "16.50")
+    usage = {"input_tokens": 20, "output_tokens": 40, "inference_geo": answered}
+    bench.provider.script(Reply(input_tokens=20, output_tokens=40, usage=usage))
+    prices = {MODEL: bursar.Price("3.30", "16.50", context_window=200_000, max_output_tokens=64_000)}
+    client, session = bench.paid("$1", prices=prices)
+    bench.take(lambda c: c.messages.create(**CHAT, extra_body={"inference_geo": "us"}), client)
+    bench.assert_exact(session)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

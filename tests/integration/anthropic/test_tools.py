@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import anthropic
 import pytest
+from anthropic.resources.beta.messages import Messages as BetaMessages
 
 from bursar import BudgetExceeded, UnpriceableCall
 from bursar.testing import Reply, ToolCall
@@ -61,6 +63,48 @@ def test_an_agent_with_tools(limit: str, requests: int, bench: Bench) -> None:
     bench.assert_exact(session)
 
 
+if hasattr(BetaMessages, "tool_runner"):  # younger than the floor
+
+    @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+    @pytest.mark.parametrize(("limit", "requests"), [("$1", 3), ("$0.009", 1), ("$0.0001", 0)])
+    def test_a_tool_runner(limit: str, requests: int, stream: bool, bench: Bench) -> None:
+        """The SDK's own loop: one charge for each turn, and the turn that does not fit is not sent."""
+        client, session = bench.paid(limit, clamp=False)
+        again = Reply(tool_calls=[ToolCall("look_up", {"place": "Oslo"})])
+        bench.provider.script(again, again, Reply("sunny"))
+
+        def look_up(place: str) -> str:
+            """Tell the weather of a place."""
+            return "sunny " * 300
+
+        async def alook_up(place: str) -> str:
+            """Tell the weather of a place."""
+            return look_up(place)
+
+        alook_up.__name__ = "look_up"
+        tool: Any = (
+            anthropic.beta_async_tool(alook_up) if bench.way.asynchronous else anthropic.beta_tool(look_up)
+        )
+
+        def run(client: Any) -> Any:
+            runner = client.beta.messages.tool_runner(**CHAT, tools=[tool], stream=stream)
+            return arun(runner) if bench.way.asynchronous else [spent(turn) for turn in runner]
+
+        def spent(turn: Any) -> Any:
+            return turn.get_final_message() if stream else turn
+
+        async def arun(runner: Any) -> Any:
+            return [await turn.get_final_message() if stream else turn async for turn in runner]
+
+        if requests == 3:
+            assert len(bench.take(run, client)) == 3
+        else:
+            with pytest.raises(BudgetExceeded):
+                bench.take(run, client)
+        assert (bench.provider.arrivals, session.calls) == (requests, requests)
+        bench.assert_exact(session)
+
+
 # -- input that the request does not contain ------------------------------------------------------------
 
 HIDDEN: dict[str, dict[str, Any]] = {
@@ -86,7 +130,7 @@ HIDDEN: dict[str, dict[str, Any]] = {
         ]
     },
     "container": {"container": "container_1"},
-    "thread": {"thread": {"type": "continue", "previous_message_id": "msg_1"}},
+    "thread": {"thread": {"type": "continue", "previous_message_id": "somebody_elses"}},
     "context management": {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
     "toolset": {"tools": [{"type": "computer_toolset_20260801", "display_width_px": 1}]},
 }
@@ -107,6 +151,35 @@ def test_hidden_input_is_held_at_the_context_window(hidden: str, limit: str, ben
             bench.take(asking(**HIDDEN[hidden]), client)
         assert refused.value.asked * 10**9 >= WINDOW_NANOS  # type: ignore[operator]
         assert bench.provider.arrivals == 0
+    bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(("limit", "sent"), [("$1.50", 3), ("$0.15", 1)])
+def test_a_thread_is_held_by_what_it_amounts_to(limit: str, sent: int, stream: bool, bench: Bench) -> None:
+    """Who continues from a message that was seen here needs no context window for it: its tokens are known."""
+    client, session = bench.paid(limit, clamp=False)
+    bench.provider.script(Reply(input_tokens=40_000))
+    taken = "events" if stream else "value"
+
+    def turn(**thread: Any) -> str:
+        body = {**CHAT, "stream": stream}
+        answer = bench.take(
+            Surface(lambda c: c.messages.create(**body, extra_body={"thread": thread}), taken), client
+        )
+        return str(answer[0].message.id if stream else answer.id)
+
+    first = turn(type="create")
+    if sent == 1:
+        with pytest.raises(BudgetExceeded) as refused:
+            turn(type="continue", previous_message_id=first)
+        assert refused.value.asked < 0.5  # a window costs more than a dollar
+    else:
+        second = turn(type="continue", previous_message_id=first)
+        turn(type="continue", previous_message_id=second)
+        assert [served.input_tokens > 40_000 for served in bench.provider.served[1:]] == [True, True]
+        assert session.report()["overruns"]["count"] == 1  # of the first, whose bytes were few
+    assert bench.provider.arrivals == sent
     bench.assert_exact(session)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import langchain_core
 import openai
 import pytest
+from langchain.agents import middleware
 from langchain_anthropic import ChatAnthropic
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_mistralai import ChatMistralAI
@@ -28,6 +32,7 @@ RATES = {
     "gpt-4o-mini": Rate("0.15", "0.60", "0.075"),
     "gpt-5": Rate("1.25", "10", "0.125"),
     "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
+    "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
     "home-made": Rate("2.50", "10"),
     "mistral-small-latest": Rate("0.15", "0.60", "0.015"),
     "text-embedding-3-small": Rate("0.02", "0"),
@@ -135,6 +140,16 @@ def no_cache() -> Iterator[None]:
     set_llm_cache(None)
 
 
+# What a test may need of LangChain, of Python or of the system: is it here?
+HERE = {
+    "ModelRetryMiddleware": hasattr(middleware, "ModelRetryMiddleware"),
+    "asyncio.timeout": hasattr(asyncio, "timeout"),
+    "configs that reach async nodes": sys.version_info >= (3, 11),
+    "events of the third version": hasattr(BaseCallbackHandler, "on_stream_event"),
+    "fork": hasattr(os, "fork"),
+    "metadata without configurable": not langchain_core.__version__.startswith("1.0."),
+}
+
 THEIRS = (
     "ignore::DeprecationWarning",
     "ignore::ResourceWarning",  # clients that are closed by the collector
@@ -144,9 +159,24 @@ THEIRS = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests say what they need, and are not collected where it is missing: one that is collected runs."""
+    config.addinivalue_line("markers", "needs(what): see HERE in the conftest of the LangChain tests")
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is missing, and so why tests are deselected."""
+    missing = [what for what, here in HERE.items() if not here]
+    return [f"not in this environment: {', '.join(missing) or 'nothing'}"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What the frameworks warn about among themselves is not ours to fail on."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            for warning in THEIRS:
-                item.add_marker(pytest.mark.filterwarnings(warning))
+    mine = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in mine:
+        for warning in THEIRS:
+            item.add_marker(pytest.mark.filterwarnings(warning))
+    without = {item for item in mine if not all(HERE[mark.args[0]] for mark in item.iter_markers("needs"))}
+    if without:
+        config.hook.pytest_deselected(items=[item for item in items if item in without])
+        items[:] = [item for item in items if item not in without]

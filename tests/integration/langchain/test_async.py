@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import pytest
 from langchain.agents import create_agent
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableParallel
 from langgraph.graph import END, START, StateGraph
+from pydantic import BaseModel
 
 from bursar import BudgetExceeded
 from bursar_langchain import BudgetCallback, LangChainRefusal
 
 if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
+
+
+class Colour(BaseModel):
+    """A colour."""
+
+    name: str
+
+
+async def look_up(place: str) -> str:
+    """Tell the weather."""
+    return f"sunny in {place}"
 
 
 async def ainvoke(model: Any, question: Any, config: Any) -> None:
@@ -38,6 +50,22 @@ async def astream_events(model: Any, question: Any, config: Any) -> None:
     assert [event async for event in model.astream_events(question, config, version="v2")]
 
 
+async def astream_events_v3(model: Any, question: Any, config: Any) -> None:
+    assert [event async for event in await model.astream_events(question, config, version="v3")]
+
+
+async def with_tools(model: Any, question: Any, config: Any) -> None:
+    await model.bind_tools([look_up]).ainvoke(question, config)
+
+
+async def structured(model: Any, question: Any, config: Any) -> None:
+    await model.with_structured_output(Colour, method="function_calling").ainvoke(question, config)
+
+
+async def in_parallel(model: Any, question: Any, config: Any) -> None:
+    await RunnableParallel(only=model).ainvoke(question, config)
+
+
 async def in_a_chain(model: Any, question: Any, config: Any) -> None:
     await (ChatPromptTemplate.from_messages(question) | model).ainvoke({}, config)
 
@@ -54,13 +82,25 @@ async def in_gather(model: Any, question: Any, config: Any) -> None:
 
 
 WAYS = [ainvoke, astream, abatch, agenerate, astream_events, in_a_chain, from_a_blocking_step, in_gather]
+WAYS += [in_parallel, with_tools]
+BRANDS = ["openai", "responses", "anthropic"]
+V3 = pytest.mark.needs("events of the third version")
+CALLS = [
+    *((way, brand) for way in WAYS for brand in BRANDS),
+    (structured, "openai"),
+    (structured, "responses"),
+    # Streams of this vendor: see test_other_models.
+    *((way, "mistral") for way in WAYS if way not in (astream, astream_events)),
+    *(pytest.param(astream_events_v3, brand, marks=V3) for brand in BRANDS),
+]
 
 
 @pytest.mark.parametrize("limit", ["$1", "$0.00001"])
-@pytest.mark.parametrize("brand", ["openai", "responses", "anthropic"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "brand"), CALLS)
 def test_one_call(way: Any, brand: str, limit: str, provider: Script, question: Any) -> None:
     """With money one request is sent and billed exactly; without, none is, and the caller is told."""
+    if way is structured:
+        provider.calls(("Colour", {"name": "blue"}))
     budget = BudgetCallback(limit)
     model = provider.model(brand)
     if limit == "$1":
@@ -72,11 +112,6 @@ def test_one_call(way: Any, brand: str, limit: str, provider: Script, question: 
         assert isinstance(refused.value, LangChainRefusal)
         assert provider.sent == 0
     provider.assert_exact(budget)
-
-
-async def look_up(place: str) -> str:
-    """Tell the weather."""
-    return f"sunny in {place}"
 
 
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 2), ("1 calls", 1), ("$0.00001", 0)])

@@ -52,12 +52,22 @@ def structured(model: Any, question: Any, config: Any) -> None:
     model.with_structured_output(Colour, method="function_calling").invoke(question, config)
 
 
-WAYS = [invoke, stream, batch, generate, in_a_chain, in_parallel]
+def with_tools(model: Any, question: Any, config: Any) -> None:
+    model.bind_tools([look_up]).invoke(question, config)
+
+
+def stream_events(model: Any, question: Any, config: Any) -> None:
+    assert list(model.stream_events(question, config, version="v3"))
+
+
+V3 = pytest.mark.needs("events of the third version")
+WAYS = [invoke, stream, batch, generate, in_a_chain, in_parallel, with_tools]
 BRANDS = ["openai", "responses", "anthropic"]
 CALLS = [(way, brand) for way in WAYS for brand in BRANDS] + [
     (structured, "openai"),
     (structured, "responses"),
     *((way, "mistral") for way in WAYS if way is not stream),  # see test_other_models
+    *(pytest.param(stream_events, brand, marks=V3) for brand in BRANDS),
 ]
 LIMITS = [pytest.param("$1", id="enough"), pytest.param("$0.00001", id="too-little")]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -192,9 +191,7 @@ def test_a_refused_thread_goes_on(limited: str, how: str, provider: Script) -> N
     provider.assert_exact(budget)
 
 
-@pytest.mark.skipif(
-    sys.version_info < (3, 11), reason="LangChain hands callbacks on to async nodes since 3.11"
-)
+@pytest.mark.needs("configs that reach async nodes")
 def test_async_nodes(provider: Script) -> None:
     """An async node is told from the others as well."""
     model = provider.openai()

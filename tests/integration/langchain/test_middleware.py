@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
 
 HOW = pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream"])
-OLD = not hasattr(middleware, "ModelRetryMiddleware")
 ASKED: Any = {"messages": [("user", "Search")]}
 
 
@@ -215,7 +214,7 @@ def test_model_inside_a_tool(limit: str, sent: int, how: str, provider: Script) 
     provider.assert_exact(budget)
 
 
-@pytest.mark.skipif(OLD, reason="langchain 1.0 has no ModelRetryMiddleware")
+@pytest.mark.needs("ModelRetryMiddleware")
 @pytest.mark.parametrize("first", [True, False])
 def test_beside_a_middleware_that_retries(first: bool, provider: Script) -> None:
     """Whichever comes first: failures are repeated, each attempt held by itself; a cap is lowered all the same."""

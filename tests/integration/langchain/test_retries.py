@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 from langchain.agents import create_agent, middleware
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy
@@ -98,13 +100,11 @@ def look_up(place: str) -> str:
     return f"sunny in {place}"
 
 
-@pytest.mark.skipif(OLD, reason="langchain 1.0 has no ModelRetryMiddleware")
+@pytest.mark.needs("ModelRetryMiddleware")
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 4), ("1 calls", 3), ("$0.00001", 0)])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 def test_model_retry_middleware(asynchronous: bool, limit: str, sent: int, provider: Script) -> None:
     """`ModelRetryMiddleware` repeats failures, and raises a refusal instead of making a message of it."""
-    import asyncio
-
     provider.fails(500, times=2)
     provider.calls(("look_up", {"place": "Oslo"}))
     budget = BudgetCallback(limit)
@@ -176,6 +176,97 @@ def test_tool_retry_middleware(limit: str, runs: int, provider: Script) -> None:
     assert len(ran) == runs
     assert budget.spent * 10**9 == provider.bill_nanos + runs * 10_000_000
     assert budget.reserved == 0
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 2), ("1 calls", 1)])
+@pytest.mark.parametrize("who", ["node", "batch", "with_fallbacks", "gather"])
+def test_a_refusal_that_somebody_swallows(who: str, limit: str, sent: int, provider: Script) -> None:
+    """The program goes on with nothing, but the end of its session raises what was hidden; without one it does not."""
+    session = Budget(limit).session()
+    budget = BudgetCallback(session)
+    config: Any = {"callbacks": [budget]}
+    model = provider.openai()
+    last = model.with_fallbacks([RunnableLambda(lambda _: "nothing")])
+
+    def careless(asked: str) -> Any:
+        try:
+            return model.invoke(asked)
+        except Exception:
+            return "nothing"
+
+    def run() -> None:
+        with session:
+            model.invoke("first", config)
+            if who == "node":
+                RunnableLambda(careless).invoke("second", config)
+            elif who == "batch":
+                model.batch(["second"], config, return_exceptions=True)
+            elif who == "with_fallbacks":
+                last.invoke("second", config)
+            else:
+                asyncio.run(at_once())
+
+    async def at_once() -> None:
+        await asyncio.gather(provider.openai().ainvoke("second", config), return_exceptions=True)
+
+    if sent == 2:
+        run()
+    else:
+        with pytest.raises(BudgetExceeded):
+            run()
+    assert provider.sent == sent
+    provider.assert_exact(session)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("limit", [ENOUGH, TOO_LITTLE])
+def test_retry_policy_of_an_async_node(limit: str, policy: RetryPolicy, provider: Script) -> None:
+    """The same in an async graph."""
+    budget = BudgetCallback(limit)
+    provider.fails(503, times=2)
+    runs = []
+
+    async def node(state: State, config: RunnableConfig) -> State:
+        runs.append(1)
+        return {"answer": str((await model.ainvoke("Go", config)).content)}
+
+    model = provider.openai()
+    graph = StateGraph(State)
+    graph.add_node("node", node, retry_policy=policy)
+    graph.add_edge(START, "node")
+    graph.add_edge("node", END)
+    work: Any = graph.compile().ainvoke({"answer": ""}, {"callbacks": [budget]})
+    if limit == "$1":
+        assert asyncio.run(work) == {"answer": "ok"}
+        assert (provider.sent, len(runs)) == (3, 3)
+    else:
+        with pytest.raises(BudgetExceeded):
+            asyncio.run(work)
+        assert (provider.sent, len(runs)) == (0, 1)
+    provider.assert_exact(budget)
+
+
+@pytest.mark.needs("ModelRetryMiddleware")
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 1), ("$0.00001", 0)])
+@pytest.mark.parametrize("settings", [{"retry_on": (Exception,)}, {"on_failure": "continue"}], ids=str)
+def test_model_retry_middleware_of_everything(settings: Any, limit: str, sent: int, provider: Script) -> None:
+    """Told to repeat and to swallow all there is, it sends no refused call, and the refusal is not lost."""
+    session = Budget(limit).session()
+    retry = middleware.ModelRetryMiddleware(max_retries=2, initial_delay=0.01, jitter=False, **settings)
+    agent = create_agent(provider.openai(), [], middleware=[retry])
+    asked: Any = {"messages": [("user", "Weather?")]}
+
+    def run() -> None:
+        with session:
+            agent.invoke(asked, {"callbacks": [BudgetCallback(session)]})
+
+    if sent:
+        run()
+    else:
+        with pytest.raises(BudgetExceeded):
+            run()
+    assert provider.sent == sent
+    provider.assert_exact(session)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 502, 503, 529])

@@ -7,7 +7,6 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_openai import ChatOpenAI
 
 from bursar import Budget, BursarError
@@ -124,9 +123,7 @@ def test_stream_that_is_never_read(provider: Script, question: Any) -> None:
     provider.assert_exact(budget)
 
 
-@pytest.mark.skipif(
-    not hasattr(BaseCallbackHandler, "on_stream_event"), reason="no third version of events yet"
-)
+@pytest.mark.needs("events of the third version")
 def test_call_inside_the_loop_over_events(provider: Script, question: Any) -> None:
     """The same for events of the third version, which a model may make by itself, without hearing of tokens."""
     from langchain_core.language_models._compat_bridge import chunks_to_events

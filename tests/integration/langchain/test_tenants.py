@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import langchain_core
 import pytest
 from langchain.agents import create_agent
 from langchain_core.tools import tool
@@ -20,18 +18,22 @@ if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
 
 FRESH: Any = {"messages": [("user", "Go")]}
-HAS_METADATA_ONLY = not langchain_core.__version__.startswith("1.0.")
 
 
-@pytest.mark.parametrize("place", ["metadata", "configurable"])
-@pytest.mark.parametrize("how", ["invoke", "ainvoke"])
+@pytest.mark.parametrize(
+    ("how", "place"),
+    [
+        ("invoke", "metadata"),
+        ("invoke", "configurable"),
+        ("ainvoke", "metadata"),
+        pytest.param("ainvoke", "configurable", marks=pytest.mark.needs("configs that reach async nodes")),
+    ],
+)
 @pytest.mark.parametrize(("each", "sent"), [("1 calls/total", [1, 1]), ("2 calls/total", [2, 2])])
 def test_each_tenant_has_its_budget(
     each: str, sent: list[int], how: str, place: str, provider: Script
 ) -> None:
     """What one user spends is nobody else's; all of it counts in the budget of the app."""
-    if how == "ainvoke" and place == "configurable" and sys.version_info < (3, 11):
-        pytest.skip("LangChain hands a config on to async nodes since Python 3.11")
     model = provider.openai()
 
     def node(state: Any) -> Any:
@@ -167,7 +169,7 @@ def test_what_tenants_need() -> None:
         BudgetCallback("$1").session_of("alice")
 
 
-@pytest.mark.skipif(not HAS_METADATA_ONLY, reason="older LangChains copy configurable into the metadata")
+@pytest.mark.needs("metadata without configurable")
 def test_configurable_outside_of_graphs(provider: Script, question: Any) -> None:
     """Newer LangChains show it to no handler of a bare model: the run is refused, not charged to somebody."""
     budget = BudgetCallback("$1", tenant="user_id")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai._base_client import BaseClient
 
 import bursar
 from bursar import Session
@@ -21,6 +22,8 @@ RATES = {
     "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
     "text-embedding-3-small": Rate("0.02", "0"),
     "gpt-image-1": Rate("10", "40"),
+    "gpt-4o-transcribe": Rate("2.50", "10", audio_input="6"),
+    "tts-1": Rate("15", "0"),
     "home-made": Rate("1", "2"),
 }
 WORD = '{"word": "blue"}'
@@ -117,6 +120,12 @@ def nothing_is_left_covered() -> Iterator[None]:
     """However a test ends, the next one begins with an SDK that nobody covers."""
     yield
     bursar.teardown()
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK waits between attempts; these tests do not."""
+    monkeypatch.setattr(BaseClient, "_calculate_retry_timeout", lambda *args, **kwargs: 0)
 
 
 THEIRS = (

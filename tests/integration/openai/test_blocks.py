@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bursar import BudgetExceeded
+from bursar.testing import Reply
 
-from .surfaces import SURFACES
+from .surfaces import CHAT, PRICES, RESPONSE, SURFACES, Surface
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("surface", SURFACES)
 def test_each_surface_is_paid_once_or_refused(surface: str, limit: str, bench: Bench) -> None:
     """One request and one exact charge; or no request at all, and the refusal itself, not a wrapping of it."""
-    client, session = bench.paid(limit, client={"max_retries": 2})
+    client, session = bench.paid(limit, client={"max_retries": 2}, prices=PRICES)
     if limit == "$1":
         bench.take(SURFACES[surface], client)
         assert (bench.provider.arrivals, bench.provider.calls, session.calls) == (1, 1, 1)
@@ -28,3 +29,33 @@ def test_each_surface_is_paid_once_or_refused(surface: str, limit: str, bench: B
         assert type(refused.value) is BudgetExceeded
         assert (bench.provider.arrivals, session.report()["refusals"]) == (0, 1)
     bench.assert_exact(session)
+
+
+AZURE = {
+    "chat": Surface(lambda c: c.chat.completions.create(**CHAT)),
+    "chat-stream": Surface(lambda c: c.chat.completions.create(**CHAT, stream=True), "events"),
+    "responses": Surface(lambda c: c.responses.create(**RESPONSE)),
+    "raw": Surface(lambda c: c.chat.completions.with_raw_response.create(**CHAT), "raw"),
+    "copy": Surface(lambda c: c.with_options(timeout=20).chat.completions.create(**CHAT)),
+}
+
+
+@pytest.mark.parametrize("limit", ["$1", "$0.0000001"])
+@pytest.mark.parametrize("surface", AZURE)
+def test_clients_of_azure(surface: str, limit: str, bench: Bench) -> None:
+    """The same of Azure's clients, which override what the others have: with each attempt that was in doubt counted."""
+    settings = {"azure_endpoint": bench.provider.url, "api_key": "none", "api_version": "2025-01-01"}
+    client: Any = bench.keep(bench.way.azure(**settings, max_retries=2))
+    session = bench.pay(client, limit)
+    bench.provider.script(Reply(status=500), Reply(drop="before_headers"))
+    if limit == "$1":
+        bench.take(AZURE[surface], client)
+        assert (bench.provider.arrivals, bench.provider.calls, session.calls) == (3, 2, 2)
+        assert session.spent * 10**9 >= bench.provider.bill_nanos and session.reserved == 0
+        bench.take(AZURE[surface], client)
+        assert session.calls == bench.provider.calls == 3
+    else:
+        with pytest.raises(BudgetExceeded) as refused:
+            bench.take(AZURE[surface], client)
+        assert type(refused.value) is BudgetExceeded
+        assert (bench.provider.arrivals, session.spent, session.reserved) == (0, 0, 0)

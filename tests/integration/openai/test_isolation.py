@@ -16,7 +16,7 @@ from bursar import Budget, BudgetExceeded, BursarError, Session
 from bursar.testing import Reply, ScriptedProvider
 
 from .conftest import Bench
-from .surfaces import CHAT, SURFACES, take
+from .surfaces import CHAT, SURFACES, Async, Sync, take
 
 COVERED = ("request", "_process_response", "_build_request")
 
@@ -149,6 +149,61 @@ def test_other_libraries_patch_the_same_place(client: Any, provider: ScriptedPro
     finally:
         SyncAPIClient.request = bare  # type: ignore[method-assign]
     assert provider.arrivals == 4
+
+
+@pytest.mark.parametrize(("limit", "requests"), [("$1", 1), ("$0.0001", 0)])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_library_that_came_first_and_leads_around_us(
+    asynchronous: bool, limit: str, requests: int, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracers patch the client's class, and keep the base method of that moment: we cover them where they begin."""
+    kind: Any = openai.AsyncOpenAI if asynchronous else openai.OpenAI
+    kept, traced = kind.request, []
+
+    def tracing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        traced.append(self)
+        return kept(self, *args, **kwargs)
+
+    monkeypatch.setattr(kind, "request", tracing)
+    session = bursar.init(limit)
+    bench = Bench(provider, Async() if asynchronous else Sync(), "init")
+    if requests:
+        bench.take(SURFACES["chat"], bench.client())
+        bench.take(SURFACES["chat-stream"], bench.client())
+    else:
+        with pytest.raises(BudgetExceeded):
+            bench.take(SURFACES["chat"], bench.client())
+    assert provider.arrivals == session.calls == len(traced) == 2 * requests
+    bench.assert_exact(session)
+    bursar.teardown()
+    assert kind.request is tracing
+    bench.close()
+
+
+@pytest.mark.parametrize("kind", [SyncAPIClient, AsyncAPIClient])
+def test_init_sees_that_somebody_else_sends(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patch before us that passes nothing on: calls would be made unseen, so `init` fails, and restores all."""
+    monkeypatch.setattr(kind, "post", lambda self, *args, **kwargs: None)
+    before = methods()
+    with pytest.raises(BursarError, match=f"{kind.__name__} is not covered"):
+        bursar.init("$1")
+    assert methods() == before and bursar.get_session() is None
+
+
+def test_a_request_method_that_was_taken_before(bench: Bench) -> None:
+    """Kept on the client by another library, it would go around the budget: it sends nothing until a hold pays."""
+    client = bench.client()
+    client.request = client.request
+    session = bench.pay(client, "$1")
+    with pytest.raises(BursarError, match="goes around its budget"):
+        bench.take(SURFACES["chat"], client)
+    assert (bench.provider.arrivals, session.reserved) == (0, 0)
+    with session.reserve("gpt-4o", input_tokens=100, max_output_tokens=50) as hold:
+        hold.settle(bench.take(SURFACES["chat"], client))
+    bench.assert_exact(session)
+    bench.take(SURFACES["chat"], client.copy())  # which has the method of its class
+    assert session.calls == bench.provider.arrivals == 2
+    bench.assert_exact(session)
 
 
 def test_starting_and_stopping_in_many_threads(client: Any) -> None:

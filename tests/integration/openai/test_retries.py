@@ -25,14 +25,6 @@ CALLS = {
 ONE_HOLD, TWO_HOLDS = "$0.0008", "$0.0016"  # a call is 50 tokens of output and less than 100 of input
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK waits between attempts; these tests do not."""
-    calculate = "_calculate_retry_timeout"
-    for base in (openai._base_client.BaseClient,):
-        monkeypatch.setattr(base, calculate, lambda *args, **kwargs: 0)
-
-
 @pytest.mark.parametrize("status", [409, 429, 500, 502, 503, 529])
 @pytest.mark.parametrize("call", CALLS)
 def test_error_answers_cost_nothing_and_the_hold_is_kept(call: str, status: int, bench: Bench) -> None:

@@ -13,7 +13,7 @@ import bursar
 from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
 from bursar.testing import Rate, Reply, ScriptedProvider
 
-from .surfaces import ASKED, CHAT, RESPONSE, TEXT, Surface
+from .surfaces import ASKED, CHAT, EMBEDDING, RESPONSE, TEXT, Surface
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -159,6 +159,77 @@ def test_what_belongs_to_the_caller_stays_as_it_was(sync_bench: Bench) -> None:
     sent = sync_bench.provider.served[-1].body
     assert sent["max_tokens"] < 100 and sent["stream_options"] == {"include_usage": True}
     sync_bench.assert_exact(session)
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("$0.0003", 1), ("$0.0002", 0)])
+def test_a_cap_is_not_lowered_below_what_the_api_takes(limit: str, sent: int, sync_bench: Bench) -> None:
+    """However small an answer the budget thinks useful, Responses reject caps below 16."""
+    client, session = sync_bench.paid(limit, clamp=1)
+    if sent:
+        client.responses.create(**RESPONSE)
+        assert 16 <= sync_bench.provider.served[0].body["max_output_tokens"] < 50
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.responses.create(**RESPONSE)
+    assert sync_bench.provider.arrivals == sent
+    sync_bench.assert_exact(session)
+
+
+def test_what_takes_no_cap_is_given_none(sync_bench: Bench) -> None:
+    """An embedding, and a conversation that is made shorter, are sent as they are, whatever a hold has of a cap."""
+    client, session = sync_bench.paid("$1")
+    compact = {"model": "gpt-4o", "input": "sky"}
+    bodies = {"/embeddings": EMBEDDING, "/responses/compact": compact}
+    for path, body in bodies.items():
+        with session.reserve("gpt-4o", input_tokens=100, max_output_tokens=100):
+            client.post(path, body=body, cast_to=object)
+    assert [served.body for served in sync_bench.provider.served] == [*bodies.values()]
+    tight = bursar.wrap_client(client, Budget("$0.10").session())
+    with pytest.raises(BudgetExceeded):  # the most that the model writes is $0.16, and cannot be lowered
+        tight.post("/responses/compact", body=compact, cast_to=object)
+    sync_bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("surface", ["chat", "chat-stream"])
+def test_sound_and_predictions(surface: str, bench: Bench) -> None:
+    """Sound has its own prices, in and out; tokens of a prediction, used or not, are part of the output."""
+    rate = Rate("2.50", "10", audio_input="40", audio_output="80")
+    bench.provider.rates["gpt-4o"] = rate
+    prices = {"gpt-4o": bursar.Price("2.50", 10, audio_input=40, audio_output=80, context_window=128_000)}
+    usage = {
+        "prompt_tokens": 120,
+        "completion_tokens": 45,
+        "total_tokens": 165,
+        "prompt_tokens_details": {"audio_tokens": 100, "cached_tokens": 0},
+        "completion_tokens_details": {
+            "audio_tokens": 20,
+            "reasoning_tokens": 5,
+            "accepted_prediction_tokens": 3,
+            "rejected_prediction_tokens": 7,
+        },
+    }
+    bench.provider.script(
+        Reply(input_tokens=120, audio_input_tokens=100, output_tokens=45, audio_output_tokens=20, usage=usage)
+    )
+    client, session = bench.paid("$9", prices=prices)
+    bench.take(STREAMED[surface], client)
+    bench.assert_exact(session)
+    assert bench.provider.bill_nanos == 20 * 2_500 + 100 * 40_000 + 25 * 10_000 + 20 * 80_000
+
+
+@pytest.mark.parametrize("answered", ["gpt-4o-mini-2024-07-18", "gpt-4o-mini", "gpt-4o-2024-11-20"])
+def test_the_model_that_answered_sets_the_price(answered: str, bench: Bench) -> None:
+    """Its dated name costs what it costs; another model than the one asked for is charged as itself."""
+    bench.provider.script(Reply(model=answered))
+    client, session = bench.paid("$1")
+    bench.take(STREAMED["chat"], client)
+    mini = answered.startswith("gpt-4o-mini")
+    (served,) = bench.provider.served
+    assert bench.provider.bill_nanos == -(
+        -served.input_tokens * (150 if mini else 2_500) // 1
+        - served.output_tokens * (600 if mini else 10_000)
+    )
+    bench.assert_exact(session)
 
 
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 1), ("$0.0019", 0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -11,7 +12,7 @@ import pytest
 
 import bursar
 from bursar import Budget
-from bursar.testing import Reply
+from bursar.testing import Reply, ToolCall
 
 from .surfaces import CHAT, RESPONSE, TEXT, Surface
 
@@ -23,6 +24,7 @@ STREAMS = {
     "completions": Surface(lambda c: c.completions.create(**TEXT, stream=True), "events"),
     "responses": Surface(lambda c: c.responses.create(**RESPONSE, stream=True), "events"),
 }
+LOOK_UP: Any = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
 WORST_NANOS = {"chat": 50 * 10_000, "completions": 50 * 2_000, "responses": 50 * 10_000}
 
 
@@ -165,21 +167,61 @@ def test_an_asynchronous_stream_that_is_left(surface: str, leave: str, provider:
     assert session.spent * 10**9 >= max(WORST_NANOS[surface], provider.bill_nanos)
 
 
+SHAPES: dict[str, tuple[Surface, Reply]] = {
+    **{name: (surface, Reply("a longer answer")) for name, surface in STREAMS.items()},
+    "choices": (
+        Surface(lambda c: c.chat.completions.create(**CHAT, n=3, stream=True), "events"),
+        Reply("a longer answer"),
+    ),
+    "tools": (
+        Surface(
+            lambda c: c.chat.completions.create(**{**CHAT, "max_tokens": 500}, tools=[LOOK_UP], stream=True),
+            "events",
+        ),
+        Reply(tool_calls=[ToolCall("look_up", {"place": "Oslo"})] * 3),
+    ),
+}
+
+
 @pytest.mark.parametrize("policy", ["worst", "observed", "release"])
-@pytest.mark.parametrize("surface", STREAMS)
-def test_what_a_left_stream_costs_is_a_policy(surface: str, policy: str, sync_bench: Bench) -> None:
-    """The whole hold; what was seen of it and its input; or no more than what was seen."""
+@pytest.mark.parametrize("leave", [*LEAVE, "lost"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_a_left_stream_costs_is_a_policy(shape: str, leave: str, policy: str, sync_bench: Bench) -> None:
+    """The whole hold; what was seen of it and all of its input; or no more than what was seen: whoever left it, and how."""
+    surface, reply = SHAPES[shape]
+    sync_bench.provider.script(replace(reply, drop="mid_stream" if leave == "lost" else None))
     client, session = sync_bench.paid("$1", unknown_outcome=policy)
-    stream = STREAMS[surface].call(client)
-    for _ in range(4):
-        next(stream)
-    stream.close()
-    spent_nanos = session.spent * 10**9
-    if policy == "worst":
-        assert spent_nanos >= WORST_NANOS[surface]
+    stream = surface.call(client)
+    held = session.reserved
+    if leave == "lost":
+        with contextlib.suppress(Exception):
+            list(stream)
     else:
-        assert 0 < spent_nanos < WORST_NANOS[surface] + 400_000
-    assert session.reserved == 0
+        LEAVE[leave](stream)
+    del stream
+    gc.collect()
+    assert session.reserved == 0 and session.report()["estimated"] == 1
+    if policy == "worst":
+        assert session.spent == held >= sync_bench.provider.bill
+    elif policy == "observed":
+        assert 0 < session.spent < held
+    else:
+        assert 0 <= session.spent < held
+
+
+@pytest.mark.parametrize("shape", ["choices", "tools"])
+def test_streams_of_every_shape_settle_exactly(shape: str, bench: Bench) -> None:
+    """Of several choices, and of calls of tools, as of plain text."""
+    surface, reply = SHAPES[shape]
+    bench.provider.script(reply)
+    client, session = bench.paid("$1")
+    events = bench.take(surface, client)
+    assert all(event.choices for event in events)
+    bench.assert_exact(session)
+    bench.provider.script(reply)
+    stopped = [event.choices[0].finish_reason for event in bench.take(surface, client)]
+    assert len([reason for reason in stopped if reason]) == (3 if shape == "choices" else 1)
+    bench.assert_exact(session)
 
 
 @pytest.mark.parametrize("surface", STREAMS)

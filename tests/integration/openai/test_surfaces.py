@@ -15,8 +15,9 @@ import bursar
 from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
 from bursar.testing import Rate, Reply, ScriptedProvider
 
+from .conftest import WORD
 from .reflection import Sent, Walker, httpx, methods, resources
-from .surfaces import ASKED, CHAT, EMBEDDING, RESPONSE, SURFACES, Surface
+from .surfaces import ASKED, CHAT, EMBEDDING, PRICES, RESPONSE, SOUND, SURFACES, Surface
 
 if TYPE_CHECKING:
     from .conftest import Bench
@@ -230,6 +231,47 @@ def test_a_price_of_the_users_own_bounds_it(limit: str, requests: int, bench: Be
         with pytest.raises(BudgetExceeded):
             bench.take(call, client)
     assert (bench.provider.arrivals, session.reserved) == (requests, 0)
+
+
+BOUNDED: dict[str, tuple[str, Surface]] = {
+    "one picture": ("$0.0025", Surface(lambda c: c.images.generate(model="gpt-image-1", prompt="sky"))),
+    "three pictures": ("$0.0073", Surface(lambda c: c.images.generate(model="gpt-image-1", prompt="sky", n=3))),
+    "transcription": (
+        "$0.10", Surface(lambda c: c.audio.transcriptions.create(model="gpt-4o-transcribe", file=SOUND))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("kind", BOUNDED)
+def test_pictures_and_sound_at_a_price_of_the_users_own(kind: str, fits: bool, bench: Bench) -> None:
+    """Each picture is held at the most that one can be; a file at the context window, not at its name; both exactly paid."""
+    worst, call = BOUNDED[kind]
+    limit = "$1" if fits else worst
+    sound = {"input_tokens": 12_000, "audio_input_tokens": 11_900} if kind == "transcription" else {}
+    bench.provider.script(Reply(output_tokens=59, **sound))
+    client, session = bench.paid(limit, prices=PRICES)
+    if fits:
+        bench.take(call, client)
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded):
+            bench.take(call, client)
+    assert bench.provider.arrivals == fits
+    bench.assert_exact(session)
+
+
+def test_a_stream_that_nothing_bounds_is_charged_by_what_it_tells(sync_bench: Bench) -> None:
+    """Allowed, and so without a hold: its usage comes with its last event."""
+    client, session = sync_bench.paid("$1", allow=("audio",))
+    sync_bench.provider.script(Reply(WORD, input_tokens=100, audio_input_tokens=90, output_tokens=5))
+    body: dict[str, Any] = {"model": "gpt-4o-transcribe", "file": 400, "stream": True}
+    events: Any = client.post(
+        "/audio/transcriptions", body=body, cast_to=object, stream=True, stream_cls=openai.Stream[object]
+    )
+    assert len(list(events)) == 5
+    sync_bench.assert_exact(session)
+    assert session.spent > 0
 
 
 # -- what is free -------------------------------------------------------------------------------------

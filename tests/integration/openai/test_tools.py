@@ -61,6 +61,17 @@ HIDDEN: dict[str, dict[str, Any]] = {
     "file id": {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
     "file url": {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "http://x/y"}]}]},
     "reference": {"input": [{"type": "item_reference", "id": "msg_1"}]},
+    "screenshot": {
+        "input": [
+            {
+                "type": "computer_call_output",
+                "call_id": "c_1",
+                "output": {"type": "computer_screenshot", "file_id": "file-1"},
+            }
+        ]
+    },
+    "earlier search": {"input": [{"type": "file_search_call", "id": "fs_1"}]},
+    "shell": {"tools": [{"type": "local_shell"}]},
     "computer": {"tools": [{"type": "computer_use_preview", "display_width": 1, "display_height": 1}]},
 }
 
@@ -82,6 +93,78 @@ def test_hidden_input_is_held_at_the_context_window(hidden: str, limit: str, ben
         assert refused.value.asked * 10**9 >= WINDOW_NANOS  # type: ignore[operator]
         assert bench.provider.arrivals == 0
     bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("limit", ["$2", "$0.90"], ids=["enough", "too-little"])
+def test_a_stored_prompt_may_have_tools(limit: str, bench: Bench) -> None:
+    """Whoever bounds their calls has each reading of the window held."""
+    bench.provider.always(Reply("ok", hidden_tokens=40_000, runs={"web_search": 5}))
+    client, session = bench.paid(limit, clamp=False)
+    body = {**RESPONSE, "prompt": {"id": "pmpt_1"}, "max_tool_calls": 2}
+    call = Surface(lambda c: c.post("/responses", body=body, cast_to=object))
+    if limit == "$2":
+        bench.take(call, client)
+        assert bench.provider.served[0].input_tokens > 120_000
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded) as refused:
+            bench.take(call, client)
+        assert refused.value.asked * 10**9 >= 3 * WINDOW_NANOS  # type: ignore[operator]
+        assert bench.provider.arrivals == 0
+    bench.assert_exact(session)
+
+
+PICTURES: dict[str, Surface] = {
+    "chat": Surface(
+        lambda c: c.chat.completions.create(
+            **{**CHAT, "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x/y"}}]}]}
+        )
+    ),
+    "responses": Surface(
+        lambda c: c.responses.create(
+            **{**RESPONSE, "input": [{"role": "user", "content": [{"type": "input_image", "image_url": "http://x/y"}]}]}
+        )
+    ),
+    "responses-file": Surface(
+        lambda c: c.responses.create(
+            **{**RESPONSE, "input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]}]}
+        )
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", ["$1", "$0.003"], ids=["enough", "too-little"])
+@pytest.mark.parametrize("surface", PICTURES)
+def test_a_picture_is_held_at_the_most_that_one_can_cost(surface: str, limit: str, bench: Bench) -> None:
+    """By its URL or its id it is a few bytes here, and 1,445 tokens there at the most."""
+    bench.provider.always(Reply("ok", hidden_tokens=1_445 - 765))
+    client, session = bench.paid(limit, clamp=False)
+    if limit == "$1":
+        bench.take(PICTURES[surface], client)
+        assert bench.provider.served[0].input_tokens > 1_445
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded):
+            bench.take(PICTURES[surface], client)
+        assert bench.provider.arrivals == 0
+    bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("limit", ["$1", "$0.30"], ids=["enough", "too-little"])
+def test_what_the_model_said_aloud_is_no_shorter_than_it_was(limit: str, sync_bench: Bench) -> None:
+    """An earlier answer in sound is sent by its id, and read whole."""
+    sync_bench.provider.always(Reply("ok", hidden_tokens=100_000))
+    prices = {"gpt-4o": bursar.Price("2.50", 10, audio_input="2.50", context_window=128_000)}
+    client, session = sync_bench.paid(limit, clamp=False, prices=prices)
+    messages: Any = [*ASKED, {"role": "assistant", "audio": {"id": "audio_1"}}, *ASKED]
+    if limit == "$1":
+        client.chat.completions.create(**{**CHAT, "messages": messages})
+        assert session.report()["overruns"]["count"] == 0
+    else:
+        with pytest.raises(BudgetExceeded):
+            client.chat.completions.create(**{**CHAT, "messages": messages})
+        assert sync_bench.provider.arrivals == 0
+    sync_bench.assert_exact(session)
 
 
 @pytest.mark.parametrize("limit", ["$9", "$0.30"], ids=["enough", "too-little"])
@@ -163,11 +246,33 @@ def test_a_search_is_held_with_each_run_and_each_reading(tool: str, limit: str, 
     ids=["search", "mcp", "code", "pictures", "unknown"],
 )
 def test_tools_without_a_bound(tools: Any, way_out: str, how: str, bench: Bench) -> None:
-    """Refused with the way out; within a hold of the caller's choice they are sent and charged."""
+    """Refused with the way out; within a hold of the caller's choice they are sent, and charged with what is hidden."""
+    bench.provider.always(Reply("ok", hidden_tokens=100_000))
     client, session = bench.paid("$9")
     call = Surface(lambda c: c.post("/responses", body={**RESPONSE, "tools": tools}, cast_to=object))
     if how == "refused":
         with pytest.raises(UnpriceableCall, match=way_out):
+            bench.take(call, client)
+        assert (bench.provider.arrivals, session.reserved) == (0, 0)
+    else:
+        with session.reserve("gpt-4o", cost="$0.50"):
+            bench.take(call, client)
+        assert bench.provider.arrivals == 1 and bench.provider.served[0].input_tokens > 100_000
+        assert session.report()["overruns"]["total"] == 0
+    bench.assert_exact(session)
+
+
+@pytest.mark.parametrize("how", ["refused", "covered"])
+@pytest.mark.parametrize(
+    "member",
+    [{"models": ["a/b", "c/d"]}, {"plugins": [{"id": "web"}]}, {"search_parameters": {"mode": "on"}}],
+)
+def test_what_other_hosts_may_add(member: dict[str, Any], how: str, bench: Bench) -> None:
+    """Another model that answers instead, a search that nobody bounds: refused with the way out, or paid beforehand."""
+    client, session = bench.paid("$9")
+    call = Surface(lambda c: c.chat.completions.create(**CHAT, extra_body=member))
+    if how == "refused":
+        with pytest.raises(UnpriceableCall, match="session.reserve\\(cost="):
             bench.take(call, client)
         assert (bench.provider.arrivals, session.reserved) == (0, 0)
     else:

@@ -17,7 +17,7 @@ from bursar import Budget
 from bursar.testing import Reply, ScriptedProvider, ToolCall
 
 from .conftest import RATES, WORD
-from .surfaces import CHAT, RESPONSE, SURFACES, TEXT, Async, Sync
+from .surfaces import CHAT, PRICES, RESPONSE, SURFACES, TEXT, Async, Sync
 
 httpx: Any = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
 
@@ -46,7 +46,7 @@ def twice(watch: Callable[[Any], Any], way: Sync | Async, *replies: Reply) -> li
             provider.always(Reply(WORD, output_tokens=9))
             provider.script(*replies)
             client = way.kind(base_url=provider.openai_url, api_key="none", max_retries=0)
-            session = Budget("$1").session()
+            session = Budget("$1", prices=PRICES).session()
             if covered:
                 bursar.wrap_client(client, session)
             seen.append(watch(client))

@@ -2,30 +2,16 @@
 
 `request` is passed once, ``_build_request`` before each attempt, the retry method after each
 that failed and is repeated, and ``_process_response`` with the answer. Where an SDK has
-middleware, ``_attempt_request`` is what middleware calls in the end, as often as it likes.
+middleware, that sends by a method of its own; see `attempts`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any
 
-from .sending import Sending
-
-Method: TypeAlias = Callable[..., Any]
-Original: TypeAlias = Callable[[str], Method]
-ATTEMPT = "_attempt_request"
-Begin: TypeAlias = Callable[[Any, Any], "Sending | None"]
-
-_under_way: ContextVar[Sending | None] = ContextVar("bursar_sending", default=None)
-
-
-def under_way(client: object) -> Sending | None:
-    """The request that this client is sending from this context."""
-    sending = _under_way.get()
-    return sending if sending is not None and sending.client is client else None
+from .attempts import awaitable_attempts, blocking_attempts
+from .passing import Begin, Method, Original, now_sending, under_way
 
 
 def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, Method]:
@@ -42,8 +28,8 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
         if sending is None:
             return send(client, cast_to, options, *args, **kwargs)
         sending.begin()
-        outer = _under_way.get()
-        _under_way.set(sending)
+        outer = now_sending.get()
+        now_sending.set(sending)
         try:
             while True:
                 try:
@@ -56,7 +42,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.meter.abandon()  # of no effect after an outcome
             raise
         finally:
-            _under_way.set(outer)
+            now_sending.set(outer)
 
     def repeat(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
@@ -65,21 +51,6 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
             sending.hold_anew(kwargs["options"] if "options" in kwargs else args[0])
         return original(retry)(client, *args, **kwargs)
 
-    def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
-        sending = under_way(client) if client._middleware else None
-        if sending is None:
-            return original(ATTEMPT)(client, options, **kwargs)
-        sending.prepare(options)
-        try:
-            response, prepared = original(ATTEMPT)(client, options, **kwargs)
-        except Exception as error:
-            if sending.lost(error, None):
-                sending.meter.fail()
-            raise
-        if response.status_code >= 400 and sending.lost(None, response):
-            sending.meter.fail()
-        return response, prepared
-
     def process(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
         if sending is not None and sending.read(kwargs["response"], stream=kwargs["stream"]):
@@ -87,7 +58,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
         return original("_process_response")(client, *args, **kwargs)
 
     built = {"_process_response": process, "_build_request": _built(begin, original)}
-    return {"request": request, ATTEMPT: attempt, retry: repeat, **built}
+    return {"request": request, retry: repeat, **built, **blocking_attempts(begin, original)}
 
 
 def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str, Method]:
@@ -98,8 +69,8 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
         if sending is None:
             return await send(client, cast_to, options, *args, **kwargs)
         await sending.abegin()
-        outer = _under_way.get()
-        _under_way.set(sending)
+        outer = now_sending.get()
+        now_sending.set(sending)
         try:
             while True:
                 try:
@@ -112,7 +83,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             sending.meter.abandon()  # of no effect after an outcome
             raise
         finally:
-            _under_way.set(outer)
+            now_sending.set(outer)
 
     async def repeat(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
@@ -121,21 +92,6 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
             await sending.ahold_anew(kwargs["options"] if "options" in kwargs else args[0])
         return await original(retry)(client, *args, **kwargs)
 
-    async def attempt(client: Any, options: Any, **kwargs: Any) -> Any:
-        sending = under_way(client) if client._middleware else None
-        if sending is None:
-            return await original(ATTEMPT)(client, options, **kwargs)
-        await sending.aprepare(options)
-        try:
-            response, prepared = await original(ATTEMPT)(client, options, **kwargs)
-        except Exception as error:
-            if sending.lost(error, None):
-                await sending.meter.afail()
-            raise
-        if response.status_code >= 400 and sending.lost(None, response):
-            await sending.meter.afail()
-        return response, prepared
-
     async def process(client: Any, *args: Any, **kwargs: Any) -> Any:
         sending = under_way(client)
         if sending is not None and sending.read(kwargs["response"], stream=kwargs["stream"]):
@@ -143,7 +99,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
         return await original("_process_response")(client, *args, **kwargs)
 
     built = {"_process_response": process, "_build_request": _built(begin, original)}
-    return {"request": request, ATTEMPT: attempt, retry: repeat, **built}
+    return {"request": request, retry: repeat, **built, **awaitable_attempts(begin, original)}
 
 
 def _built(begin: Begin, original: Original) -> Method:

@@ -16,6 +16,8 @@ class Demand:
         ask: the arguments of `Session.reserve` for it.
         endpoint: a word of `Budget`'s ``allow=`` where no request like it has a bound.
         why_not: why this request has none, and the way out, where others like it have one.
+        surcharge: why it costs more than the price of its model, which then does not hold; a price
+            that the user gave the model does.
         polled: the id of an answer made in the background that the request, free itself, asks after.
 
     A request that costs nothing has no `ask`, and no `endpoint`.
@@ -27,11 +29,13 @@ class Demand:
         *,
         endpoint: str | None = None,
         why_not: str | None = None,
+        surcharge: str | None = None,
         polled: str | None = None,
     ) -> None:
         self.ask = dict(ask or {})
         self.endpoint = endpoint
         self.why_not = why_not
+        self.surcharge = surcharge
         self.polled = polled
 
     @property

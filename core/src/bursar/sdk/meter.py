@@ -133,6 +133,11 @@ class Meter:
         if self._take():
             self.hold._ledger.later(self._booking() if self.sent else self._failing(None))
 
+    def giving_up(self) -> Steps[None]:
+        """`fail` as a part of other steps."""
+        if self._take():
+            yield from self._failing(None)
+
     # -- mechanism --------------------------------------------------------------------------
 
     def _take(self) -> bool:

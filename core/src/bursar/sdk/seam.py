@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..cover import claim_hold
 from ..current import current_session
 from ..errors import BudgetExceeded, BursarError
-from .covered import ATTEMPT, Begin, Method, Original, awaitable_methods, blocking_methods, under_way
+from .attempts import ATTEMPT
+from .covered import awaitable_methods, blocking_methods
 from .demand import Demand
 from .meter import Background
+from .passing import Begin, Method, Original, under_way
 from .sending import Sending, allow_or_refuse
 
 if TYPE_CHECKING:

@@ -109,6 +109,10 @@ class Sending:
         if self._hold is None:
             await self._payer._ledger.arun(self._preparing(options))
 
+    def lend(self, options: Any) -> None:
+        """Put what may be sent in the place of what is there."""
+        options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
+
     def lost(self, error: BaseException | None, response: Any) -> bool:
         """True when an attempt that failed may be on the bill, so that the next is to be held anew.
 
@@ -140,13 +144,12 @@ class Sending:
         self._retake(await self._payer._ledger.arun(self._reserve()), options)
 
     def _preparing(self, options: Any) -> Steps[None]:
-        meter, held = self.meter, self.options
-        if meter.unused:
-            if options.json_data == held.json_data and options.url == held.url:
-                return
-            meter.abandon()
-        elif not self._answered:
-            meter.abandon()  # of no effect after an outcome
+        held = self.options
+        same = options.json_data == held.json_data and options.url == held.url
+        if self.meter.unused and same:
+            return
+        if not self._answered:
+            yield from self.meter.giving_up()
         self._demand = self._read(self.client, options)
         if not self._demand.free:
             self._retake((yield from self._reserve()), options)
@@ -197,14 +200,21 @@ class Sending:
             return True
         hold = claim_hold()
         if hold is not None:
-            self._take(hold, flat=self._demand.endpoint is not None)
+            self._take(hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
         return hold is not None
+
+    @property
+    def _surcharge(self) -> str | None:
+        """Why the price of the model does not hold, if nobody gave it another one."""
+        given = self._payer._ledger.prices.given
+        return None if given(self._demand.ask.get("model")) else self._demand.surcharge
 
     def _reserve(self) -> Steps[Hold]:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
-        if demand.why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
-            allow_or_refuse(session, demand.endpoint, demand.why_not)
+        why_not = demand.why_not or self._surcharge
+        if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
+            allow_or_refuse(session, demand.endpoint, why_not)
             ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
         try:
             return (yield from session._reserve(**ask))
@@ -220,7 +230,7 @@ class Sending:
     def _retake(self, hold: Hold, options: Any) -> None:
         self._given = options
         self._take(hold)
-        options.json_data, options.extra_json = self.options.json_data, self.options.extra_json
+        self.lend(options)
 
 
 def allow_or_refuse(session: Session, endpoint: str | None, why_not: str | None = None) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from ..account import parent_key, root_key, shown_key
+from ..amounts import NOTHING
 from ..call import Subject
 from ..errors import LimitConflict
 from ..limits import Limit
@@ -18,6 +20,9 @@ from .spans import Periodic, Rolling, span
 Slots = tuple["Limit | None", "Limit | None"]
 
 _LANES = 256  # are kept for a path; more are made anew
+_USED_MS = 3_600_000  # it is noted once an hour that a session is in use
+SESSION_KEPT_MS = 7 * 86_400_000  # after its last reserve; what it spent stays in the accounts above it
+_RETIRED = 10  # sessions are dropped at once
 
 
 class Accounts:
@@ -30,6 +35,7 @@ class Accounts:
     def __init__(self, commit: Callable[[Plan], None]) -> None:
         self._commit = commit
         self._balances: dict[str, Balance] = {}
+        self._sessions: dict[str, int] = {}  # when they were last in use; the longest unused is the first
         self._changed = 1  # counts changes of limits, so that the rules of a path can be kept
 
     def __getitem__(self, key: str) -> Balance:
@@ -50,14 +56,17 @@ class Accounts:
         """
         leaf = self._balances.get(path[-1].key)
         if leaf is not None and leaf.line is not None and leaf.line.path is path:
+            self._use(leaf.line, now_ms)
             return leaf.line
         plan = Plan()
-        accounts = []
+        accounts: list[Balance] = []
         for account in path:
             balance = self._balances.get(account.key)
             if balance is None:
                 balance = Balance(account.key, now_ms)
                 plan.put(self._balances, account.key, balance)
+                if balance.session and accounts and accounts[-1].session:
+                    plan.set(accounts[-1], "below", accounts[-1].below + 1)
                 for limit in () if account.limits else account.unless_declared:
                     self._put(plan, balance, (None, limit), limit.key)
             accounts.append(balance)
@@ -66,7 +75,38 @@ class Accounts:
         line = Line(path, tuple(accounts))
         plan.set(accounts[-1], "line", line)
         self._commit(plan)
+        self._use(line, now_ms)
         return line
+
+    def retire(self, now_ms: int) -> None:
+        """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
+        over_ms = now_ms - SESSION_KEPT_MS
+        if not self._sessions or next(iter(self._sessions.values())) > over_ms:
+            return
+        for key, used_ms in tuple(islice(self._sessions.items(), _RETIRED)):
+            if used_ms <= over_ms:
+                plan, balance = Plan(), self._balances[key]
+                if balance.tripped is None and not balance.below and balance.total.reserved == NOTHING:
+                    plan.drop(self._balances, key)
+                    plan.drop(self._sessions, key)
+                    above = self._balances.get(parent_key(key))
+                    if above is not None and above.session:
+                        plan.set(above, "below", above.below - 1)
+                else:
+                    self._note(plan, balance, now_ms)
+                self._commit(plan)
+
+    def _use(self, line: Line, now_ms: int) -> None:
+        for balance in line.sessions:
+            if balance.used_ms is None or now_ms - balance.used_ms > _USED_MS:
+                plan = Plan()
+                self._note(plan, balance, now_ms)
+                self._commit(plan)
+
+    def _note(self, plan: Plan, balance: Balance, now_ms: int) -> None:
+        plan.set(balance, "used_ms", now_ms)
+        plan.drop(self._sessions, balance.key)
+        plan.call(self._sessions.__setitem__, balance.key, now_ms)
 
     def lane(self, path: Path, subject: Subject, now_ms: int) -> Lane:
         """What the calls for one subject meet on a path."""

@@ -51,8 +51,8 @@ class Balance:
     """One account."""
 
     __slots__ = (
-        "declared", "epoch", "folded", "fuse", "key", "limits", "line", "marks",
-        "opened_ms", "session", "spans", "subjects", "tally", "total", "tripped",
+        "below", "declared", "epoch", "folded", "fuse", "key", "limits", "line", "marks",
+        "opened_ms", "session", "spans", "subjects", "tally", "total", "tripped", "used_ms",
     )  # fmt: skip
 
     def __init__(self, key: str, now_ms: int) -> None:
@@ -73,6 +73,8 @@ class Balance:
         self.tripped: str | None = None
         self.folded = NOTHING
         self.opened_ms = now_ms
+        self.below = 0  # how many sessions are right below a session
+        self.used_ms: int | None = None  # when a session was last noted to be in use
 
     def in_force(self) -> Iterator[Limit]:
         """Its limits, as they hold now."""

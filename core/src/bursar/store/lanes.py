@@ -23,17 +23,19 @@ class Line:
         path: as it was declared.
         accounts: from the root to the leaf.
         session: the outermost session among them, and its place.
+        sessions: all sessions among them.
         rules: the limits in force, the leaf's first; as of `changed`.
         lanes: the path as calls meet it, by what they ask for.
     """
 
-    __slots__ = ("accounts", "changed", "lanes", "path", "rules", "session")
+    __slots__ = ("accounts", "changed", "lanes", "path", "rules", "session", "sessions")
 
     def __init__(self, path: Path, accounts: tuple[Balance, ...]) -> None:
         self.path = path
         self.accounts = accounts
         places = (place for place, balance in enumerate(accounts) if balance.session)
         self.session = next(((accounts[place], place) for place in places), None)
+        self.sessions = tuple(balance for balance in accounts if balance.session)
         self.changed = 0
         self.rules: list[Rule] = []
         self.lanes: dict[Subject, Lane] = {}

@@ -40,6 +40,7 @@ def _step(verb: Callable[Concatenate[Verbs, int, P], R]) -> Callable[Concatenate
             now_ms = max(now_ms, self._now_ms)
             self._now_ms = now_ms
             verbs.records.sweep(now_ms)
+            verbs.accounts.retire(now_ms)
             answer: R = getattr(verbs, name)(now_ms, *args, **kwargs)
             return answer
 

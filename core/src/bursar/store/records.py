@@ -129,23 +129,23 @@ class Records:
 
     def audit(self, balances: Sequence[Balance]) -> tuple[Finding, ...]:
         """What the balances of one tree have that their records do not add up to."""
-        spent = {balance.key: balance.folded for balance in balances}
+        spent = {balance: balance.folded for balance in balances}  # another one may have had the same key
         reserved = dict.fromkeys(spent, NOTHING)
         for record in self._by_id.values():
             for balance, current in record.accounts():
-                if balance.key not in spent:
+                if balance not in spent:
                     continue
                 if record.outcome.state == "reserved":
-                    reserved[balance.key] = reserved[balance.key].plus(record.held)
+                    reserved[balance] = reserved[balance].plus(record.held)
                 elif current:
-                    spent[balance.key] = spent[balance.key].plus(record.outcome.booked)
+                    spent[balance] = spent[balance].plus(record.outcome.booked)
         findings = []
         for balance in balances:
-            key, total, charged = balance.key, balance.total, spent[balance.key]
+            key, total, charged = balance.key, balance.total, spent[balance]
             if total.spent != charged:
                 findings.append(Finding(key, "spent", total.spent, charged))
-            if total.reserved != reserved[key]:
-                findings.append(Finding(key, "reserved", total.reserved, reserved[key]))
+            if total.reserved != reserved[balance]:
+                findings.append(Finding(key, "reserved", total.reserved, reserved[balance]))
         return tuple(findings)
 
     def log(self, plan: Plan, now_ms: int, key: str, what: str, detail: str) -> None:

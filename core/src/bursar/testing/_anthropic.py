@@ -54,7 +54,13 @@ class Messages:
         uses = [tool.get("max_uses") for tool in tools if isinstance(tool, dict)]
         most = sum(use for use in uses if use is not None)
         read = count(parts, len(messages) + 1, bytes_per_token) + preamble
-        return Demand(read, cap, most_runs=most if any(use is not None for use in uses) else None)
+        before = optional(body, "thread", dict).get("previous_message_id")
+        return Demand(
+            read,
+            cap,
+            stored=(before,) if before else (),
+            most_runs=most if any(use is not None for use in uses) else None,
+        )
 
     def document(self, answer: Answer) -> dict[str, Any]:
         return _message(answer, _blocks(answer), _stop(answer)) | answer.reported(_usage(answer))
@@ -125,6 +131,8 @@ def _message(answer: Answer, content: list[dict[str, Any]], stop: str | None) ->
 
 
 def _blocks(answer: Answer) -> list[dict[str, Any]]:
+    if answer.reply.finish_reason == "refusal" and not answer.reply.text:
+        return []
     if not answer.reply.tool_calls:
         return [{"type": "text", "text": answer.reply.text}]
     return [

@@ -238,7 +238,7 @@ class Desk:
         """Keep what a later request may build on."""
         exchanged = answer.tokens.input + answer.tokens.output
         with self._lock:
-            self._stored[f"resp_{answer.number}"] = exchanged
+            self._stored[f"resp_{answer.number}"] = self._stored[f"msg_{answer.number}"] = exchanged
             self._made[f"resp_{answer.number}"] = Made(answer, answer.reply.polls)
             if demand.joins is not None:
                 self._stored[demand.joins] = exchanged

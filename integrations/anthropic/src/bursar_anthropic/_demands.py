@@ -11,6 +11,7 @@ from typing import Any
 from bursar import Demand, Reading, UnpriceableCall, listed, whole
 
 from ._surfaces import Where
+from ._threads import threads
 from ._usage import CompletionReading, MessageReading, hides_output
 
 # What is no input, or is counted by itself. All else is counted by its bytes.
@@ -19,7 +20,7 @@ _NO_INPUT = frozenset({
     "thinking", "metadata", "cache_control", "service_tier", "speed", "inference_geo", "anthropic_version",
     "anthropic_beta", "temperature", "top_k", "top_p",
 })  # fmt: skip
-_STORED_INPUT = ("container", "context_management", "thread")  # text that only the provider has, or changes
+_STORED_INPUT = ("container", "context_management")  # text that only the provider has, or changes
 _TIERS = (None, "auto", "standard", "standard_only")
 _SPEEDS = (None, "standard", "fast")
 _OWN_TOOLS = ("", "custom")
@@ -29,6 +30,8 @@ _RUN_BY_PROVIDER = re.compile(r"(web_search|web_fetch)_[0-9]{8}")
 _WITH_A_FEE = ("web_search",)
 _SMALLEST_THINKING = 1_024
 _LONGER = 5  # the beta of a million tokens, for models whose window is 200,000
+# Models of Vertex AI that cost the same in every region; the later ones cost more than globally.
+_SAME_EVERYWHERE = re.compile(r"claude-(?:v?[12]\b|instant|3|(?:opus|sonnet)-4(?:-[01])?(?:@|$))")
 _WAY_OUT = "send the request within `with session.reserve(cost=...):`, which then pays for it"
 
 
@@ -40,11 +43,18 @@ class Generation(Demand):
         body: the JSON object that is sent, as plain data.
         cap: the member that bounds the output.
         why_not: why its worst case is not known, and the way out.
+        surcharge: why it costs more than the price of its model.
         ask: arguments of `Session.reserve` beside those that all surfaces share.
     """
 
     def __init__(
-        self, where: Where, body: Mapping[str, Any], cap: str, why_not: str | None = None, **ask: Any
+        self,
+        where: Where,
+        body: Mapping[str, Any],
+        cap: str,
+        why_not: str | None = None,
+        surcharge: str | None = None,
+        **ask: Any,
     ) -> None:
         self.model = body.get("model") or where.model
         self._body = body
@@ -53,7 +63,7 @@ class Generation(Demand):
         if self.model is None:
             why_not = "the request names no model"
         shared = {"model": self.model, "provider": where.provider, "max_output_tokens": self._most}
-        super().__init__({**shared, **ask}, why_not=why_not)
+        super().__init__({**shared, **ask}, why_not=why_not, surcharge=surcharge)
 
     def fit(self, options: Any, cap: int | None) -> Any:
         options = copy.copy(options)
@@ -83,7 +93,7 @@ class Messages(Generation):
         tools = [tool if isinstance(tool, Mapping) else {} for tool in listed(body.get("tools"))]
         runs = _runs(tools)
         self._thinking = _budgeted(body.get("thinking"))
-        super().__init__(where, body, "max_tokens", _no_bound(body, tools))
+        super().__init__(where, body, "max_tokens", _no_bound(body, tools), _surcharge(where, body))
         calls = sum(runs.values())
         self.ask |= {
             "tier": body.get("speed"),
@@ -94,12 +104,14 @@ class Messages(Generation):
         if self._thinking is not None:
             self.ask["clamp"] = _SMALLEST_THINKING + 1
         toolset = any(_TOOLSET_OF_CALLER.fullmatch(_kind(tool)) for tool in tools)
-        if runs or toolset or any(body.get(name) for name in _STORED_INPUT):
+        stored = _stored_tokens(body.get("thread"))
+        if runs or toolset or stored is None or any(body.get(name) for name in _STORED_INPUT):
             return  # the context window bounds the input
         cached = [{"cache_control": "all"}] if body.get("cache_control") else []
         self.ask |= {
             "messages": [*listed(body.get("messages")), *listed(body.get("system")), self.rest(), *cached],
             "tools": tools,
+            "stored_tokens": stored,
         }
 
     def members(self, cap: int | None) -> dict[str, Any]:
@@ -116,7 +128,9 @@ class Messages(Generation):
         return {**lowered, "thinking": {**self._thinking, "budget_tokens": budget}}
 
     def reading(self) -> Reading:
-        return MessageReading(hidden=hides_output(self.model, self._body.get("thinking")))
+        hidden = hides_output(self.model, self._body.get("thinking"))
+        anywhere = self.surcharge is None
+        return MessageReading(hidden=hidden, threaded=bool(self._body.get("thread")), anywhere=anywhere)
 
 
 class Completions(Generation):
@@ -139,6 +153,27 @@ def _budgeted(thinking: object) -> Mapping[str, Any] | None:
     ):
         return thinking
     return None
+
+
+def _surcharge(where: Where, body: Mapping[str, Any]) -> str | None:
+    """Why a request costs more than the price of its model, and the ways out; None: it does not."""
+    place = body.get("inference_geo")
+    if place in (None, "global"):
+        model = str(body.get("model") or where.model)
+        place = None if where.region in (None, "global") or _SAME_EVERYWHERE.search(model) else where.region
+    if place is None:
+        return None
+    return (
+        f"the surcharge of {place!r:.40} is not in the price table; give the model its price there with"
+        f" prices=, or {_WAY_OUT}"
+    )
+
+
+def _stored_tokens(thread: object) -> int | None:
+    """Input of a conversation that the provider keeps; None where it is not known how long that is."""
+    if not thread or (isinstance(thread, Mapping) and thread.get("type") == "create"):
+        return 0
+    return threads.get(thread.get("previous_message_id")) if isinstance(thread, Mapping) else None
 
 
 def _runs(tools: list[Mapping[str, Any]]) -> dict[str, int]:
@@ -176,7 +211,6 @@ def _no_bound(body: Mapping[str, Any], tools: list[Mapping[str, Any]]) -> str | 
     odd = {
         "service tier": (body.get("service_tier"), _TIERS),
         "speed": (body.get("speed"), _SPEEDS),
-        "inference_geo": (body.get("inference_geo"), (None, "global")),
     }
     for name, (given, known) in odd.items():
         if given not in known:

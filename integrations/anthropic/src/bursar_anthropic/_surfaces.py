@@ -49,6 +49,7 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("messages/batches", "unbounded", "batches"),
 )
 PATHS = Paths(_SENT_TO, free="free")
+_LOCATION = re.compile(r"projects/[^/]+/locations/([^/]+)/publishers")
 _MODEL = re.compile(r"model/([^/]+)/invoke|models/([^/]+):(?:raw|streamRaw)Predict")
 
 # Who bills, by the module of the client's class, whatever gateway stands before it.
@@ -69,12 +70,14 @@ class Where(NamedTuple):
         provider: who bills; None: whoever made the model.
         word: that of ``allow=``, where nothing bounds the cost.
         model: the one in the path, if there is one.
+        region: of Vertex AI.
     """
 
     kind: Kind
     provider: str | None = None
     word: str | None = None
     model: str | None = None
+    region: str | None = None
 
 
 def where(client: Any, method: str, url: str) -> Where:
@@ -86,7 +89,10 @@ def where(client: Any, method: str, url: str) -> Where:
     host = urlsplit(url).netloc or urlsplit(str(client.base_url)).netloc
     named = _MODEL.search(path)
     model = named and unquote(named[1] or named[2])
-    return Where(kind, _cloud(type(client)) or biller(host), word, model)
+    provider = _cloud(type(client)) or biller(host)
+    located = _LOCATION.search(path)
+    region = located[1] if located else getattr(client, "region", None) if provider == "vertex" else None
+    return Where(kind, provider, word, model, region)
 
 
 def _cloud(kind: type) -> str | None:

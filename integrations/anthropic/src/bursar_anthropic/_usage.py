@@ -9,6 +9,8 @@ from typing import Any
 
 from bursar import Call, Reading, Usage, object_of, read_answer, text_bytes
 
+from ._threads import threads
+
 # Families that think only when they are asked to.
 _SHOWS_ALL = re.compile(r"claude-(?:v?[12]\b|instant|3|(?:opus|sonnet|haiku)-4)")
 _NO_SURCHARGE = (None, "", "global", "not_available")
@@ -24,10 +26,18 @@ def hides_output(model: object, thinking: object) -> bool:
 
 
 class MessageReading(Reading):
-    """Messages. Of a stream the first event tells the input, the last but one all of the usage."""
+    """Messages. Of a stream the first event tells the input, the last but one all of the usage.
 
-    def __init__(self, *, hidden: bool = False) -> None:
+    Args:
+        hidden: True when output may be billed that the answer does not show.
+        threaded: True when the provider keeps the conversation, for who continues it.
+        anywhere: False when the price is that of the place where the model runs.
+    """
+
+    def __init__(self, *, hidden: bool = False, threaded: bool = False, anywhere: bool = True) -> None:
         super().__init__(hidden=hidden)
+        self._anywhere = anywhere
+        self._threaded = threaded
         self._begun: dict[str, Any] = {}
 
     def whole(self, document: Mapping[str, Any]) -> None:
@@ -72,8 +82,12 @@ class MessageReading(Reading):
         answer = read_answer(message)
         if answer.tier == "priority":
             answer = replace(answer, tier="standard")  # paid for beforehand; its list price is the same
-        if not _all_told(_mapping(message.get("usage"))):
+        usage = _mapping(message.get("usage"))
+        elsewhere = self._anywhere and usage.get("inference_geo") not in _NO_SURCHARGE
+        if elsewhere or not _all_told(usage):
             answer, self.hidden = replace(answer, usage=None), True
+        elif self._threaded and answer.id is not None and answer.usage is not None and not answer.usage.flaw:
+            threads.put(answer.id[0], answer.usage)
         self.answer = answer
 
 
@@ -93,10 +107,10 @@ class CompletionReading(Reading):
 
 
 def _all_told(usage: Mapping[str, Any]) -> bool:
-    """False when more is billed than these counts at the list price: the hold is charged then."""
+    """False when more is billed than these counts: the hold is charged then."""
     iterations = usage.get("iterations")
     kinds = [_mapping(one).get("type") for one in iterations] if isinstance(iterations, list) else []
-    return usage.get("inference_geo") in _NO_SURCHARGE and all(kind in _IN_THE_TOTAL for kind in kinds)
+    return all(kind in _IN_THE_TOTAL for kind in kinds)
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,13 +14,14 @@ from langchain_core.outputs import LLMResult
 
 from bursar import Budget, Session, never_breaks
 
-from ._costs import Costs
+from ._costs import Costs, name_of
 from ._desk import Desk
 from ._embeddings import warn_of_embeddings
 from ._payers import LimitLike, Money, NodeLimits, Payers
 from ._refusal import fails_closed
 from ._run import Run
 from ._runs import Runs
+from ._shares import divide
 from ._usage import Result, read_result
 
 
@@ -44,6 +46,7 @@ class BudgetCallback(BaseCallbackHandler):
             own; a run that names nobody is refused.
         cost_metadata: True to write what a run cost, in USD, into its metadata as ``"cost_usd"`` when
             it ends, where tracers such as LangSmith show it: of models, tools, nodes and whole runs.
+            The answer of a model has it in its ``response_metadata``.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
@@ -146,7 +149,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
         given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
-        run = Run(run_id, given, parent_run_id, calls=len(prompts))
+        run = Run(run_id, given, parent_run_id, calls=len(prompts), text=True)
         self._desk.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
@@ -169,9 +172,15 @@ class BudgetCallback(BaseCallbackHandler):
         if run is None or run.request is None:
             return
         result = read_result(response, hour_cache=run.request.hour_cache)
-        if run.is_open:
+        others = self._runs.take_others(run) if run.text and result.of_all and result.usage else []
+        if others and result.usage:  # LangChain tells the usage of all prompts with the first answer
+            for one, usage in divide(result.usage, [run, *others]):
+                one.settle(replace(result, usage=usage))
+        elif run.is_open:
             run.settle(result)
-        self._costs.close(run_id)
+        for one in others:
+            self._costs.close(one.id)
+        self._costs.close(run_id, answer=response)
 
     @never_breaks
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -235,8 +244,7 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a chain, a graph or a node runs. Never raises."""
-        name = kwargs.get("name") or (serialized or {}).get("name") or "chain"
-        self._costs.open(run_id, parent_run_id, name, metadata)
+        self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "chain"), metadata)
 
     @never_breaks
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -262,8 +270,7 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a retriever runs: LangChain has no hooks for the embeddings it asks. Never raises."""
-        name = kwargs.get("name") or (serialized or {}).get("name") or "retriever"
-        self._costs.open(run_id, parent_run_id, name, metadata)
+        self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "retriever"), metadata)
         if metadata and (maker := metadata.get("ls_embedding_provider")):
             warn_of_embeddings(str(maker))
 

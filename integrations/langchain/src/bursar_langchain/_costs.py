@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+
+from langchain_core.outputs import LLMResult
 
 from bursar import Hold
 
 from ._latch import Latch
 
-COST_KEY = "cost_usd"  # in the metadata of a run
+COST_KEY = "cost_usd"  # in the metadata of a run, and in that of an answer
 _RUNS_KEPT = 1_000  # the newest, for the report
 _OPEN_KEPT = 10_000  # LangChain does not tell the end of every run
 
@@ -69,11 +71,6 @@ class Tally:
                     unsettled += hold.charge.cost  # in doubt: a late end may correct it
             return self._known + unsettled
 
-    def tell(self) -> None:
-        """Write the cost where tracers find it."""
-        if self.metadata is not None:
-            self.metadata[COST_KEY] = float(self.cost)
-
     def _outwards(self) -> Iterator[Tally]:
         tally: Tally | None = self
         while tally is not None:
@@ -109,12 +106,19 @@ class Costs:
             told[COST_KEY] = None  # its place: a tracer may copy the dict while the run is on
         return tally
 
-    def close(self, run_id: UUID, error: BaseException | None = None) -> None:
+    def close(
+        self, run_id: UUID, error: BaseException | None = None, answer: LLMResult | None = None
+    ) -> None:
         """A run is over. If it was left, the collector may have come here amid a sum of this module."""
         with self._latch:
             tally = self._open.pop(run_id, None)
-        if tally is not None and not isinstance(error, GeneratorExit):
-            tally.tell()
+        if tally is None or not self._tell or isinstance(error, GeneratorExit):
+            return
+        cost = float(tally.cost)
+        if tally.metadata is not None:
+            tally.metadata[COST_KEY] = cost
+        if answer is not None:
+            _write(answer, cost)
 
     def report(self) -> list[dict[str, Any]]:
         """The newest runs of the caller, oldest first."""
@@ -129,3 +133,21 @@ class Costs:
             }
             for run in runs
         ]
+
+
+def name_of(serialized: Mapping[str, Any] | None, more: Mapping[str, Any], otherwise: str) -> str:
+    """LangChain's name of a run, as tracers show it."""
+    found = serialized or {}
+    kind = found.get("id") or ()
+    return str(more.get("name") or found.get("name") or (kind[-1] if kind else otherwise))
+
+
+def _write(answer: LLMResult, cost: float) -> None:
+    """Into the answer, too: newer tracers copy the metadata of a model when it starts."""
+    for choices in answer.generations:
+        for choice in choices[:1]:
+            message = getattr(choice, "message", None)
+            if message is None:
+                choice.generation_info = {**(choice.generation_info or {}), COST_KEY: cost}
+            else:  # not in place: a cache may have the dict
+                message.response_metadata = {**message.response_metadata, COST_KEY: cost}

@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage
 from bursar import BudgetExceeded, BursarError, Hold, HoldClosed, UnknownModel
 
 from ._attempt import Lowered, attempt_of, cap_name
-from ._costs import Costs
+from ._costs import Costs, name_of
 from ._payers import Money, Payer, Payers
 from ._refusal import as_refusal
 from ._request import read_request
@@ -62,8 +62,9 @@ class Desk:
             "n": request.n * run.calls,
             "tier": request.tier,
         }
-        name = more.get("name") or request.model
-        if self._admit(run, name, metadata, asked, cap_name(request, params)):
+        if self._admit(
+            run, name_of(serialized, more, request.model), metadata, asked, cap_name(request, params)
+        ):
             run.cover = run.hold.cover()
 
     def admit_tool(self, run: Run, name: str, given: str, metadata: Mapping[str, Any] | None) -> None:

@@ -25,6 +25,7 @@ class Run:
             from another one with its id. None once it was booked as lost.
         parent: the run that this one belongs to.
         calls: how many inputs one hook was given; LangChain itself gives one.
+        text: True for a model that completes text: it may be asked with several prompts at once.
         request: None for a run of a tool.
         batch: shared by the calls of one ``generate()``; all start hooks come before the first call.
         hold: what pays for it.
@@ -38,6 +39,7 @@ class Run:
     given: tuple[object, ...] | None
     parent: UUID | None
     calls: int = 1
+    text: bool = False
     request: Request | None = None
     batch: object = None
     hold: Hold = field(init=False)
@@ -62,6 +64,12 @@ class Run:
         """What the context sends from here on is another call."""
         if self.cover is not None:
             self.cover.close()
+
+    def leave(self) -> None:
+        """Its end has come: no task need be watched for it, and what is sent is another call."""
+        self.uncover()
+        if self.task is not None:
+            self.task[0].remove_done_callback(self.task[1])
 
     def settle(self, result: Result) -> None:
         """Book an answer: by the provider's count, else by its text, else at the whole hold."""

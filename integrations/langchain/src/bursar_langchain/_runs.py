@@ -46,6 +46,8 @@ class Runs:
         """Remember a run that was admitted, and watch the task that it is in."""
         with self._lock:
             self._runs.setdefault(run.id, []).append(run)
+        if run.text:
+            return  # its start hook runs in a task of its own, which is over before the call is sent
         try:  # LangChain tells nobody when `ainvoke` is cancelled; the end of its task does
             task = asyncio.current_task()
         except RuntimeError:  # no event loop runs in this thread
@@ -67,10 +69,23 @@ class Runs:
                 return None
             run = runs[0]
             self._remove(run)
-        run.uncover()
-        if run.task is not None:
-            run.task[0].remove_done_callback(run.task[1])
+        run.leave()
         return run
+
+    def take_others(self, ended: Run) -> list[Run]:
+        """Take out the other calls of the ``generate()`` that a run is one of."""
+        with self._lock:
+            others = self._siblings(ended)
+            for run in others:
+                self._remove(run)
+        for run in others:
+            run.leave()
+        return others
+
+    def _siblings(self, of: Run) -> list[Run]:
+        if of.batch is None:
+            return []
+        return [run for runs in self._runs.values() for run in runs if run.batch is of.batch]
 
     def sweep(self, parent: UUID, error: BaseException | None = None) -> None:
         """The calls of a chain that is over are, too."""
@@ -86,10 +101,8 @@ class Runs:
         It makes them one after the other: those before were answered, those after never sent.
         Where an event loop runs, they may have been sent at once; then their ends come yet.
         """
-        if failed.batch is None:
-            return
         with self._lock:
-            others = [run for runs in self._runs.values() for run in runs if run.batch is failed.batch]
+            others = self._siblings(failed)
         for run in others:
             if failed.task is None and run.number > failed.number:
                 self._drop(run)

@@ -24,6 +24,7 @@ class Result:
         model: the model that answered.
         tier: the service tier that it was served at, where it says so.
         cached: True when LangChain's own cache gave the answer.
+        of_all: True when the usage may be that of several prompts, which were sent together.
         finished: True when the provider said why it stopped.
         text_tokens: the most tokens that the visible output can have; 0 when there is none.
     """
@@ -32,6 +33,7 @@ class Result:
     model: str | None = None
     tier: str | None = None
     cached: bool = False
+    of_all: bool = False
     finished: bool = False
     text_tokens: int = 0
 
@@ -43,13 +45,14 @@ def read_result(response: LLMResult, *, hour_cache: bool = False) -> Result:
         hour_cache: what a write to the cache means where the answer does not say how long.
     """
     found = _Found(response)
-    usage, tier = None, None
+    usage, tier, of_all = None, None, False
     for metadata in found.usages:  # each of several choices carries the usage of all
         usage, tier = _usage(metadata, hour_cache)
         break
     else:
         for raw in found.raw_usages:
             usage = read_answer({"usage": raw}).usage
+            of_all = raw is (response.llm_output or {}).get("token_usage")
             break
     if usage is not None and usage.input_tokens == 0 and usage.output_tokens == 0:
         usage = None
@@ -58,6 +61,7 @@ def read_result(response: LLMResult, *, hour_cache: bool = False) -> Result:
         usage=usage,
         model=found.first("model_name", "model"),
         tier=stated if stated in TIERS | _STANDARD else tier,
+        of_all=of_all,
         cached=any(metadata.get("total_cost") == 0 for metadata in found.usages),
         finished=found.first("finish_reason", "stop_reason", "status", "done_reason") is not None,
         text_tokens=_text_tokens(response),

@@ -128,8 +128,9 @@ class Exchanges:
                     redirects += 1
                     if redirects <= _REDIRECTS:
                         continue
-                again, lost = self._judge(error, node) if there is None else (True, False)
+                    error = exceptions.TryAgainError(str(error))  # it is in the midst of a move
                 there = None
+                again, lost = self._judge(error, node)
                 if again and node is not None:
                     self.routes.failed(key, node)
                 if not again or time.monotonic() + pause_s + self.try_s > deadline:
@@ -137,7 +138,8 @@ class Exchanges:
                         error = before
                     refused = failure(error, self.place.where, self.place.timeout_s)
                     raise (Unanswered(str(refused)) if sent or lost else refused) from error
-                sent, before = sent or lost, error
+                sent = sent or lost
+                before = before if isinstance(error, OutOfTime) else error
                 yield pause_s
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 

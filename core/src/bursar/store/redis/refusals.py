@@ -15,6 +15,7 @@ _WORDS = {  # another time it may
     "MASTERDOWN": "has lost its master",
     "CLUSTERDOWN": "is in a cluster that is down",
     "TRYAGAIN": "is in a cluster that moves these keys just now",
+    "MOVED": "is a member of a Cluster, where these keys are at another one: write redis+cluster://",
     "BUSY": "is busy with a script",
     "NOAUTH": "asks for a password",
     "unauthenticated": "asks for a password",  # where it would not even read a long request
@@ -25,6 +26,8 @@ _KINDS = (  # of errors whose text lacks the code; the first that fits
     (exceptions.MasterDownError, "MASTERDOWN"),
     (exceptions.ClusterDownError, "CLUSTERDOWN"),
     (exceptions.TryAgainError, "TRYAGAIN"),
+    (exceptions.AskError, "MOVED"),
+    (exceptions.OutOfMemoryError, "OOM"),
     (exceptions.ReadOnlyError, "READONLY"),
     (exceptions.BusyLoadingError, "LOADING"),
     (exceptions.NoPermissionError, "NOPERM"),
@@ -37,7 +40,7 @@ def code_of(error: Exception) -> str:
         if isinstance(error, kind):
             return code
     text = str(error)
-    if "can't run this command" in text:
+    if "can't run this command" in text or "has no permissions to" in text:  # within a script
         return "NOPERM"
     words = text.replace(":", " ").replace("'", " ").replace("-", " ").split()
     return next((code for code in _WORDS if code in words), "")

@@ -7,7 +7,10 @@ from functools import lru_cache
 from importlib.resources import files
 
 # In the order in which they need each other.
-_PARTS = ("step", "account", "window", "limit", "rule", "breaker", "record", "spend", "order", "look", "run")
+_PARTS = (
+    *("step", "account", "window", "limit", "rule", "breaker"),
+    *("record", "retire", "spend", "order", "look", "run"),
+)
 
 
 @lru_cache

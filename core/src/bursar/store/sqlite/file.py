@@ -21,7 +21,7 @@ from .place import Place
 from .turns import Turns
 
 T = TypeVar("T")
-Act: TypeAlias = Callable[[sqlite3.Connection], "tuple[T, Meta | None]"]
+Act: TypeAlias = Callable[[sqlite3.Connection, Seen], "tuple[T, Meta, bool]"]
 
 _OLDEST = (3, 37)  # knows STRICT tables
 _SAYS = {  # what SQLite says, and what that means for whoever reads it
@@ -52,9 +52,10 @@ class File:
             )
         self.place = place
         self.seen = Seen()
+        self._log = Path(f"{place.path}-wal")
         self._turns = Turns(f"{place.path}-lock")
         self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[object, ...] = ()
+        self._identity: tuple[int, ...] = ()
         self._forking: set[int] = set()
         self._stranded = False
         _FILES.add(self)
@@ -64,24 +65,19 @@ class File:
 
         Args:
             deadline: of the monotonic clock.
-            act: gets a connection; says what came of it, and what there is to be kept: None changes nothing.
+            act: gets a connection, and what this process has seen of the ledger; says what came of it,
+                the ledger as it is then, and whether anything is to be kept.
             anew: True where the file may be made again although its ledger was seen.
 
         Raises:
             StoreUnavailable: it could not be done in time, or at all.
             LedgerRolledBack: the file is gone, or empty.
         """
-        if self._stranded:
-            raise self._failure(
-                "was in the middle of a step when this process was forked off; start a new one"
-            )
         try:
-            there = self._is_there()
-            if not there and not anew and self.seen.id:
-                raise lost("its file is gone, or empty")
-            if not there or self._connection is None:
+            self._check_process()
+            if self._connection is None and (anew or not self.seen.id):
                 make_private(self.place.path)
-            return self._turns.take(deadline, lambda: self._transact(deadline, act))
+            return self._turns.take(deadline, lambda: self._transact(deadline, act, anew=anew))
         except sqlite3.IntegrityError as error:
             raise StoreError(f"{str(self.place.path)!r} cannot hold such a number: {error}") from error
         except sqlite3.Error as error:
@@ -89,33 +85,35 @@ class File:
             known = (meaning for said, meaning in _SAYS.items() if said in text)
             raise self._failure(next(known, f"refuses the step: {text:.200}")) from error
         except OSError as error:
+            if self.seen.id and isinstance(error, FileNotFoundError):
+                raise lost("its file is gone, or empty") from error
             raise self._failure(f"cannot be used: {error.strerror}") from error
         except StoreUnavailable as error:
             raise self._failure(f"cannot be used: {error}") from error
 
-    def _transact(self, deadline: float, act: Act[T]) -> T:
+    def _transact(self, deadline: float, act: Act[T], *, anew: bool) -> T:
         try:
-            connection = self._open(deadline)
+            connection = self._open(deadline, anew=anew)
             connection.execute("BEGIN IMMEDIATE")
             try:
-                answer, meta = act(connection)
-                connection.execute("ROLLBACK" if meta is None else "COMMIT")
+                answer, meta, wrote = act(connection, self.seen)
+                self._check_process()
+                connection.execute("COMMIT" if wrote else "ROLLBACK")
             finally:
-                if connection.in_transaction:
+                if connection.in_transaction and not self._stranded:
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             if "locked" not in str(error):
                 self._drop()
             raise
-        if meta is not None:
+        if meta.id:
             self.seen = self.seen.after(meta.seen)
         self._identity = self._identity or self._look()
         return answer
 
-    def _open(self, deadline: float) -> sqlite3.Connection:
+    def _open(self, deadline: float, *, anew: bool) -> sqlite3.Connection:
         """The connection to what has the name of the file now, waiting for others no longer than that."""
-        if self._connection is not None and self._identity and self._identity != self._look():
-            self._drop()
+        self._see_what_is_there(anew=anew)
         connection = self._connection
         wait_ms = max(0, int((deadline - time.monotonic()) * 1000))
         if connection is None:
@@ -146,21 +144,38 @@ class File:
 
     # -- the file itself ---------------------------------------------------------------------
 
-    def _is_there(self) -> bool:
-        try:
-            return self.place.path.stat().st_size > 0
-        except FileNotFoundError:
-            return False
+    def _see_what_is_there(self, *, anew: bool) -> None:
+        """Let go of a file that has lost its name, and refuse one that cannot be the whole ledger.
 
-    def _look(self) -> tuple[object, ...]:
+        A log of writes belongs to its file, and no name tells which that is: a file that was put
+        under the log of another one would become a mixture of both.
+        """
+        found = self._look()
+        mixed = len(found) > 2 and found[2:] == self._identity[2:] and found != self._identity
+        if anew and (mixed or not found):
+            if not found:
+                self.place.path.unlink(missing_ok=True)
+            self._drop()
+            for left in (self._log, Path(f"{self.place.path}-shm")):
+                left.unlink(missing_ok=True)
+        elif mixed:
+            raise lost("its file was exchanged while programs had it open")
+        elif not found and self.seen.id:
+            raise lost("its file is gone, or empty")
+        elif found != self._identity:
+            self._drop()
+        if not found:
+            make_private(self.place.path)
+
+    def _look(self) -> tuple[int, ...]:
         """Which file has the name now, and which its log: another one is another ledger, perhaps."""
-        found: list[object] = []
-        for path in (self.place.path, Path(f"{self.place.path}-wal")):
-            with suppress(FileNotFoundError):
-                seen = path.stat()
-                found += [seen.st_dev, seen.st_ino]
-        found.append(self._is_there())
-        return tuple(found)
+        found: tuple[int, ...] = ()
+        with suppress(FileNotFoundError):
+            file = self.place.path.stat()
+            found = (file.st_dev, file.st_ino) if file.st_size else ()
+            log = self._log.stat()
+            found = (*found, log.st_dev, log.st_ino) if found else ()
+        return found
 
     def _drop(self) -> None:
         if self._connection is not None:
@@ -169,6 +184,10 @@ class File:
 
     def _failure(self, what: str) -> StoreUnavailable:
         return StoreUnavailable(f"{str(self.place.path)!r} {what}; make no call")
+
+    def _check_process(self) -> None:
+        if self._stranded:
+            raise StoreUnavailable("this process was forked off in the middle of a step; start another one")
 
     # -- forks ---------------------------------------------------------------------------------
     # SQLite must not be carried into a child: it would take the locks of its parent for its own.

@@ -17,7 +17,7 @@ class Meta(NamedTuple):
         ack: the newest loss of data that somebody has accepted.
         now_ms: the time of its newest step; a clock that runs backwards stands still.
         epoch: how many resets there were.
-        parts: the highest number of a window.
+        numbers: the highest number of an account or a window.
     """
 
     id: str = ""
@@ -25,7 +25,7 @@ class Meta(NamedTuple):
     ack: int = 0
     now_ms: int = 0
     epoch: int = 0
-    parts: int = 0
+    numbers: int = 0
 
     @property
     def seen(self) -> Seen:
@@ -57,7 +57,23 @@ class Meta(NamedTuple):
         connection.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?, ?, ?, ?, ?)", self)
 
 
-def read_meta(connection: sqlite3.Connection) -> Meta:
+class Oldest(NamedTuple):
+    """What comes due next: a lease, a final record, a session that nobody uses. None where there is none."""
+
+    lease_ms: int | None = None
+    final_ms: int | None = None
+    used_ms: int | None = None
+
+
+_READ = """
+SELECT id, seq, ack, now_ms, epoch, numbers,
+  (SELECT min(lease_ms) FROM records WHERE state = 'reserved'),
+  (SELECT min(final_ms) FROM records WHERE final_ms IS NOT NULL),
+  (SELECT min(used_ms) FROM accounts WHERE session = 1)
+FROM ledger"""
+
+
+def read_meta(connection: sqlite3.Connection) -> tuple[Meta, Oldest]:
     """What the file says; empty in one that was never written to."""
-    row = connection.execute("SELECT id, seq, ack, now_ms, epoch, parts FROM ledger").fetchone()
-    return Meta(*row) if row is not None else Meta()
+    row = connection.execute(_READ).fetchone()
+    return (Meta(*row[:6]), Oldest(*row[6:])) if row is not None else (Meta(), Oldest())

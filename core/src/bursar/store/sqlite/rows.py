@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
-from ...account import Account, parent_key, root_key
+from ...account import Account, root_key
 from ...amounts import Amounts
 from ...call import Kind, Subject
 from ...limits import Limit
@@ -101,21 +101,22 @@ def parse_tally(text: str) -> dict[str, int]:
 
 def balance_of(key: str, row: Row) -> Balance:
     """An account as it was written; its other tables are read by `Sheet`."""
-    _, _, _, *sums, epoch, tripped, opened_ms = row
+    _, _, _, *sums, epoch, tripped, opened_ms, used_ms, below = row
     balance = Balance(key, opened_ms)
     balance.total.sums = cast("tuple[int, int, int, int, int, int]", tuple(sums[:6]))
     balance.folded = Amounts(*sums[6:])
     balance.epoch, balance.tripped = epoch, tripped
+    balance.used_ms, balance.below = used_ms, below
     return balance
 
 
-def account_row(balance: Balance) -> tuple[Row, Row]:
+def account_row(balance: Balance, number: int) -> tuple[Row, Row]:
     """Its line among the accounts."""
     key = balance.key
     tripped = None if balance.tripped is None else storable(balance.tripped)
     return (key,), (
-        root_key(key), parent_key(key), int(balance.session), *balance.total.sums, *balance.folded,
-        balance.epoch, tripped, balance.opened_ms,
+        number, root_key(key), int(balance.session), *balance.total.sums, *balance.folded,
+        balance.epoch, tripped, balance.opened_ms, balance.used_ms, balance.below,
     )  # fmt: skip
 
 
@@ -213,14 +214,27 @@ def fuse_of(balance: Balance) -> Fuse:
 # -- records -------------------------------------------------------------------------------------
 
 
-def record_row(record: Record, parts: str, final_ms: int | None) -> tuple[Row, Row]:
+class Origin(NamedTuple):
+    """What a record was made in; it never changes.
+
+    Attributes:
+        lives: the numbers of its accounts: another account may have the same key later.
+        parts: the windows that it takes part in, as `touched_text` has them.
+    """
+
+    lives: str
+    parts: str
+
+
+def record_row(record: Record, origin: Origin, final_ms: int | None) -> tuple[Row, Row]:
     """A hold or a charge."""
     entry, outcome = record.entry, record.outcome
     leaf = "" if record.lane is None else entry.path[-1].key
     return (entry.id,), (
-        root_key(entry.path[0].key), leaf, *subject_words(entry.subject), *entry.amounts, *record.minimum,
-        *record.held, outcome.state, *outcome.booked, tally_text(outcome.tally), outcome.at_ms,
-        record.lease_ms, record.epoch, parts, int(record.fuse is not None), final_ms,
+        root_key(entry.path[0].key), leaf, origin.lives, *subject_words(entry.subject),
+        *entry.amounts, *record.minimum, *record.held,
+        outcome.state, *outcome.booked, tally_text(outcome.tally), outcome.at_ms,
+        record.lease_ms, record.epoch, origin.parts, int(record.fuse is not None), final_ms,
     )  # fmt: skip
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...errors import StoreError
-from ..books import Balance
+from ..books import Balance, Record
 from . import rows, tables
 from .meta import Meta
 from .sheet import Sheet
-from .tables import Rows, Table, changes
+from .tables import Rows, Table, changes, delete, upsert
 
 _JOURNAL = 10_000  # lines are kept
 
@@ -29,12 +29,9 @@ def save(sheet: Sheet) -> Meta | None:
         for table in tables.ALL:
             put, gone = changes(sheet.before[table], after[table])
             if put:
-                connection.executemany(table.upsert(), put)
+                connection.executemany(upsert(table), put)
             if gone:
-                connection.executemany(table.delete(), gone)
-            if table is tables.ACCOUNTS and put:
-                used = [(sheet.now_ms, row[0]) for row in put]
-                connection.executemany("UPDATE accounts SET used_ms = ? WHERE key = ?", used)
+                connection.executemany(delete(table), gone)
             wrote = wrote or bool(put or gone)
     except OverflowError:
         raise StoreError("a balance in the store would pass 2^63; reset the account") from None
@@ -45,28 +42,28 @@ def save(sheet: Sheet) -> Meta | None:
         connection.execute("INSERT INTO journal (at_ms, account, what, detail) VALUES (?, ?, ?, ?)", words)
         connection.execute("DELETE FROM journal WHERE number <= last_insert_rowid() - ?", (_JOURNAL,))
     meta = sheet.meta._replace(
-        seq=sheet.meta.seq + 1, now_ms=sheet.now_ms, epoch=sheet.verbs.records.epoch, parts=number.last
+        seq=sheet.meta.seq + 1, now_ms=sheet.now_ms, epoch=sheet.verbs.records.epoch, numbers=number.last
     )
     meta.write(connection)
     return meta
 
 
 class _Numbers:
-    """The numbers of windows; a new one gets the next."""
+    """The numbers of accounts and windows; a new one gets the next."""
 
     def __init__(self, sheet: Sheet) -> None:
         self._known = sheet.numbers
-        self.last = sheet.meta.parts
+        self.last = sheet.meta.numbers
 
-    def of(self, part: rows.Part) -> int:
-        if part not in self._known:
+    def of(self, thing: rows.Part | Balance) -> int:
+        if thing not in self._known:
             self.last += 1
-            self._known[part] = self.last
-        return self._known[part]
+            self._known[thing] = self.last
+        return self._known[thing]
 
 
 def _put_account(after: dict[Table, Rows], balance: Balance, number: _Numbers) -> None:
-    key, row = rows.account_row(balance)
+    key, row = rows.account_row(balance, number.of(balance))
     after[tables.ACCOUNTS][key] = row
     after[tables.SUBJECTS] |= rows.subject_rows(balance)
     after[tables.TALLIES] |= rows.tally_rows(balance)
@@ -83,20 +80,24 @@ def _put_records(after: dict[Table, Rows], sheet: Sheet, number: _Numbers) -> No
     closed = set(sheet.verbs.records._final)
     finals = tables.RECORDS.values.index("final_ms")
     for id, record in sheet.verbs.records._by_id.items():
-        parts = sheet.parts.get(record)
-        if parts is None:
-            parts = rows.touched_text((number.of(part), unit, place) for part, unit, place in record.touched)
+        origin = sheet.origins.get(record) or _origin(record, number)
         before = sheet.before[tables.RECORDS].get((id,))
         final_ms = sheet.now_ms if id in closed else before[finals] if before is not None else None
-        key, row = rows.record_row(record, parts, final_ms)
+        key, row = rows.record_row(record, origin, final_ms)
         after[tables.RECORDS][key] = row
 
 
+def _origin(record: Record, number: _Numbers) -> rows.Origin:
+    lives = " ".join(str(number.of(balance)) for balance, _ in record.accounts())
+    touched = ((number.of(part), unit, place) for part, unit, place in record.touched)
+    return rows.Origin(lives, rows.touched_text(touched))
+
+
 def _drop_calls(sheet: Sheet) -> bool:
-    """Remove what breakers have forgotten as a whole; not all of that was read."""
+    """Remove what breakers have forgotten as a whole, or with their session; not all of that was read."""
     dropped = False
     for fuse, calls in sheet.calls.items():
-        if fuse.calls is not calls:
+        if fuse.calls is not calls or fuse.account not in sheet.verbs.accounts:
             done = sheet.connection.execute("DELETE FROM calls WHERE account = ?", (fuse.account,))
             dropped = dropped or done.rowcount > 0
     return dropped

@@ -18,7 +18,7 @@ CREATE TABLE ledger (
   ack INTEGER NOT NULL,
   now_ms INTEGER NOT NULL,
   epoch INTEGER NOT NULL,
-  parts INTEGER NOT NULL
+  numbers INTEGER NOT NULL
 ) STRICT"""
 _JOURNAL = """
 CREATE TABLE journal (
@@ -30,7 +30,6 @@ CREATE TABLE journal (
 ) STRICT"""
 _INDEXES = (
     "CREATE INDEX trees ON accounts (root)",
-    "CREATE INDEX children ON accounts (parent)",
     "CREATE INDEX idle ON accounts (used_ms) WHERE session = 1",
     "CREATE INDEX parts ON windows (account)",
     "CREATE INDEX made ON calls (account, last_ms)",

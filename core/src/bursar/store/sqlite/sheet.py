@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...account import is_session
@@ -22,7 +22,7 @@ from .meta import Meta
 from .tables import Row, Rows, Table
 
 _SWEPT, _FOLDED = 100, 8  # at most, in one step
-_KEPT_MS = 86_400_000  # final records stay for late and repeated verbs, then fold into their accounts
+KEPT_MS = 86_400_000  # final records stay for late and repeated verbs, then fold into their accounts
 
 _NAMED = "IN (SELECT value FROM json_each(?))"
 _BLANK: dict[str, Any] = {
@@ -42,9 +42,9 @@ class Sheet:
 
     Attributes:
         before: the rows that were read, by table.
-        numbers: of the windows.
+        numbers: of accounts and windows.
         calls: of each breaker, as they were read.
-        parts: the windows that a record takes part in, as that was read; it never changes.
+        origins: of records that were read.
         old: the ids of the records that are to be folded.
     """
 
@@ -54,9 +54,9 @@ class Sheet:
         self.meta = meta
         self.now_ms = now_ms
         self.before: dict[Table, Rows] = defaultdict(dict)
-        self.numbers: dict[rows.Part, int] = {}
+        self.numbers: dict[rows.Part | Balance, int] = {}
         self.calls: dict[Fuse, dict[str, tuple[int, ...]]] = {}
-        self.parts: dict[Record, str] = {}
+        self.origins: dict[Record, rows.Origin] = {}
         self.old: list[str] = []
         verbs.records.epoch = meta.epoch
 
@@ -64,16 +64,23 @@ class Sheet:
         """The accounts of a verb, and its record with those that it counts in."""
         self._read(keys, self._records("WHERE id = ?", id) if id is not None else [])
 
-    def read_due(self) -> bool:
-        """Some holds whose lease is over, and final records that are old; False where there are none."""
+    def read_due(self) -> None:
+        """Some holds whose lease is over, and final records that are old."""
         late = self._records(
             "WHERE state = 'reserved' AND lease_ms <= ? ORDER BY lease_ms LIMIT ?", self.now_ms, _SWEPT
         )
-        old = self._records("WHERE final_ms <= ? ORDER BY final_ms LIMIT ?", self.now_ms - _KEPT_MS, _FOLDED)
+        old = self._records("WHERE final_ms <= ? ORDER BY final_ms LIMIT ?", self.now_ms - KEPT_MS, _FOLDED)
         self._read((), late + old)
         self.verbs.records._leases += [(found["lease_ms"], found["id"]) for found in late]
         self.old = [found["id"] for found in old]
-        return bool(late or old)
+
+    def read_idle(self, before_ms: int) -> None:
+        """The sessions that nobody has used for the longest time, with the accounts above them."""
+        idle = "WHERE session = 1 AND used_ms <= ? ORDER BY used_ms LIMIT 10"
+        found = self._fetch(tables.ACCOUNTS, idle, before_ms)
+        self.read(key for row in found for key in rows.path_keys(row[0]))
+        for key, *_ in found:
+            self.verbs.accounts._sessions[key] = self.verbs.accounts[key].used_ms or 0
 
     def read_tree(self, root: str) -> None:
         """All accounts of a tree."""
@@ -96,8 +103,10 @@ class Sheet:
         """In the place of all records of a tree their sums by account, epoch and state, for an audit."""
         columns = [f"{held}_{unit}" for held in ("held", "booked") for unit in ("usd", "tokens", "calls")]
         sums = ", ".join(f"sum({column}) AS {column}" for column in columns)
-        query = f"SELECT leaf, epoch, state = 'reserved' AS is_open, {sums} FROM records"  # noqa: S608 - constants
-        cursor = self.connection.execute(f"{query} WHERE root = ? AND leaf != '' GROUP BY 1, 2, 3", (root,))
+        query = f"SELECT leaf, lives, epoch, state = 'reserved' AS is_open, {sums} FROM records"  # noqa: S608 - constants
+        cursor = self.connection.execute(
+            f"{query} WHERE root = ? AND leaf != '' GROUP BY 1, 2, 3, 4", (root,)
+        )
         names = [column[0] for column in cursor.description]
         for number, row in enumerate(cursor):
             found = {**_BLANK, **dict(zip(names, row, strict=True)), "id": f"group {number}"}
@@ -106,7 +115,7 @@ class Sheet:
     # -- rows as what they stand for ---------------------------------------------------------
 
     def _fetch(self, table: Table, where: str, *values: Any) -> list[Row]:
-        found: list[Row] = self.connection.execute(table.select(where), values).fetchall()
+        found: list[Row] = self.connection.execute(tables.select(table, where), values).fetchall()
         self.before[table] |= map(table.split, found)
         return found
 
@@ -126,9 +135,10 @@ class Sheet:
     def _read_accounts(self, which: str, value: str) -> None:
         balances = self.verbs.accounts._balances
         for key, *row in self._fetch(tables.ACCOUNTS, f"WHERE key {which} ORDER BY number", value):
-            balances[key] = rows.balance_of(key, tuple(row))
-            if balances[key].session:
-                fuse = rows.fuse_of(balances[key])
+            balance = balances[key] = rows.balance_of(key, tuple(row))
+            self.numbers[balance] = row[0]
+            if balance.session:
+                fuse = rows.fuse_of(balance)
                 self.calls[fuse] = fuse.calls
         for account, *row in self._fetch(tables.SUBJECTS, f"WHERE account {which}", value):
             rows.put_subject(balances[account], tuple(row[:4]), tuple(row[4:]))
@@ -182,15 +192,24 @@ class Sheet:
         """A record, with the lane that it counts in."""
         lane, touched, fuse = None, [], None
         if found["leaf"]:
-            balances = self.verbs.accounts._balances
-            line = Line((), tuple(balances[key] for key in rows.path_keys(found["leaf"]) if key in balances))
+            line = Line((), tuple(self._accounts_of(found)))
             lane = self.verbs.accounts.lane_on(line, rows.subject_of(found))
-            parts = {number: part for part, number in self.numbers.items()}
+            by_number = {number: thing for thing, number in self.numbers.items()}
             for number, unit, place in rows.parse_touched(found["parts"]):
-                gone = Slot(Period(0, 0))  # of a period that is over, or a limit that was dropped
-                touched.append(Touched(parts.get(number, gone), unit, place))
+                part = by_number.get(number)  # None: of a period that is over, or of a limit that was dropped
+                if place < len(line.accounts) and isinstance(part, Slot | Rolling):
+                    touched.append(Touched(part, unit, place))
             if found["breaker"] and line.session is not None:
                 fuse = rows.fuse_of(line.session[0])
         record = rows.record_of(found, lane, tuple(touched), fuse)
         self.verbs.records._by_id[found["id"]] = record
-        self.parts[record] = found["parts"]
+        self.origins[record] = rows.Origin(found["lives"], found["parts"])
+
+    def _accounts_of(self, found: dict[str, Any]) -> Iterator[Balance]:
+        """Those that it was made in, as far as they are there."""
+        lives = found["lives"].split()
+        for key, life in zip(rows.path_keys(found["leaf"]), lives, strict=True):
+            balance = self.verbs.accounts._balances.get(key)
+            if balance is None or str(self.numbers[balance]) != life:
+                return  # a session that was dropped; it is the last on the path
+            yield balance

@@ -22,13 +22,12 @@ READS = ("probe", "read", "audit")  # change nothing, whatever they find
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A verb with its arguments, for a process that has seen something of the ledger.
+    """A verb with its arguments.
 
     Attributes:
         verb: its name.
         arguments: of it.
         clock: tells the time.
-        seen: of the ledger, by this process.
         pinned: the id that the ledger must have; empty where any will do.
         new: what a verb is carried out with.
     """
@@ -36,29 +35,28 @@ class Step:
     verb: str
     arguments: tuple[Any, ...]
     clock: Clock
-    seen: Seen
     pinned: str
     new: type[Verbs]
 
-    def __call__(self, connection: sqlite3.Connection) -> tuple[Any, Meta | None]:
-        """Carry it out; what it answers, and the ledger as it is afterwards if anything changed.
+    def __call__(self, connection: sqlite3.Connection, seen: Seen) -> tuple[Any, Meta, bool]:
+        """Carry it out; what it answers, the ledger as it is then, and whether anything changed.
 
         Raises:
             LedgerRolledBack: the file knows less than this process.
             BursarError: what the verb raises.
         """
-        meta = read_meta(connection)
-        now_ms = max(int(self.clock.now() * 1000), meta.now_ms)
+        before, oldest = read_meta(connection)
+        now_ms = max(int(self.clock.now() * 1000), before.now_ms)
         if self.verb == "acknowledge":
-            return None, self._acknowledge(connection, meta, now_ms)
-        meta.check(self.seen, self.pinned)
-        meta = meta if meta.id else meta._replace(id=new_id())
-        tidied = tidy(connection, self.new(), meta, now_ms)
+            return None, self._acknowledge(connection, before, seen, now_ms), True
+        before.check(seen, self.pinned)
+        meta = before if before.id else before._replace(id=new_id())
+        tidied = tidy(connection, self.new, meta, oldest, now_ms)
         sheet = Sheet(connection, self.new(), tidied or meta, now_ms)
         self._fill(sheet)
         answer = getattr(sheet.verbs, self.verb)(now_ms, *self.arguments)
-        saved = None if self.verb in READS else save(sheet)
-        return answer, saved or tidied
+        after = tidied if self.verb in READS else save(sheet) or tidied
+        return answer, after or before, after is not None
 
     def _fill(self, sheet: Sheet) -> None:
         first = self.arguments[0]
@@ -77,13 +75,13 @@ class Step:
         else:
             sheet.read(account.key for account in first)
 
-    def _acknowledge(self, connection: sqlite3.Connection, meta: Meta, now_ms: int) -> Meta:
+    def _acknowledge(self, connection: sqlite3.Connection, meta: Meta, seen: Seen, now_ms: int) -> Meta:
         """The balances hold from here; other processes see that this was said after what they know."""
         root, reason = self.arguments
         accepted = meta._replace(
-            id=self.pinned or self.seen.id or meta.id or new_id(),
-            seq=max(meta.seq, self.seen.seq) + 1,
-            ack=max(meta.ack + 1, self.seen.ack + 1, now_ms),
+            id=self.pinned or seen.id or meta.id or new_id(),
+            seq=max(meta.seq, seen.seq) + 1,
+            ack=max(meta.ack + 1, seen.ack + 1, now_ms),
             now_ms=now_ms,
         )
         accepted.write(connection)

@@ -80,7 +80,8 @@ class SqliteStore(OneProcess, Store):
         if self.place.synchronous == "normal":
             warnings.append("?synchronous=normal may lose the last bookings when the machine loses power")
         with_others = stat.S_IRWXG | stat.S_IRWXO
-        if os.name == "posix" and self.place.path.stat().st_mode & with_others:
+        there = os.name == "posix" and self.place.path.exists()
+        if there and self.place.path.stat().st_mode & with_others:
             warnings.append(f"others can get at {str(self.place.path)!r}; chmod 600 it")
         return Facts(
             "sqlite", self.durability, sqlite3.sqlite_version, ledger=ledger, warnings=tuple(warnings)
@@ -173,7 +174,7 @@ class SqliteStore(OneProcess, Store):
             return Booked(arguments[0].amounts, 0, False, None, int(self._clock.now() * 1000))
 
     def _carry_out(self, deadline: float, verb: str, arguments: tuple[Any, ...]) -> Any:
-        step = Step(verb, arguments, self._clock, self._file.seen, self.place.ledger, Verbs)
+        step = Step(verb, arguments, self._clock, self.place.ledger, Verbs)
         return self._file.step(deadline, step, anew=verb == "acknowledge")
 
     def _hand_over(self, letter: Letter) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -26,7 +27,6 @@ class Table:
         values: the other columns.
         integers: those of both that hold numbers; the others hold text.
         maybe: those that may be NULL.
-        head: what else its declaration says before the columns.
     """
 
     name: str
@@ -34,49 +34,56 @@ class Table:
     values: tuple[str, ...]
     integers: frozenset[str] = frozenset()
     maybe: frozenset[str] = frozenset()
-    head: str = ""
 
     def declaration(self) -> str:
         """``CREATE TABLE``."""
-        columns = [self.head] if self.head else []
+        columns = []
         for column in (*self.keys, *self.values):
             kind = "INTEGER" if column in self.integers else "TEXT"
             columns.append(f"{column} {kind}{'' if column in self.maybe else ' NOT NULL'}")
-        unique = "UNIQUE" if "PRIMARY KEY" in self.head else "PRIMARY KEY"
-        columns.append(f"{unique} ({', '.join(self.keys)})")
+        columns.append(f"PRIMARY KEY ({', '.join(self.keys)})")
         lines = ",\n  ".join(columns)
         return f"CREATE TABLE {self.name} (\n  {lines}\n) STRICT"
-
-    def select(self, rest: str) -> str:
-        """``SELECT`` all columns."""
-        columns = ", ".join((*self.keys, *self.values))
-        return f"SELECT {columns} FROM {self.name} {rest}"  # noqa: S608 - names of ours
-
-    def upsert(self) -> str:
-        """Put a row in the place of the one with the same key."""
-        columns = (*self.keys, *self.values)
-        changed = ", ".join(f"{column} = excluded.{column}" for column in self.values)
-        into = f"{self.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-        return f"INSERT INTO {into} ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {changed}"
-
-    def delete(self) -> str:
-        """Remove a row by its key."""
-        same = " AND ".join(f"{column} = ?" for column in self.keys)
-        return f"DELETE FROM {self.name} WHERE {same}"  # noqa: S608
 
     def split(self, row: Row) -> tuple[Row, Row]:
         """The key of a row, and the rest."""
         return row[: len(self.keys)], row[len(self.keys) :]
 
 
+@cache
+def select(table: Table, rest: str) -> str:
+    """``SELECT`` all columns."""
+    columns = ", ".join((*table.keys, *table.values))
+    return f"SELECT {columns} FROM {table.name} {rest}"  # noqa: S608 - names of ours
+
+
+@cache
+def upsert(table: Table) -> str:
+    """Put a row in the place of the one with the same key."""
+    columns = (*table.keys, *table.values)
+    changed = ", ".join(f"{column} = excluded.{column}" for column in table.values)
+    into = f"{table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {into} ON CONFLICT ({', '.join(table.keys)}) DO UPDATE SET {changed}"
+
+
+@cache
+def delete(table: Table) -> str:
+    """Remove a row by its key."""
+    same = " AND ".join(f"{column} = ?" for column in table.keys)
+    return f"DELETE FROM {table.name} WHERE {same}"  # noqa: S608
+
+
 ACCOUNTS = Table(
     "accounts",
     ("key",),
-    ("root", "parent", "session", *_THREE, *_three("reserved", "folded"), "epoch", "tripped", "opened_ms"),
-    frozenset({"session", *_THREE, *_three("reserved", "folded"), "epoch", "opened_ms"}),
-    frozenset({"tripped"}),
-    "number INTEGER PRIMARY KEY,\n  used_ms INTEGER NOT NULL DEFAULT 0",
-)
+    (
+        "number", "root", "session", *_THREE, *_three("reserved", "folded"),
+        "epoch", "tripped", "opened_ms", "used_ms", "below",
+    ),
+    frozenset({"number", "session", *_THREE, *_three("reserved", "folded")})
+    | {"epoch", "opened_ms", "used_ms", "below"},
+    frozenset({"tripped", "used_ms"}),
+)  # fmt: skip
 SUBJECTS = Table(
     "subjects",
     ("account", "kind", "models", "provider", "tool"),
@@ -111,8 +118,8 @@ RECORDS = Table(
     "records",
     ("id",),
     (
-        "root", "leaf", "kind", "models", "provider", "tool", *_three("want", "least", "held"), "state",
-        *_three("booked"), "tally", "at_ms", "lease_ms", "epoch", "parts", "breaker", "final_ms",
+        "root", "leaf", "lives", "kind", "models", "provider", "tool", *_three("want", "least", "held"),
+        "state", *_three("booked"), "tally", "at_ms", "lease_ms", "epoch", "parts", "breaker", "final_ms",
     ),
     frozenset(
         {*_three("want", "least", "held", "booked"), "at_ms", "lease_ms", "epoch", "breaker", "final_ms"}
@@ -120,8 +127,7 @@ RECORDS = Table(
     frozenset({"final_ms"}),
 )  # fmt: skip
 
-OF_ACCOUNTS = (SUBJECTS, TALLIES, LIMITS, MARKS, BREAKERS)  # each with its column `account`
-ALL = (ACCOUNTS, *OF_ACCOUNTS, WINDOWS, BUCKETS, CALLS, RECORDS)
+ALL = (ACCOUNTS, SUBJECTS, TALLIES, LIMITS, MARKS, BREAKERS, WINDOWS, BUCKETS, CALLS, RECORDS)
 
 
 def changes(before: Mapping[Row, Row], after: Mapping[Row, Row]) -> tuple[list[Row], list[Row]]:

@@ -121,7 +121,8 @@ class Turns:
         try:
             return act()
         finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            if self._file is not None:  # else this is a child that was forked off meanwhile
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _wait(self, deadline: float) -> None:
         """Wait in the line of the system; it cannot be left in time, so that a thread has to stand there."""

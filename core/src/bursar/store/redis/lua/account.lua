@@ -57,7 +57,7 @@ local function whole(h)
 end
 
 local BASE = {
-  'born', 'epoch', 'limits', 'tripped', 'trip',
+  'born', 'epoch', 'limits', 'tripped', 'trip', 'used',
   's:usd', 's:tokens', 's:calls', 'r:usd', 'r:tokens', 'r:calls',
 }
 
@@ -84,6 +84,18 @@ local function find(key)
   return not account.missing and account or nil
 end
 
+local function session_above(key)
+  local above = string.match(key, '^(.*)/[^/]*$')
+  local account = above and find(above)
+  return account and account.session and account
+end
+
+-- A session is in use: it is not dropped for a while.
+local function use(account)
+  put(account, 'used', int(now))
+  write('ZADD', base .. 'sessions', int(now), account.key)
+end
+
 local function create(key)
   local account = accounts[key]
   account.missing = nil
@@ -93,6 +105,10 @@ local function create(key)
   put(account, 'born', int(step))
   put(account, 'epoch', '0')
   put(account, 'opened', int(now))
+  local above = session_above(key)
+  if above then
+    add(above, 'below', '1')
+  end
   return account
 end
 

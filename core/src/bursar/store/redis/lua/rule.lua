@@ -1,5 +1,7 @@
 -- The limits in force on a path, and what they say to a call.
 
+local USED_MS = 3600000 -- it is noted once an hour that a session is in use
+
 -- The accounts of a path, created where new, with what their owners declare.
 local function open()
   local line = {}
@@ -14,6 +16,9 @@ local function open()
     end
     if #declared > 0 then
       declare(account, declared)
+    end
+    if account.session and not (get(account, 'used') and now - number(account, 'used') <= USED_MS) then
+      use(account)
     end
     line[place] = account
   end

@@ -22,6 +22,7 @@ local function run()
   if meta[1] then
     sweep()
     fold()
+    retire()
     make()
   end
   if READS[verb] then

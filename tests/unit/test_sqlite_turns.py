@@ -1,0 +1,165 @@
+"""Turns: in the order in which threads came, bounded in time, and never left behind closed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bursar import StoreUnavailable
+from bursar.store.sqlite import turns
+from bursar.store.sqlite.turns import Turns
+
+
+def soon(seconds: float = 10) -> float:
+    """A deadline."""
+    return time.monotonic() + seconds
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for something that another thread does."""
+    end = soon()
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.001)
+
+
+def started(work: Callable[[], object]) -> threading.Thread:
+    """A thread that does this."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_threads_get_their_turn_in_order(
+    tmp_path: Path, processes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever came first goes first; also where the system has no lock between processes."""
+    if not processes:
+        monkeypatch.setattr(turns, "fcntl", None)
+    line, go, order = Turns(str(tmp_path / "lock")), threading.Event(), []
+    threads = [started(lambda: line.take(soon(), go.wait))]
+    until(lambda: line._lock.acquire(blocking=False) is False or line._lock.release())
+    for number in range(5):
+        threads.append(started(lambda number=number: line.take(soon(), lambda: order.append(number))))  # type: ignore[misc]
+        until(lambda number=number: len(line._line) > number)  # type: ignore[misc]
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4] and not line._line
+    assert (tmp_path / "lock").exists() is processes
+
+
+@pytest.mark.parametrize("place", ["first", "second"])
+def test_a_thread_waits_no_longer_than_it_may(tmp_path: Path, place: str) -> None:
+    """Nor does one that is not even the first in line; those behind it are not kept from theirs."""
+    line, go = Turns(str(tmp_path / "lock")), threading.Event()
+    holder = started(lambda: line.take(soon(), go.wait))
+    until(lambda: line._file is not None)
+    others = []
+    if place == "second":
+        others.append(started(lambda: line.take(soon(), bool)))
+        until(lambda: len(line._line) == 1)
+    with pytest.raises(StoreUnavailable, match="other threads"):
+        line.take(soon(0.12), bool)
+    go.set()
+    for thread in (holder, *others):
+        thread.join()
+    assert line.take(soon(), lambda: 7) == 7
+
+
+def test_a_turn_within_a_turn_is_refused(tmp_path: Path) -> None:
+    """It would wait for itself; afterwards all goes on."""
+    line = Turns(str(tmp_path / "lock"))
+    with pytest.raises(StoreUnavailable, match="from within"):
+        line.take(soon(), lambda: line.take(soon(), bool))
+    assert line.take(soon(), lambda: 7) == 7
+
+
+def test_an_error_within_a_turn_ends_it(tmp_path: Path) -> None:
+    """For other threads and other processes."""
+    line, other = Turns(str(tmp_path / "lock")), Turns(str(tmp_path / "lock"))
+    with pytest.raises(ZeroDivisionError):
+        line.take(soon(), lambda: 1 // 0)
+    assert other.take(soon(0.1), lambda: 7) == 7
+    worker = started(lambda: line.take(soon(), bool))
+    worker.join()
+
+
+def test_a_waiter_who_went_astray_holds_nobody_up(tmp_path: Path) -> None:
+    """An interrupt took it out of the line without a trace: those behind it find the lock free."""
+    line = Turns(str(tmp_path / "lock"))
+    line._line.append(threading.Event())
+    assert line.take(soon(), lambda: 7) == 7
+
+
+def test_an_interrupt_between_two_locks_opens_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one moment in which the lock is taken and nothing else is."""
+    line = Turns(str(tmp_path / "lock"))
+    real = line._stand_in_line
+
+    def interrupted(deadline: float) -> bool:
+        real(deadline)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(line, "_stand_in_line", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        line.take(soon(), bool)
+    monkeypatch.undo()
+    worker = started(lambda: line.take(soon(), bool))
+    worker.join()
+    assert line.take(soon(), lambda: 7) == 7
+
+
+def test_another_process_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
+    """A thread stands in the line of the system; what it gets too late it gives back at once."""
+    path = tmp_path / "lock"
+    line = Turns(str(path))
+    assert line.take(soon(), lambda: 1) == 1
+    with path.open("r+b") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        for _ in range(2):  # the second one stands in for the first
+            with pytest.raises(StoreUnavailable, match="another process"):
+                line.take(soon(0.1), bool)
+        waiter = line._waiter
+        assert waiter is not None and waiter.file is not None
+        threads = [thread for thread in threading.enumerate() if thread.name == "bursar-sqlite-turn"]
+        assert len(threads) == 1
+        fcntl.flock(theirs, fcntl.LOCK_UN)
+        until(lambda: waiter.file is None)
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        done: list[int] = []
+        worker = started(lambda: line.take(soon(), lambda: done.append(7)))
+        until(lambda: line._waiter not in (None, waiter))
+        assert done == []
+        fcntl.flock(theirs, fcntl.LOCK_UN)
+        worker.join()
+        assert done == [7] and line._waiter is None
+        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_fork_inherits_nothing(tmp_path: Path) -> None:
+    """Neither an open file nor a place in a line: seen from inside, as a child would."""
+    path = tmp_path / "lock"
+    line = Turns(str(path))
+    with path.open("w+b") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        with pytest.raises(StoreUnavailable):
+            line.take(soon(0.05), bool)
+        assert line.alone(soon()) and line._waiter is not None
+        file = line._waiter.file
+        assert file is not None
+        line.go_on()
+        line.renew()
+        assert line._file is None and line._waiter is None and not line._line
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(file)
+    line.renew()
+    assert line.take(soon(), lambda: 7) == 7
+    assert line.take(soon(), lambda: line.alone(soon(0.01))) is False
