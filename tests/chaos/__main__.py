@@ -47,9 +47,10 @@ def main() -> int:
             say=Progress(),
         )
         outcome = storm.run()
-        print(outcome.document() if options.json else outcome, flush=True)
+        sys.stdout.write(f"{outcome.document() if options.json else outcome}\n")
+        sys.stdout.flush()
         if outcome.kills_in_a_hold < min(LEAST_HITS, options.kills / 4):
-            print(f"too few kills hit an open hold: {outcome.kills_in_a_hold}", file=sys.stderr)
+            sys.stderr.write(f"too few kills hit an open hold: {outcome.kills_in_a_hold}\n")
             sound = False
         sound = sound and not outcome.violations
     return not sound
@@ -65,7 +66,7 @@ class Progress:
         """Print it, if it is time."""
         if time.monotonic() - self._said_s > 10:
             self._said_s = time.monotonic()
-            print(line, file=sys.stderr, flush=True)
+            sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":

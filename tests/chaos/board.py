@@ -184,12 +184,12 @@ class Board:
         self.slots = [Slot(self._words[2 + n * _FIELDS : 2 + (n + 1) * _FIELDS]) for n in range(places)]
 
     @property
-    def round(self) -> int:
-        """The one that is on."""
+    def current(self) -> int:
+        """The round that is on."""
         return self._words[0]
 
-    @round.setter
-    def round(self, number: int) -> None:
+    @current.setter
+    def current(self, number: int) -> None:
         self._words[0] = number
 
     @property

@@ -212,7 +212,7 @@ class Caller:
 
 def wait_for_round(board: Board, last: int) -> Generator[float, Any, bool]:
     """Until another one is on; False when none comes."""
-    while board.round == last:
+    while board.current == last:
         if board.over:
             return False
         yield 0.002

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..zones import early_zone
 from .board import Board, Fate, Slot
 from .nursery import Nursery
 from .worker import Order
@@ -38,6 +39,7 @@ class Crew:
     ) -> None:
         self._folder, self._url, self._seed = folder, url, seed
         self._threads, self._calls, self._broken = threads, calls, broken
+        self.tz = early_zone()
         self.board = Board(folder / "board", processes * threads)
         self._nursery = Nursery(folder / "log")
         self._serial = 0
@@ -56,6 +58,7 @@ class Crew:
             places=len(self.board.slots),
             tasks=number % 4 == 3,
             calls=self._calls,
+            tz=self.tz,
         )
         for slot in self.board.slots[order.place : order.place + order.threads]:
             slot.clear()

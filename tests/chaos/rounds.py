@@ -23,6 +23,7 @@ class Round(NamedTuple):
         share: nano-dollars for each tenant; 0 where there are none, and sessions spend from the root.
         window: of the limit for all.
         patient: True where late answers are waited for.
+        tz: where the days of all rounds begin and end.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Round(NamedTuple):
     share: int
     window: str
     patient: bool
+    tz: str = "UTC"
 
     @property
     def name(self) -> str:
@@ -42,6 +44,7 @@ class Round(NamedTuple):
             f"{self.limit / 10**9:.9f}/{self.window}",
             name=self.name,
             store=store,
+            tz=self.tz,
             lease=LEASE_S,
             max_repeated_calls=None,
         )
@@ -54,9 +57,9 @@ class Round(NamedTuple):
         return [root.child(f"tenant-{n}", f"{self.share / 10**9:.9f}/total") for n in range(TENANTS)]
 
 
-def round_of(seed: int, number: int, calls: int) -> Round:
+def round_of(seed: int, number: int, calls: int, tz: str = "UTC") -> Round:
     """What a seed says; `calls` is how many the largest may take, about."""
     dice = random.Random(f"{seed} {number}")
     limit = int(MEAN * calls ** dice.uniform(0.5, 1.0)) + dice.randrange(10**6)
     share = int(limit * dice.uniform(0.5, 0.7)) if dice.random() < 1 / 3 else 0
-    return Round(number, limit, share, dice.choice(WINDOWS), dice.random() < 0.25)
+    return Round(number, limit, share, dice.choice(WINDOWS), dice.random() < 0.25, tz)

@@ -90,8 +90,11 @@ class Storm:
         if self._killed < self.kills and progress >= self._next_kill:
             self._kill()
             self._next_kill += self._dice.expovariate(self.kills) * 0.97
-        if self._crashed < self.crashes and progress >= (self._crashed + 0.5) / self.crashes:
-            assert self._place.crash is not None
+        if (
+            self._place.crash
+            and self._crashed < self.crashes
+            and progress >= (self._crashed + 0.5) / self.crashes
+        ):
             self._place.crash()
             self._crashed += 1
 
@@ -141,7 +144,7 @@ class Storm:
         while not self._enough:
             number += 1
             round = round_of(self.seed, number, self.calls)
-            self._crew.board.round = number
+            self._crew.board.current = number
             self._weather(round)
             self.found += self._asked(partial(judge.at_end, self._store, round, self._bill))
             due.append((time.monotonic() + LEASE_S + 0.1, round))
@@ -189,7 +192,7 @@ class Storm:
             try:
                 return check()
             except LedgerRolledBack as error:
-                number = self._crew.board.round
+                number = self._crew.board.current
                 self.found.append(judge.Violation(judge.ROLLED_BACK, number, str(error)))
                 self._store.acknowledge(round_of(self.seed, number, self.calls).name, "go on")
             except StoreUnavailable:

@@ -86,7 +86,7 @@ def test_nothing_is_admitted_after_a_loss(loss: str, tmp_path: Path) -> None:
     crew = Crew(tmp_path, server.url(prefix="lost"), SEED, PROCESSES, THREADS, CALLS)
     try:
         bill = Bill(tmp_path / "bill")
-        crew.board.round = ROUND.number
+        crew.board.current = ROUND.number
         _grows(bill, 200)
         crew.pause()
         before = _calls(bill)

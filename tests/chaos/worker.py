@@ -56,6 +56,7 @@ class Order(NamedTuple):
     places: int
     tasks: bool
     calls: int
+    tz: str
 
 
 class Work:
@@ -98,8 +99,8 @@ class Work:
         def rounds(caller: Caller) -> Generator[object, object, None]:
             last = 0
             while (yield from wait_for_round(self.board, last)):  # type: ignore[misc]
-                last = self.board.round
-                round = round_of(order.seed, last, order.calls)
+                last = self.board.current
+                round = round_of(order.seed, last, order.calls, order.tz)
                 yield from caller.spend(round, round.tenants(store))
 
         self.run([rounds(caller) for caller in self.callers()])  # type: ignore[misc]
@@ -129,7 +130,9 @@ class Work:
             if self.board.over:
                 break
             store = open_by("", self.order.broken)
-            round = round_of(self.order.seed, self.order.serial * PRIVATE + number, self.order.calls)
+            round = round_of(
+                self.order.seed, self.order.serial * PRIVATE + number, self.order.calls, self.order.tz
+            )
             over = threading.Event()
             watcher = threading.Thread(target=watch, args=(store, round, over), daemon=True)
             watcher.start()
@@ -157,7 +160,7 @@ def _show_tasks() -> None:
     for task in asyncio.all_tasks():
         waiting: object = task.get_coro()
         while waiting is not None:
-            print(waiting, file=sys.stderr)
+            sys.stderr.write(f"{waiting}\n")
             waiting = getattr(waiting, "cr_await", getattr(waiting, "gi_yieldfrom", None))
     sys.stderr.flush()
 
