@@ -132,7 +132,7 @@ def types(session: Session) -> None:
 
 @nox.session
 def core(session: Session) -> None:
-    """The tests of the core: unit, contract, stateful, concurrency."""
+    """The tests of the core: unit, contract, stateful, concurrency, faults, short storms."""
     wheels(session, CORE)
     tools(session, "test")
     pytest(session, *CORE_TESTS, minimum="core")

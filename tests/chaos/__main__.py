@@ -1,4 +1,20 @@
-"""`nox -s chaos`: the long storms. `-- --store redis --pairs 1000000 --kills 1000 --seed N`."""
+"""Storms: processes that spend are killed at any moment, and nobody may have spent too much.
+
+`nox -s chaos -- --store redis --pairs 1000000 --kills 1000 --seed N`; the tests run short ones.
+
+- `provider` is the judge: a bill that a call is written on when it is served, with prices of its own.
+- `caller` is a thread or a task that reserves, calls and settles through the public API. Some calls are
+  released, in doubt, told twice, told late, or left to their lease; none costs more than its hold.
+- `board` is memory that outlives a thread: what it was at, and so what it may have spent, to the
+  nano-dollar, wherever it was killed.
+- `worker` is a process of callers, `nursery` and `crew` are where it comes from.
+- `rounds` are budgets small enough to be spent to the edge in seconds, `stores` where they are kept.
+- `storm` kills, by its dice: at an announced step (A before a reserve is answered, B with a hold, C when the
+  call is served, D before a settle is answered, E after it) or at any instant. The seed says who is
+  killed at what and who asks for what; the system says who runs when.
+- `judge` has the checks: the bill against the limits, every balance against the sum of its calls.
+- `broken` has stores that break a promise, which a storm has to find.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +31,7 @@ LEAST_HITS = 100
 
 def main() -> int:
     """Storm over each store, and print what came of it."""
-    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--store", action="append", choices=STORES, help="one of them; again for more (default: all)"
     )

@@ -39,6 +39,7 @@ class Storm:
         store: a row of `STORES`.
         pairs: of reserve and settle; then it is over.
         kills: SIGKILLs to workers, spread over the pairs.
+        hits: how many of them have to find a hold open; there are more kills until they do.
         crashes: SIGKILLs to the server of the store, likewise.
         calls: that the largest round takes, about.
         broken: a row of `BROKEN`.
@@ -54,6 +55,7 @@ class Storm:
     threads: int = 4
     calls: int = 4_000
     broken: str = ""
+    hits: int = 0
     most_s: float = 3_600
     say: Callable[[str], None] = lambda _: None
     found: list[judge.Violation] = field(default_factory=list)
@@ -87,7 +89,8 @@ class Storm:
         """What is due by now, of kills and crashes: evenly over all of it, and by the dice around that."""
         passed_s = time.monotonic() - self._began_s
         progress = max(self._pairs / self.pairs, passed_s / self.most_s)
-        if self._killed < self.kills and progress >= self._next_kill:
+        few = self._killed < self.kills or self._hit < self.hits
+        if few and progress >= self._next_kill:
             self._kill()
             self._next_kill += self._dice.expovariate(self.kills) * 0.97
         if (
@@ -125,7 +128,7 @@ class Storm:
 
     @property
     def _enough(self) -> bool:
-        wanted = self._pairs >= self.pairs and self._killed >= self.kills
+        wanted = self._pairs >= self.pairs and self._killed >= self.kills and self._hit >= self.hits
         return wanted or time.monotonic() - self._began_s > self.most_s
 
     # -- a store that all share -----------------------------------------------------------------
