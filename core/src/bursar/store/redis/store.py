@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
-from ...amounts import Amounts
 from ...clock import Clock
 from ...errors import LedgerRolledBack, StoreError
-from ...limits import Limit
-from ...policy import Terms
-from ...process import OneProcess, forks
-from ..base import PLAIN, Booked, Entry, Finding, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from ...process import forks
+from ..asked import Asked
+from ..base import Booked, Entry
 from ..facts import Facts
 from ..letters import KEPT, Letter
-from ..mailbox import MAY_PASS, Listener, Mailbox
+from ..mailbox import MAY_PASS, Mailbox
 from ..spool import Spool
 from .clients import Clients
 from .exchange import Exchanges, Unanswered
@@ -25,7 +22,7 @@ from .requests import Request, Requests
 from .url import Place, parse_url
 
 
-class RedisStore(OneProcess, Store):
+class RedisStore(Asked):
     """Balances that many processes on many machines share.
 
     Args:
@@ -57,15 +54,6 @@ class RedisStore(OneProcess, Store):
                 return "redis-none"
         return self._facts.durability if self._facts is not None else "redis-none"
 
-    @property
-    def undelivered(self) -> int:
-        """Bookings that wait for the store to come back."""
-        return len(self._mailbox)
-
-    def on_trouble(self, root: str, listener: Listener) -> None:
-        """Tell the listener when bookings of a tree wait, land, or are lost."""
-        self._mailbox.listen(root, listener)
-
     def facts(self, root: str = "") -> Facts:
         """What the server says about itself, and about the ledger of a tree.
 
@@ -83,53 +71,6 @@ class RedisStore(OneProcess, Store):
         """What ``?ledger=`` takes to pin this ledger; empty where it was never written to."""
         self.read(root, (root,))
         return self._exchanges.ledger_id(root)
-
-    def reserve(
-        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
-        return cast("Granted | Refused | StalePeriod", self._ask("reserve", entry, minimum, terms))
-
-    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
-        return cast("Granted | Refused | StalePeriod", self._ask("probe", entry, minimum, terms))
-
-    def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return cast("Booked | StalePeriod", self._ask("settle", entry, terms))
-
-    def book(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return cast("Booked | StalePeriod", self._ask("book", entry, terms))
-
-    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return cast("Booked | StalePeriod", self._ask("doubt", entry, terms))
-
-    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> None:
-        self._ask("release", id, path, tally)
-
-    def extend(self, id: str, path: Path, lease_ms: int) -> None:
-        self._ask("extend", id, path, lease_ms)
-
-    def set_limit(self, path: Path, limit: Limit) -> None:
-        self._ask("set_limit", path, limit)
-
-    def drop_limit(self, path: Path, limit: Limit) -> None:
-        self._ask("drop_limit", path, limit)
-
-    def trip(self, path: Path, reason: str) -> None:
-        self._ask("trip", path, reason)
-
-    def untrip(self, path: Path, reason: str) -> None:
-        self._ask("untrip", path, reason)
-
-    def reset(self, path: Path, reason: str) -> None:
-        self._ask("reset", path, reason)
-
-    def acknowledge(self, root: str, reason: str) -> None:
-        self._ask("acknowledge", root, reason)
-
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
-        return cast("Snapshot", self._ask("read", root, keys))
-
-    def audit(self, root: str) -> tuple[Finding, ...]:
-        return cast("tuple[Finding, ...]", self._ask("audit", root))
 
     async def acall(self, verb: str, *arguments: Any) -> Any:
         """A verb by its name, over the connections of this event loop."""

@@ -7,22 +7,19 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 from ...account import root_key
-from ...amounts import Amounts
 from ...clock import Clock, SystemClock
 from ...errors import BursarError, LedgerRolledBack
-from ...limits import Limit
 from ...log import logger
-from ...policy import Terms
-from ...process import OneProcess, forks
-from ..base import PLAIN, Booked, Entry, Finding, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from ...process import forks
+from ..asked import Asked
+from ..base import Booked, Entry, Granted, Path
 from ..facts import Facts
 from ..letters import KEPT, Letter
-from ..mailbox import MAY_PASS, Listener, Mailbox
+from ..mailbox import MAY_PASS, Mailbox
 from ..spool import Spool
 from ..verbs import Verbs
 from .file import File
@@ -30,7 +27,7 @@ from .place import Place, parse_url
 from .step import Step
 
 
-class SqliteStore(OneProcess, Store):
+class SqliteStore(Asked):
     """Balances that the processes of one machine share.
 
     Args:
@@ -50,15 +47,6 @@ class SqliteStore(OneProcess, Store):
 
     def __repr__(self) -> str:
         return f"<SqliteStore {str(self.place.path)!r}>"
-
-    @property
-    def undelivered(self) -> int:
-        """Bookings that wait for the file to be usable again."""
-        return len(self._mailbox)
-
-    def on_trouble(self, root: str, listener: Listener) -> None:
-        """Tell the listener when bookings of a tree wait, land, or are lost."""
-        self._mailbox.listen(root, listener)
 
     def ledger_id(self, root: str) -> str:
         """What ``?ledger=`` takes to pin this ledger; empty where it was never written to."""
@@ -86,53 +74,6 @@ class SqliteStore(OneProcess, Store):
         return Facts(
             "sqlite", self.durability, sqlite3.sqlite_version, ledger=ledger, warnings=tuple(warnings)
         )
-
-    def reserve(
-        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
-        return cast("Granted | Refused | StalePeriod", self._ask("reserve", entry, minimum, terms))
-
-    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
-        return cast("Granted | Refused | StalePeriod", self._ask("probe", entry, minimum, terms))
-
-    def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return cast("Booked | StalePeriod", self._ask("settle", entry, terms))
-
-    def book(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return cast("Booked | StalePeriod", self._ask("book", entry, terms))
-
-    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
-        return cast("Booked | StalePeriod", self._ask("doubt", entry, terms))
-
-    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> None:
-        self._ask("release", id, path, tally)
-
-    def extend(self, id: str, path: Path, lease_ms: int) -> None:
-        self._ask("extend", id, path, lease_ms)
-
-    def set_limit(self, path: Path, limit: Limit) -> None:
-        self._ask("set_limit", path, limit)
-
-    def drop_limit(self, path: Path, limit: Limit) -> None:
-        self._ask("drop_limit", path, limit)
-
-    def trip(self, path: Path, reason: str) -> None:
-        self._ask("trip", path, reason)
-
-    def untrip(self, path: Path, reason: str) -> None:
-        self._ask("untrip", path, reason)
-
-    def reset(self, path: Path, reason: str) -> None:
-        self._ask("reset", path, reason)
-
-    def acknowledge(self, root: str, reason: str) -> None:
-        self._ask("acknowledge", root, reason)
-
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
-        return cast("Snapshot", self._ask("read", root, keys))
-
-    def audit(self, root: str) -> tuple[Finding, ...]:
-        return cast("tuple[Finding, ...]", self._ask("audit", root))
 
     async def acall(self, verb: str, *arguments: Any) -> Any:
         """A verb by its name, in a thread: the event loop goes on. What is cancelled is done all the same."""
