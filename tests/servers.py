@@ -69,12 +69,15 @@ def binary() -> Path:
 @lru_cache
 def binary_with_tls() -> Path:
     """One that was built with TLS: it misses its certificate, and not the whole of it."""
+    heard = []
     for path in binaries().values():
         command = [path, "--port", "0", "--tls-port", str(free_port()), "--save", ""]
-        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-        if "tls-cert-file" in said.stdout + said.stderr:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        said = ended.stdout + ended.stderr
+        if "tls-cert-file" in said:
             return path
-    missing("no server here was built with TLS")
+        heard.append(f"{path}: {said.strip()}")
+    missing(f"no server here was built with TLS: {'; '.join(heard)}")
 
 
 def free_port() -> int:

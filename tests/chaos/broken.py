@@ -79,7 +79,7 @@ BROKEN: dict[str, Callable[[Store], None]] = {
     "gives back": gives_back,
 }
 FOUND_BY = {
-    "check then act": judge.OVERSPENT,
-    "books twice": judge.INEXACT,
-    "gives back": judge.UNDERBOOKED,
+    "check then act": {judge.OVERSPENT, judge.OVERBOOKED},
+    "books twice": {judge.INEXACT},
+    "gives back": {judge.UNDERBOOKED, judge.INEXACT},  # of the whole, or of one session of it
 }
