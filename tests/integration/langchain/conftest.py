@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,7 @@ HERE = {
     "events of the third version": hasattr(BaseCallbackHandler, "on_stream_event"),
     "fork": hasattr(os, "fork"),
     "metadata without configurable": not langchain_core.__version__.startswith("1.0."),
+    "tool calls of Mistral's without content": version("langchain-mistralai") != "1.0.0",
 }
 
 THEIRS = (
