@@ -197,7 +197,10 @@ def test_what_nothing_bounds(endpoint: str, how: str, bench: Bench) -> None:
         assert (session.spent, session.reserved) == (0, 0)
     elif how == "allowed":
         assert sent(bench, call, client) == 1
-        bench.assert_exact(session)
+        if endpoint == "speech":  # its answer is sound alone: a price of the user's own charges it, see below
+            assert session.spent == session.reserved == 0
+        else:
+            bench.assert_exact(session)
     else:
         with session.reserve(cost="$0.25"):
             assert sent(bench, call, client) == 1
