@@ -374,6 +374,42 @@ def test_a_body_without_a_proper_length_ends_the_connection(
     assert provider.hits == 0 and ask(provider, CHAT, CHAT_BODY)[0] == 200
 
 
+def test_a_text_completion_of_anthropics_bills_and_does_not_say(
+    client: Client, provider: ScriptedProvider
+) -> None:
+    """Whole, as a stream, and rejected without its cap."""
+    body = {"model": MESSAGES_BODY["model"], "prompt": "Why is the sky blue?", "max_tokens_to_sample": 50}
+    status, answer = client.send("/v1/complete", body)
+    assert (status, answer["type"], "usage" in answer) == (200, "completion", False)
+    assert answer["completion"].startswith("The sky") and provider.bill_nanos > 0
+    events = client.stream("/v1/complete", body)
+    assert "".join(event["completion"] for event in events) == answer["completion"]
+    assert events[-1]["stop_reason"] == "stop_sequence" and provider.calls == 2
+    status, answer = client.send("/v1/complete", body | {"max_tokens_to_sample": None})
+    assert status == 400 and "max_tokens_to_sample" in answer["error"]["message"]
+
+
+def test_anthropic_counts_tokens_for_nothing(client: Client, provider: ScriptedProvider) -> None:
+    """It is no call, and costs nothing."""
+    assert client.send("/v1/messages/count_tokens", MESSAGES_BODY)[1] == {"input_tokens": 12}
+    assert (provider.calls, provider.bill_nanos) == (0, 0)
+
+
+def test_a_refusal_of_anthropics_has_no_content(client: Client, provider: ScriptedProvider) -> None:
+    """It says so by its reason alone."""
+    provider.script(Reply("", finish_reason="refusal"))
+    answer = client.send(MESSAGES, MESSAGES_BODY)[1]
+    assert (answer["content"], answer["stop_reason"]) == ([], "refusal")
+
+
+def test_an_error_within_a_stream(client: Client, provider: ScriptedProvider) -> None:
+    """It is the last event of an answer that began well."""
+    provider.script(Reply("The sky", drop="error_event"))
+    events = client.stream(MESSAGES, MESSAGES_BODY)
+    assert events[0]["type"] == "message_start"
+    assert (events[-1]["type"], events[-1]["error"]["type"]) == ("error", "overloaded_error")
+
+
 @pytest.mark.parametrize("path", [CHAT, "/v1/images/edits", "/v1/moderations"])
 def test_half_a_request_is_none(provider: ScriptedProvider, path: str) -> None:
     """A client that leaves before the end of its body gets no answer and is no hit."""

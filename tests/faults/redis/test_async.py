@@ -16,6 +16,14 @@ from ...servers import Server
 from .test_refusals import until
 
 
+def test_the_doctor_is_asked_without_blocking(server: Server) -> None:
+    """He says the same either way."""
+    budget = Budget("$1/total", store=server.url())
+    budget.session().track(None, "$0.10")
+    found = asyncio.run(budget.adoctor())
+    assert found["durability"] == "redis-none" and found["ledger"] == budget.doctor()["ledger"] != ""
+
+
 def test_the_loop_turns_while_a_store_does_not_answer(server: Server) -> None:
     """For as long as the store is waited for, other tasks run; afterwards the same budget works on."""
     budget = Budget("$1/total", store=server.url(timeout="0.6s"))
