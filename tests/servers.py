@@ -40,13 +40,19 @@ def missing(why: str) -> NoReturn:
 def binaries() -> dict[str, Path]:
     """Every server that can be started here, by what it calls itself; the one that was asked for first."""
     given = os.environ.get("BURSAR_TEST_REDIS_SERVER")
-    found = [given, *map(shutil.which, ("redis-server", "valkey-server")), *_in_wheels()]
+    found = [given, *_on_path("redis-server"), *_on_path("valkey-server"), *_in_wheels()]
     named: dict[str, Path] = {}
     for path in filter(None, found):
         said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
         if " v=" in said:
             named.setdefault(f"{said.split()[0].lower()} {said.partition(' v=')[2].split()[0]}", Path(path))
     return named
+
+
+def _on_path(name: str) -> list[str]:
+    """In every folder: an environment may have one of its own before that of the system."""
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    return [path for folder in folders if (path := shutil.which(name, path=folder))]
 
 
 def _in_wheels() -> list[str]:
