@@ -81,5 +81,5 @@ BROKEN: dict[str, Callable[[Store], None]] = {
 FOUND_BY = {
     "check then act": {judge.OVERSPENT, judge.OVERBOOKED},
     "books twice": {judge.INEXACT},
-    "gives back": {judge.UNDERBOOKED, judge.INEXACT},  # of the whole, or of one session of it
+    "gives back": {judge.UNDERBOOKED, judge.INEXACT, judge.OVERBOOKED, judge.OVERSPENT},
 }
