@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bursar import StoreUnavailable
-from bursar.store.sqlite import turns
+from bursar.store.sqlite import lock
 from bursar.store.sqlite.turns import Turns
 
 
@@ -42,7 +41,7 @@ def test_threads_get_their_turn_in_order(
 ) -> None:
     """Whoever came first goes first; also where the system has no lock between processes."""
     if not processes:
-        monkeypatch.setattr(turns, "fcntl", None)
+        monkeypatch.setattr(lock, "fcntl", None)
     line, go, order = Turns(str(tmp_path / "lock")), threading.Event(), []
     threads = [started(lambda: line.take(soon(), go.wait))]
     until(lambda: line._lock.acquire(blocking=False) is False or line._lock.release())
@@ -61,7 +60,7 @@ def test_a_thread_waits_no_longer_than_it_may(tmp_path: Path, place: str) -> Non
     """Nor does one that is not even the first in line; those behind it are not kept from theirs."""
     line, go = Turns(str(tmp_path / "lock")), threading.Event()
     holder = started(lambda: line.take(soon(), go.wait))
-    until(lambda: line._file is not None)
+    until(lambda: (tmp_path / "lock").exists())
     others = []
     if place == "second":
         others.append(started(lambda: line.take(soon(), bool)))
@@ -117,49 +116,22 @@ def test_an_interrupt_between_two_locks_opens_them(tmp_path: Path, monkeypatch: 
     assert line.take(soon(), lambda: 7) == 7
 
 
-def test_another_process_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
-    """A thread stands in the line of the system; what it gets too late it gives back at once."""
-    path = tmp_path / "lock"
-    line = Turns(str(path))
-    assert line.take(soon(), lambda: 1) == 1
-    with path.open("r+b") as theirs:
-        fcntl.flock(theirs, fcntl.LOCK_EX)
-        for _ in range(2):  # the second one stands in for the first
-            with pytest.raises(StoreUnavailable, match="another process"):
-                line.take(soon(0.1), bool)
-        waiter = line._waiter
-        assert waiter is not None and waiter.file is not None
-        threads = [thread for thread in threading.enumerate() if thread.name == "bursar-sqlite-turn"]
-        assert len(threads) == 1
-        fcntl.flock(theirs, fcntl.LOCK_UN)
-        until(lambda: waiter.file is None)
-        fcntl.flock(theirs, fcntl.LOCK_EX)
-        done: list[int] = []
-        worker = started(lambda: line.take(soon(), lambda: done.append(7)))
-        until(lambda: line._waiter not in (None, waiter))
-        assert done == []
-        fcntl.flock(theirs, fcntl.LOCK_UN)
-        worker.join()
-        assert done == [7] and line._waiter is None
-        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def test_a_fork_inherits_nothing(tmp_path: Path) -> None:
-    """Neither an open file nor a place in a line: seen from inside, as a child would."""
+def test_another_process_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """A thread gives up in time, and those behind it get their turn when the lock is open again."""
     path = tmp_path / "lock"
     line = Turns(str(path))
     with path.open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
-        with pytest.raises(StoreUnavailable):
-            line.take(soon(0.05), bool)
-        assert line.alone(soon()) and line._waiter is not None
-        file = line._waiter.file
-        assert file is not None
-        line.go_on()
-        line.renew()
-        assert line._file is None and line._waiter is None and not line._line
-        with pytest.raises(OSError, match="Bad file"):
-            os.fstat(file)
-    line.renew()
+        with pytest.raises(StoreUnavailable, match="another process"):
+            line.take(soon(0.1), bool)
     assert line.take(soon(), lambda: 7) == 7
+
+
+def test_a_fork_inherits_no_place_in_a_line(tmp_path: Path) -> None:
+    """Seen from inside, as a child would; nobody can keep others away from within a turn."""
+    line = Turns(str(tmp_path / "lock"))
+    assert line.alone(soon())
+    line._line.append(threading.Event())
+    line.renew()
+    assert not line._line and line.take(soon(), lambda: 7) == 7
     assert line.take(soon(), lambda: line.alone(soon(0.01))) is False

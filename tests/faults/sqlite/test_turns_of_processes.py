@@ -43,7 +43,7 @@ print(json.dumps([len(times) // 2, max(times), max(gaps)]), flush=True)
 
 
 def test_none_of_eight_processes_starves(tmp_path: Path) -> None:
-    """They spend without a pause: none gets less than a tenth of another, and nobody sees the others go by for long.
+    """They spend without a pause: none gets less than half of what another gets, and all others go by once or twice.
 
     Without turns, of SQLite's own waiting, two of eight were measured to get one call in four seconds.
     """
@@ -66,7 +66,7 @@ def test_none_of_eight_processes_starves(tmp_path: Path) -> None:
         f" at most {most} steps of all from one of a process to its next\n"
     )
     budget = Budget("$100/total", store=url, max_repeated_calls=None)
-    assert counts[0] > counts[-1] / 10 and most < 200, (counts, most)
+    assert counts[0] > counts[-1] / 2 and most <= 32, (counts, most)
     assert round(float(budget.spent) * 10**6) == sum(counts) + 8
     assert budget.audit() == () and budget.reserved == 0
 
@@ -204,7 +204,7 @@ def test_a_fork_is_seen_from_inside(tmp_path: Path) -> None:
     asyncio.run(session.acheck("gpt-4o", 1, 1))
     assert file._connection is not None and store._worker is not None
     file_module._each(File.before_fork)()
-    assert file._connection is None and file._turns._file is None
+    assert file._connection is None
     file_module._each(File.in_parent)()
     session.reserve(cost="$0.10").settle(cost="$0.10")
     file.before_fork()

@@ -197,7 +197,6 @@ class File:
         if self._turns.alone(time.monotonic() + self.place.timeout_s):
             self._forking.add(threading.get_ident())
             self._drop()
-            self._turns.close()
 
     def in_parent(self) -> None:
         """Let the others go on."""

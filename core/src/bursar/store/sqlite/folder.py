@@ -40,6 +40,11 @@ def make_private(path: Path) -> None:
     path.touch(0o600)
 
 
+def open_private(path: str) -> int:
+    """A file that is made where it is missing, for this process and not for the programs that it starts."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+
+
 def _make_folders(folder: Path) -> None:
     """All that are missing, private each; `Path.mkdir` would leave those above to the umask."""
     if not folder.is_dir():

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...errors import StoreUnavailable
-
-fcntl: Any
-try:
-    import fcntl
-except ModuleNotFoundError:  # pragma: no cover - Windows: SQLite's own waiting has to do, which is not fair
-    fcntl = None
+from .lock import Lock
 
 T = TypeVar("T")
 
@@ -33,11 +27,9 @@ class Turns:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
         self._lock = threading.RLock()
         self._line: deque[threading.Event] = deque()
-        self._file: int | None = None
-        self._waiter: _Waiter | None = None
+        self._processes = Lock(path)
 
     def take(self, deadline: float, act: Callable[[], T]) -> T:
         """Do something when it is this thread's turn.
@@ -57,7 +49,12 @@ class Turns:
                 raise StoreUnavailable("other threads of this process kept it busy")
             with self._lock:  # from here on it is opened whatever happens
                 self._lock.release()
-                return self._among_processes(deadline, act)
+                try:
+                    if not self._processes.take(deadline):
+                        raise StoreUnavailable("another process kept it locked")
+                    return act()
+                finally:
+                    self._processes.leave()
         finally:
             if self._lock._is_owned():  # type: ignore[attr-defined] # an interrupt came between the two
                 self._lock.release()
@@ -71,18 +68,9 @@ class Turns:
         """Let the others go on."""
         self._lock.release()
 
-    def close(self) -> None:
-        """Close what is open: before a fork, which would give it to the child as well."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
     def renew(self) -> None:
         """In a forked child, which has none of the threads that waited."""
-        self.close()
-        if self._waiter is not None:
-            self._waiter.close()
-            self._waiter = None
+        self._processes.renew()
         self._lock, self._line = threading.RLock(), deque()
 
     # -- threads -----------------------------------------------------------------------------
@@ -106,73 +94,3 @@ class Turns:
             self._line.remove(me)
             if self._line:
                 self._line[0].set()
-
-    # -- processes ---------------------------------------------------------------------------
-
-    def _among_processes(self, deadline: float, act: Callable[[], T]) -> T:
-        if fcntl is None:
-            return act()
-        if self._file is None:
-            self._file = _open(self._path)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._wait(deadline)
-        try:
-            return act()
-        finally:
-            if self._file is not None:  # else this is a child that was forked off meanwhile
-                fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    def _wait(self, deadline: float) -> None:
-        """Wait in the line of the system; it cannot be left in time, so that a thread has to stand there."""
-        if self._waiter is None or not self._waiter.go_on():
-            self._waiter = _Waiter(self._path)
-        if not self._waiter.wait(deadline - time.monotonic()):
-            raise StoreUnavailable("another process kept it locked")
-        self.close()
-        self._file, self._waiter = self._waiter.file, None
-
-
-class _Waiter:
-    """A thread that waits for the lock of the file, and gives it back where nobody wants it any more."""
-
-    def __init__(self, path: str) -> None:
-        self.file: int | None = _open(path)
-        self._changed = threading.Condition()
-        self._wanted, self._locked = True, False
-        threading.Thread(target=self._work, name="bursar-sqlite-turn", daemon=True).start()
-
-    def go_on(self) -> bool:
-        """Want it again; False where it was given back already."""
-        with self._changed:
-            self._wanted = True
-            return self.file is not None
-
-    def wait(self, left_s: float) -> bool:
-        """True when it is locked; False when that took too long, and nobody wants it now."""
-        with self._changed:
-            try:
-                self._changed.wait_for(lambda: self._locked, max(0.0, left_s))
-            finally:
-                self._wanted = self._locked
-            return self._locked
-
-    def close(self) -> None:
-        """Close its file."""
-        if self.file is not None:
-            os.close(self.file)
-            self.file = None
-
-    def _work(self) -> None:
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        with self._changed:
-            if self._wanted:
-                self._locked = True
-                self._changed.notify()
-            else:
-                self.close()
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)

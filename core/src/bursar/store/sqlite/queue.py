@@ -1,0 +1,73 @@
+"""The order in which processes came to a lock, which alone would open for whoever is quickest."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any
+
+from .folder import open_private
+
+fcntl: Any
+with suppress(ModuleNotFoundError):  # on Windows
+    import fcntl
+
+_NUMBERS = 1 << 30
+_SIZE = 8  # bytes of the next number; those that are locked come after them
+
+
+class Queue:
+    """Whoever comes takes a number, locks the byte of that number, and waits for the byte before it.
+
+    Order is all that it keeps: who is at its head still has to take the lock. So it may fail in any way,
+    and the byte of a process that ended is opened by the system.
+
+    Args:
+        path: of a file of its own: on some systems a lock of a byte and one of its file exclude each other.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = open_private(path)
+
+    def empty(self) -> bool:
+        """Whether nobody stands in it."""
+        last = self._next() - 1
+        try:
+            self._lock(last, fcntl.LOCK_NB)
+        except OSError:
+            return False
+        self._open(last)
+        return True
+
+    def stand(self) -> int:
+        """Wait until all who came before have left; the number to leave with."""
+        number = 0
+        with suppress(OSError):
+            fcntl.lockf(self._file, fcntl.LOCK_EX, _SIZE)
+            try:
+                number = self._next()
+                os.pwrite(self._file, ((number + 1) % _NUMBERS).to_bytes(_SIZE, "little"), 0)
+                self._lock(number)
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN, _SIZE)
+            self._lock(number - 1)
+            self._open(number - 1)
+        return number
+
+    def leave(self, number: int) -> None:
+        """Let the next one come to the head."""
+        with suppress(OSError):
+            self._open(number)
+
+    def close(self) -> None:
+        """Close its file, and with it open every byte that this process has locked."""
+        os.close(self._file)
+
+    def _next(self) -> int:
+        return int.from_bytes(os.pread(self._file, _SIZE, 0), "little") % _NUMBERS
+
+    def _lock(self, number: int, flags: int = 0) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_EX | flags, 1, _SIZE + number % _NUMBERS)
+
+    def _open(self, number: int) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _SIZE + number % _NUMBERS)

@@ -1,0 +1,237 @@
+"""The lock between processes: in the order in which they came, bounded in time, and open when it is not wanted."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bursar.store.sqlite import lock as lock_module
+from bursar.store.sqlite.lock import Lock
+from bursar.store.sqlite.queue import Queue
+
+from .test_sqlite_turns import soon, started, until
+
+WAITER = """
+import sys, time
+from bursar.store.sqlite.lock import Lock
+path, name, order = sys.argv[1:]
+lock = Lock(path)
+print("ready", flush=True)
+sys.stdin.readline()
+assert lock.take(time.monotonic() + 30)
+with open(order, "a") as file:
+    file.write(name)
+lock.leave()
+"""
+
+
+class Waiter:
+    """A process that writes its name when it has the lock."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        command = [sys.executable, "-c", WAITER, str(path), name, f"{path}-order"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None and self._process.stdout.readline() == "ready\n"
+
+    def go(self, path: Path, number: int) -> None:
+        """Let it come, and see it take a number."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        until(lambda: next_number(path) == number)
+
+    def signal(self, what: signal.Signals) -> None:
+        """Send it one."""
+        self._process.send_signal(what)
+
+    def end(self) -> int:
+        """Wait for its end."""
+        self._process.communicate(timeout=60)
+        return self._process.returncode
+
+
+def next_number(path: Path) -> int:
+    """Of the queue."""
+    queue = Path(f"{path}-queue")
+    return int.from_bytes(queue.read_bytes(), "little") if queue.exists() else 0
+
+
+def lock_thread() -> list[threading.Thread]:
+    """The workers of this process."""
+    return [thread for thread in threading.enumerate() if thread.name == "bursar-sqlite-lock"]
+
+
+def test_processes_get_it_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    """Also before its owner, who wants it again at once."""
+    path = tmp_path / "lock"
+    lock, waiters = Lock(str(path)), [Waiter(path, name) for name in "abcdef"]
+    assert lock.take(soon())
+    for number, waiter in enumerate(waiters, 1):
+        waiter.go(path, number)
+    lock.leave()
+    assert lock.take(soon())
+    assert Path(f"{path}-order").read_text() == "abcdef"
+    lock.leave()
+    assert [waiter.end() for waiter in waiters] == [0] * 6
+
+
+@pytest.mark.parametrize("what", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_process_that_stays_in_the_queue_does_not_stop_the_others(
+    tmp_path: Path, what: signal.Signals
+) -> None:
+    """They wait for it for a while, where it lives, and then go by."""
+    path = tmp_path / "lock"
+    lock, waiters = Lock(str(path)), [Waiter(path, name) for name in "abc"]
+    assert lock.take(soon())
+    waiters[0].go(path, 1)
+    waiters[0].signal(what)
+    for number, waiter in enumerate(waiters[1:], 2):
+        waiter.go(path, number)
+    lock.leave()
+    assert [waiter.end() for waiter in waiters[1:]] == [0, 0]
+    assert lock.take(soon())
+    lock.leave()
+    waiters[0].signal(signal.SIGCONT)
+    assert waiters[0].end() == (0 if what is signal.SIGSTOP else -what)
+    assert sorted(Path(f"{path}-order").read_text()) == list("abc" if what is signal.SIGSTOP else "bc")
+
+
+def test_what_came_too_late_is_given_back(tmp_path: Path) -> None:
+    """Another process has it for too long; later it is free for everybody, and one worker was enough."""
+    path = tmp_path / "lock"
+    lock = Lock(str(path))
+    with path.open("w+b") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        for _ in range(2):
+            assert not lock.take(soon(0.1))
+            lock.leave()
+        assert len(lock_thread()) == 1
+        fcntl.flock(theirs, fcntl.LOCK_UN)
+        until(lambda: not lock._standing)
+        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        got: list[bool] = []
+        waiter = started(lambda: got.append(lock.take(soon())))
+        until(lambda: lock._standing)
+        assert got == []
+        fcntl.flock(theirs, fcntl.LOCK_UN)
+        waiter.join()
+        assert got == [True]
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.leave()
+        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_nothing_stays_when_it_is_not_used_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread, and no open file."""
+    monkeypatch.setattr(lock_module, "_IDLE_S", 0.01)
+    path = tmp_path / "lock"
+    before = set(os.listdir("/proc/self/fd"))
+    lock = Lock(str(path))
+    with path.open("w+b") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        assert not lock.take(soon(0.05))
+    lock.leave()
+    until(lambda: not lock_thread())
+    assert lock.take(soon())
+    lock.leave()
+    del lock
+    gc.collect()
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.mark.parametrize("content", [b"", b"\x01", b"\xff" * 8, b"\xff" * 7, b"not a number at all"])
+def test_a_damaged_queue_costs_the_order_alone(tmp_path: Path, content: bytes) -> None:
+    """Whatever its file has, one after the other gets the lock."""
+    path = tmp_path / "lock"
+    Path(f"{path}-queue").write_bytes(content)
+    locks = [Lock(str(path)) for _ in range(3)]
+    assert locks[0].take(soon())
+    threads = [started(lambda lock=lock: (lock.take(soon()), lock.leave())) for lock in locks[1:]]  # type: ignore[misc]
+    until(lambda: all(lock._standing for lock in locks[1:]))
+    locks[0].leave()
+    for thread in threads:
+        thread.join()
+    assert locks[0].take(soon())
+    locks[0].leave()
+
+
+def test_a_queue_that_cannot_be_used_is_not_waited_in(tmp_path: Path) -> None:
+    """It says that somebody stands there, and lets everybody by."""
+    queue = Queue(str(tmp_path / "queue"))
+    assert queue.empty()
+    os.close(queue._file)
+    queue._file = os.open(tmp_path / "queue", os.O_RDONLY)
+    assert not queue.empty()
+    queue.leave(queue.stand())
+    queue.close()
+    queue.leave(1)
+
+
+def test_no_thread_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the end of the interpreter: what is free is locked, and what is not is not waited for."""
+    path = tmp_path / "lock"
+    lock = Lock(str(path))
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with path.open("w+b") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        assert not lock.take(soon())
+        lock.leave()
+    monkeypatch.undo()
+    assert lock.take(soon())
+    lock.leave()
+
+
+def test_a_worker_whose_start_was_interrupted_is_not_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread runs and nobody knows it: it ends by itself, and another one does the work."""
+    path = tmp_path / "lock"
+    lock, start = Lock(str(path)), threading.Thread.start
+
+    def interrupted(self: threading.Thread) -> None:
+        start(self)
+        raise KeyboardInterrupt
+
+    with path.open("w+b") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lock.take(soon())
+        lock.leave()
+        monkeypatch.undo()
+        until(lambda: not lock_thread())
+        assert not lock.take(soon(0.05))
+        lock.leave()
+    assert lock.take(soon())
+    lock.leave()
+
+
+def test_a_fork_takes_no_lock_with_it(tmp_path: Path) -> None:
+    """Seen from inside, as a child would: nothing is open that its parent has, and it starts anew."""
+    lock: Lock = Lock(str(tmp_path / "lock"))
+    assert lock.take(soon())
+    file = lock._file
+    lock.renew()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(file)
+    lock.leave()
+    assert lock.take(soon()) and lock.take(soon())
+    lock.leave()
