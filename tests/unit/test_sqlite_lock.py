@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -39,9 +38,7 @@ class Waiter:
 
     def __init__(self, path: Path, name: str) -> None:
         command = [sys.executable, "-c", WAITER, str(path), name, f"{path}-order"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None and self._process.stdout.readline() == "ready\n"
 
     def go(self, path: Path, number: int) -> None:
@@ -133,13 +130,11 @@ def test_what_came_too_late_is_given_back(tmp_path: Path) -> None:
         fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_nothing_stays_when_it_is_not_used_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_stays_when_it_is_not_used_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread, and no open file."""
     monkeypatch.setattr(lock_module, "_IDLE_S", 0.01)
     path = tmp_path / "lock"
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     lock = Lock(str(path))
     with path.open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
@@ -150,7 +145,7 @@ def test_nothing_stays_when_it_is_not_used_any_more(
     lock.leave()
     del lock
     gc.collect()
-    assert set(os.listdir("/proc/self/fd")) <= before
+    assert set(Path("/proc/self/fd").iterdir()) <= before
 
 
 @pytest.mark.parametrize("content", [b"", b"\x01", b"\xff" * 8, b"\xff" * 7, b"not a number at all"])

@@ -60,7 +60,7 @@ def test_a_thread_waits_no_longer_than_it_may(tmp_path: Path, place: str) -> Non
     """Nor does one that is not even the first in line; those behind it are not kept from theirs."""
     line, go = Turns(str(tmp_path / "lock")), threading.Event()
     holder = started(lambda: line.take(soon(), go.wait))
-    until(lambda: (tmp_path / "lock").exists())
+    until((tmp_path / "lock").exists)
     others = []
     if place == "second":
         others.append(started(lambda: line.take(soon(), bool)))

@@ -17,7 +17,7 @@ import redis
 from bursar import Budget, BudgetExceeded, StoreError, StoreUnavailable
 from bursar.store.redis import RedisStore, open_redis
 
-from ...servers import Server, store_url
+from ...servers import Server, binary_with, store_url
 from .proxy import Proxy
 
 SECRET = "hunter2-is-a-canary"
@@ -65,6 +65,7 @@ def _replica(server: Server) -> Iterator[None]:
 def _locked(server: Server) -> Iterator[None]:
     with server.client() as client:
         client.config_set("requirepass", SECRET)
+        client.execute_command("AUTH", SECRET)
         client.client_kill_filter(_type="normal", skipme=True)
         yield
         client.config_set("requirepass", "")
@@ -184,24 +185,32 @@ def _loads(server: Server) -> bool:
         return plain.recv(1000).startswith(b"-LOADING")
 
 
-def test_a_server_that_loads_its_data_is_waited_for(server: Server) -> None:
+@pytest.fixture
+def slow() -> Iterator[Server]:
+    """A server that can be told to load slowly."""
+    started = Server(binary_with("a delay when it loads"))
+    yield started
+    started.close()
+
+
+def test_a_server_that_loads_its_data_is_waited_for(slow: Server) -> None:
     """Calls are refused in time while it does, and everything is there when it has."""
-    budget = Budget("$1/total", store=server.url(timeout="0.4s"))
+    budget = Budget("$1/total", store=slow.url(timeout="0.4s"))
     budget.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
     hold = budget.session("$1").reserve(cost="$0.20")
-    with server.client() as client:
+    with slow.client() as client:
         client.config_set("rdbcompression", "no")  # it looks up every other megabyte
         client.mset({f"ballast {number}": "x" * 100_000 for number in range(80)})
         client.save()
-    server.kill()
-    server.start(key_load_delay=50_000)
-    assert _loads(server)
+    slow.kill()
+    slow.start(key_load_delay=50_000)
+    assert _loads(slow)
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match="loading its data|did not answer"):
         budget.session("$1").reserve(cost="$0.10")
     assert time.monotonic() - began < 0.5
     hold.settle(cost="$0.15")
-    until(lambda: not _loads(server))
+    until(lambda: not _loads(slow))
     until(lambda: store_of(budget).undelivered == 0)
     assert (float(budget.spent), budget.reserved) == (0.25, 0) and budget.audit() == ()
 
@@ -233,6 +242,10 @@ def test_a_wrong_password_is_said_without_the_password(server: Server) -> None:
         wrong.session("$1").reserve(cost="$0.10")
     shown = f"{error.value!r} {error.value} {store_of(wrong)!r} {store_of(wrong).place!r} {wrong!r}"
     assert SECRET not in shown
+    without = Budget("$1/total", store=server.url())
+    for request in (without.session("$1").check, lambda *call: without.spent):  # a long one, a short one
+        with pytest.raises(StoreUnavailable, match="asks for a password"):
+            request("gpt-4o", 1, 1)
     right.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
     assert float(right.spent) == 0.1
 

@@ -13,7 +13,7 @@ from bursar import Budget, BudgetExceeded, BursarError, StoreUnavailable
 from bursar.store.redis import RedisStore, open_redis
 from bursar.testing import ManualClock, StoreContract
 
-from ...servers import Server, store_url
+from ...servers import Server, binary_with, store_url
 
 PAGE = Path(__file__).parents[3] / "docs" / "redis.md"
 
@@ -26,7 +26,7 @@ def documented() -> list[str]:
 
 @lru_cache
 def _server() -> Server:
-    return Server()
+    return Server(binary_with("users"))
 
 
 def user(server: Server, rights: list[str], name: str = "bursar") -> str:
@@ -82,7 +82,7 @@ def life(url: str) -> None:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """For users who may do less and less."""
-    started = Server()
+    started = Server(binary_with("users"))
     yield started
     started.close()
 

@@ -18,7 +18,7 @@ HOSTILE = "}x{GLOBAL\u00e9 *?[/@:;|,="
 
 def commands(server: Server, act: Callable[[], object]) -> list[str]:
     """What a server is asked while something is done, scripts from outside only."""
-    with server.client(protocol=2) as client, server.client(protocol=2) as watcher:
+    with server.client() as client, server.client() as watcher:
         client.ping()  # its greeting is over
         with watcher.monitor() as monitor:
             return _heard(client, monitor, act)

@@ -14,7 +14,7 @@ import redis
 from bursar import Budget, LedgerRolledBack, StoreUnavailable
 from bursar.testing import ManualClock
 
-from ...servers import SentinelSet, Server, free_port, store_url
+from ...servers import SentinelSet, Server, binary_with, free_port, store_url
 from .test_refusals import SECRET, store_of, until
 
 
@@ -22,6 +22,18 @@ from .test_refusals import SECRET, store_of, until
 def watched() -> Iterator[SentinelSet]:
     """A master with two replicas, watched by three sentinels."""
     started = SentinelSet(appendonly="yes", repl_diskless_sync_delay=0)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def newer() -> Iterator[SentinelSet]:
+    """Of Redis 6.2 or newer.
+
+    Its sentinels have users, and choose a replica that was started again; its master counts its replicas
+    before a script may write.
+    """
+    started = SentinelSet(binary_with("users of sentinels"), appendonly="yes", repl_diskless_sync_delay=0)
     yield started
     started.close()
 
@@ -70,20 +82,20 @@ def test_a_failover_in_mid_run_loses_nothing_or_is_found_out(watched: SentinelSe
     assert fresh.spent == budget.spent
 
 
-def test_an_acknowledged_step_that_no_replica_has_is_found_out(watched: SentinelSet) -> None:
+def test_an_acknowledged_step_that_no_replica_has_is_found_out(newer: SentinelSet) -> None:
     """The replicas were stopped, so that the new master knows less: nothing is admitted until it is accepted."""
-    budget = Budget("$100/total", store=watched.url(timeout="1s"), max_repeated_calls=None)
+    budget = Budget("$100/total", store=newer.url(timeout="1s"), max_repeated_calls=None)
     spend(budget)
-    until(lambda: _offsets(watched))
-    for replica in watched.replicas:
+    until(lambda: _offsets(newer))
+    for replica in newer.replicas:
         assert replica.process is not None
         os.kill(replica.process.pid, signal.SIGSTOP)
     for _ in range(20):
         spend(budget)
-    watched.master.kill()
-    for replica in watched.replicas:
+    newer.master.kill()
+    for replica in newer.replicas:
         with_socket_buffers_dropped(replica)
-    watched.wait_for_another()
+    newer.wait_for_another()
     until(lambda: _rolled_back(budget))
     for _ in range(2):
         with pytest.raises(LedgerRolledBack, match="acknowledge_rollback"):
@@ -115,26 +127,26 @@ def _rolled_back(budget: Budget) -> bool:
     raise AssertionError("a master that knows less has admitted a call")
 
 
-def test_a_stale_master_admits_nothing(watched: SentinelSet) -> None:
+def test_a_stale_master_admits_nothing(newer: SentinelSet) -> None:
     """Cut off from its replicas and with min-replicas-to-write 1 it refuses; demoted it is not asked any more."""
-    watched.master.ask("CONFIG", "SET", "min-replicas-to-write", 1)
-    watched.master.ask("CONFIG", "SET", "min-replicas-max-lag", 1)
-    budget = Budget("$100/total", store=watched.url(timeout="1s"), max_repeated_calls=None)
+    newer.master.ask("CONFIG", "SET", "min-replicas-to-write", 1)
+    newer.master.ask("CONFIG", "SET", "min-replicas-max-lag", 1)
+    budget = Budget("$100/total", store=newer.url(timeout="1s"), max_repeated_calls=None)
     spend(budget)
     before = budget.spent
-    for replica in watched.replicas:
+    for replica in newer.replicas:
         assert replica.process is not None
         os.kill(replica.process.pid, signal.SIGSTOP)
     until(lambda: _refused(budget))
     with pytest.raises(StoreUnavailable, match="too few replicas"):
         spend(budget)
-    for replica in watched.replicas:
+    for replica in newer.replicas:
         assert replica.process is not None
         os.kill(replica.process.pid, signal.SIGCONT)
     until(lambda: not _refused(budget))
-    old = watched.master
-    watched.sentinels[0].ask("SENTINEL", "FAILOVER", watched.NAME)
-    new = watched.wait_for_another()
+    old = newer.master
+    newer.sentinels[0].ask("SENTINEL", "FAILOVER", newer.NAME)
+    new = newer.wait_for_another()
     until(lambda: _role(old) == "slave")
     new.ask("CONFIG", "SET", "min-replicas-to-write", 0)
     for _ in range(5):
@@ -185,14 +197,14 @@ def test_sentinels_that_do_not_answer_or_do_not_know(watched: SentinelSet) -> No
         assert time.monotonic() - began < 0.6
 
 
-def test_sentinels_and_servers_have_passwords_of_their_own(watched: SentinelSet) -> None:
+def test_sentinels_and_servers_have_passwords_of_their_own(newer: SentinelSet) -> None:
     """Each is told its own, and none is in a message."""
-    for sentinel in watched.sentinels:
+    for sentinel in newer.sentinels:
         sentinel.ask("ACL", "SETUSER", "watcher", "on", f">{SECRET}1", "+sentinel|get-master-addr-by-name")
         sentinel.ask("ACL", "SETUSER", "default", "off")
-    watched.master.ask("ACL", "SETUSER", "agent", "on", f">{SECRET}2", "~*", "+@all")
-    hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in watched.sentinels)
-    where = f"{hosts}/{watched.NAME}"
+    newer.master.ask("ACL", "SETUSER", "agent", "on", f">{SECRET}2", "~*", "+@all")
+    hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in newer.sentinels)
+    where = f"{hosts}/{newer.NAME}"
     query = {"sentinel_user": "watcher", "timeout": "1s", "prefix": "pw"}
     clock = ManualClock(1_750_000_000)
     good = f"redis+sentinel://agent:{SECRET}2@{where}"

@@ -10,7 +10,7 @@ import pytest
 
 from bursar import Budget, StoreUnavailable
 
-from ...servers import Server, binary_with_tls, free_port, store_url
+from ...servers import Server, binary_with, free_port, store_url
 from .certificates import Authority
 from .test_refusals import SECRET, store_of
 
@@ -40,7 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def encrypted(files: Files, name: str = "server") -> Server:
     """A server that speaks TLS only, and asks for a certificate of the client."""
     return Server(
-        binary_with_tls(),
+        binary_with("TLS"),
         tls_port=(port := free_port()),
         port=0,
         tls_cert_file=files[name],

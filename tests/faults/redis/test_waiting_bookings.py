@@ -11,7 +11,7 @@ import pytest
 
 from bursar import Alert, Budget, StoreUnavailable
 
-from ...servers import Server, store_url
+from ...servers import Server, binary_with, store_url
 from . import late_settler
 from .proxy import Proxy
 from .test_refusals import SECRET, store_of, until
@@ -116,10 +116,14 @@ def test_doctor_says_what_to_change(server: Server) -> None:
         assert good["warnings"] == [] and good["unknown"] == [] and good["durability"] == "redis-always"
         client.flushall()
         assert "has lost data" in budget.doctor()["warnings"][0]
-        client.acl_setuser(
-            "agent", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info", "-config"]
-        )
+
+
+def test_doctor_says_what_it_may_not_see() -> None:
+    """A user without the rights to ask is told so, and the worst is assumed."""
+    server = Server(binary_with("users"))
+    server.ask("ACL", "SETUSER", "agent", "on", "nopass", "~*", "+@all", "-info", "-config")
     blind = Budget("$1/total", store=store_url(f"redis://agent:x@127.0.0.1:{server.port}"))
     found = blind.doctor()
+    server.close()
     assert "neither INFO nor CONFIG" in found["warnings"][0] and found["durability"] == "redis-none"
     assert found["unknown"] == ["version", "eviction"]

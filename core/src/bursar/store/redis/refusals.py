@@ -42,6 +42,8 @@ def code_of(error: Exception) -> str:
     text = str(error)
     if "can't run this command" in text or "has no permissions to" in text:  # within a script
         return "NOPERM"
+    if "Authentication required" in text:
+        return "NOAUTH"
     words = text.replace(":", " ").replace("'", " ").replace("-", " ").split()
     return next((code for code in _WORDS if code in words), "")
 
