@@ -177,19 +177,28 @@ def test_a_queue_that_cannot_be_used_is_not_waited_in(tmp_path: Path) -> None:
 
 
 def test_no_thread_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As at the end of the interpreter: what is free is locked, and what is not is not waited for."""
+    """As at the end of the interpreter: it looks again and again, and no longer than it may."""
     path = tmp_path / "lock"
     lock = Lock(str(path))
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
     with path.open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
-        assert not lock.take(soon())
-        lock.leave()
-    monkeypatch.undo()
+        got: list[bool] = []
+        waiter = threading.Thread(target=lambda: got.append(lock.take(soon())))
+        with monkeypatch.context() as patched:
+            start = threading.Thread.start
+            patched.setattr(threading.Thread, "start", refuse)
+            assert not lock.take(soon(0.1))
+            lock.leave()
+            start(waiter)
+            until(lambda: lock._wanted)
+            fcntl.flock(theirs, fcntl.LOCK_UN)
+            waiter.join()
+        assert got == [True]
+    lock.leave()
     assert lock.take(soon())
     lock.leave()
 

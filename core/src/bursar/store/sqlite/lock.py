@@ -80,7 +80,9 @@ class Lock:
         patience_s = _PATIENCE_S
         with self._changed:
             self._wanted = True
-            while (left_s := deadline - time.monotonic()) > 0 and self._send(queue):
+            while (left_s := deadline - time.monotonic()) > 0:
+                if not self._send(queue):
+                    patience_s = _AGAIN_S
                 if not self._changed.wait_for(lambda: not self._standing, min(left_s, patience_s)):
                     patience_s = _AGAIN_S
                 if self._try():
