@@ -87,10 +87,13 @@ def binary_with(what: str) -> Path:
 
 
 def free_port() -> int:
-    """A port that nobody listens at, nor at the one that a member of a Cluster adds for the others."""
+    """A port that nobody listens at, nor at the one that a member of a Cluster adds for the others.
+
+    Both are below those that systems give to connections, which might take one before the server does.
+    """
     dice = random.SystemRandom()
     while True:
-        port = dice.randrange(20_000, 50_000)
+        port = dice.randrange(10_000, 22_000)
         try:
             for wanted in (port, port + 10_000):
                 with socket.socket() as probe:

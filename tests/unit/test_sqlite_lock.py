@@ -71,7 +71,7 @@ def lock_thread() -> list[threading.Thread]:
 
 def test_processes_get_it_in_the_order_in_which_they_came(tmp_path: Path) -> None:
     """Also before its owner, who wants it again at once."""
-    path = tmp_path / "lock"
+    path = tmp_path / "budget.db"
     lock, waiters = Lock(str(path)), [Waiter(path, name) for name in "abcdef"]
     assert lock.take(soon())
     for number, waiter in enumerate(waiters, 1):
@@ -88,7 +88,7 @@ def test_a_process_that_stays_in_the_queue_does_not_stop_the_others(
     tmp_path: Path, what: signal.Signals
 ) -> None:
     """They wait for it for a while, where it lives, and then go by."""
-    path = tmp_path / "lock"
+    path = tmp_path / "budget.db"
     lock, waiters = Lock(str(path)), [Waiter(path, name) for name in "abc"]
     assert lock.take(soon())
     waiters[0].go(path, 1)
@@ -106,9 +106,9 @@ def test_a_process_that_stays_in_the_queue_does_not_stop_the_others(
 
 def test_what_came_too_late_is_given_back(tmp_path: Path) -> None:
     """Another process has it for too long; later it is free for everybody, and one worker was enough."""
-    path = tmp_path / "lock"
+    path = tmp_path / "budget.db"
     lock = Lock(str(path))
-    with path.open("w+b") as theirs:
+    with Path(f"{path}-lock").open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         for _ in range(2):
             assert not lock.take(soon(0.1))
@@ -133,10 +133,10 @@ def test_what_came_too_late_is_given_back(tmp_path: Path) -> None:
 def test_nothing_stays_when_it_is_not_used_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread, and no open file."""
     monkeypatch.setattr(lock_module, "_IDLE_S", 0.01)
-    path = tmp_path / "lock"
+    path = tmp_path / "budget.db"
     before = set(Path("/proc/self/fd").iterdir())
     lock = Lock(str(path))
-    with path.open("w+b") as theirs:
+    with Path(f"{path}-lock").open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         assert not lock.take(soon(0.05))
     lock.leave()
@@ -151,7 +151,7 @@ def test_nothing_stays_when_it_is_not_used_any_more(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("content", [b"", b"\x01", b"\xff" * 8, b"\xff" * 7, b"not a number at all"])
 def test_a_damaged_queue_costs_the_order_alone(tmp_path: Path, content: bytes) -> None:
     """Whatever its file has, one after the other gets the lock."""
-    path = tmp_path / "lock"
+    path = tmp_path / "budget.db"
     Path(f"{path}-queue").write_bytes(content)
     locks = [Lock(str(path)) for _ in range(3)]
     assert locks[0].take(soon())
@@ -178,13 +178,13 @@ def test_a_queue_that_cannot_be_used_is_not_waited_in(tmp_path: Path) -> None:
 
 def test_no_thread_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As at the end of the interpreter: it looks again and again, and no longer than it may."""
-    path = tmp_path / "lock"
+    path = tmp_path / "budget.db"
     lock = Lock(str(path))
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    with path.open("w+b") as theirs:
+    with Path(f"{path}-lock").open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         got: list[bool] = []
         waiter = threading.Thread(target=lambda: got.append(lock.take(soon())))
@@ -207,14 +207,14 @@ def test_a_worker_whose_start_was_interrupted_is_not_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread runs and nobody knows it: it ends by itself, and another one does the work."""
-    path = tmp_path / "lock"
+    path = tmp_path / "budget.db"
     lock, start = Lock(str(path)), threading.Thread.start
 
     def interrupted(self: threading.Thread) -> None:
         start(self)
         raise KeyboardInterrupt
 
-    with path.open("w+b") as theirs:
+    with Path(f"{path}-lock").open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         monkeypatch.setattr(threading.Thread, "start", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -230,7 +230,7 @@ def test_a_worker_whose_start_was_interrupted_is_not_one(
 
 def test_a_fork_takes_no_lock_with_it(tmp_path: Path) -> None:
     """Seen from inside, as a child would: nothing is open that its parent has, and it starts anew."""
-    lock: Lock = Lock(str(tmp_path / "lock"))
+    lock: Lock = Lock(str(tmp_path / "budget.db"))
     assert lock.take(soon())
     file = lock._file
     lock.renew()
@@ -239,3 +239,21 @@ def test_a_fork_takes_no_lock_with_it(tmp_path: Path) -> None:
     lock.leave()
     assert lock.take(soon()) and lock.take(soon())
     lock.leave()
+
+
+def test_a_queue_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
+    """However often it is tried; and all is well when it can be."""
+    path = tmp_path / "budget.db"
+    Path(f"{path}-queue").mkdir()
+    before = set(Path("/proc/self/fd").iterdir())
+    lock = Lock(str(path))
+    for _ in range(5):
+        with pytest.raises(IsADirectoryError):
+            lock.take(soon())
+        lock.leave()
+    Path(f"{path}-queue").rmdir()
+    assert lock.take(soon())
+    lock.leave()
+    del lock
+    gc.collect()
+    assert set(Path("/proc/self/fd").iterdir()) <= before

@@ -65,7 +65,7 @@ def mode(path: Path) -> int:
 
 
 def test_the_file_and_its_folder_are_private(tmp_path: Path) -> None:
-    """Whatever the umask: folders that we make 0700, the file with its log, shared memory and lock 0600."""
+    """Whatever the umask: folders that we make 0700, the file with its log, shared memory, lock and queue 0600."""
     before = os.umask(0)
     try:
         path = tmp_path / "a" / "b" / "budget.db"
@@ -75,7 +75,9 @@ def test_the_file_and_its_folder_are_private(tmp_path: Path) -> None:
         os.umask(before)
     assert [mode(folder) for folder in (tmp_path / "a", tmp_path / "a" / "b")] == [0o700, 0o700]
     files = {file.name: mode(file) for file in path.parent.iterdir()}
-    assert files == dict.fromkeys(["budget.db", "budget.db-lock", "budget.db-shm", "budget.db-wal"], 0o600)
+    assert files == dict.fromkeys(
+        ("budget.db", *(f"budget.db-{name}" for name in ("lock", "queue", "shm", "wal"))), 0o600
+    )
     path.chmod(0o644)
     assert any("chmod 600" in warning for warning in budget.doctor()["warnings"])
 

@@ -53,7 +53,7 @@ class File:
         self.place = place
         self.seen = Seen()
         self._log = Path(f"{place.path}-wal")
-        self._turns = Turns(f"{place.path}-lock")
+        self._turns = Turns(str(place.path))
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, ...] = ()
         self._forking: set[int] = set()

@@ -28,14 +28,16 @@ class Lock:
     queue for long also tries without it: a process that was stopped there must not stop all others.
 
     Args:
-        path: of a file that is only there to be locked.
+        path: of what is locked; the files that are there for it alone are named after it.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._file = -1
         self._queue: Queue | None = None
-        self._forget()
+        self._changed = threading.Condition()
+        self._standing = self._wanted = False  # the worker does; a thread wants it, or has it
+        self._worker: threading.Thread | None = None
 
     def __del__(self) -> None:
         self._close()
@@ -49,7 +51,8 @@ class Lock:
         if fcntl is None:
             return True
         if self._queue is None:
-            self._file = open_private(self._path)
+            self._close()
+            self._file = open_private(f"{self._path}-lock")
             self._queue = Queue(f"{self._path}-queue")
         at_once = not self._standing and self._queue.empty() and self._try()
         return at_once or self._wait(self._queue, deadline)
@@ -64,7 +67,16 @@ class Lock:
     def renew(self) -> None:
         """In a forked child: its parent's worker is not here, and its parent's files are not its own."""
         self._close()
-        self._forget()
+        self._changed = threading.Condition()
+        self._standing = self._wanted = False
+        self._worker = None
+
+    def _close(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._queue = -1, None
 
     def _try(self) -> bool:
         """Lock it if that can be at once, or has been."""
@@ -124,16 +136,3 @@ class Lock:
                 return True
             self._worker = None
             return False
-
-    def _forget(self) -> None:
-        self._changed = threading.Condition()
-        self._standing = self._wanted = False  # the worker does; a thread wants it, or has it
-        self._worker: threading.Thread | None = None
-
-    # -- files -------------------------------------------------------------------------------
-
-    def _close(self) -> None:
-        if self._queue is not None:
-            self._queue.close()
-            os.close(self._file)
-        self._file, self._queue = -1, None

@@ -23,7 +23,7 @@ class Turns:
     that spend without a pause, two were measured to get next to nothing.
 
     Args:
-        path: of a file that is only there to be locked.
+        path: of what they do it to.
     """
 
     def __init__(self, path: str) -> None:
