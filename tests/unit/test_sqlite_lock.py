@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,39 @@ def test_processes_get_it_in_the_order_in_which_they_came(tmp_path: Path) -> Non
     assert [waiter.end() for waiter in waiters] == [0] * 6
 
 
+STANDING = """
+import sys
+from bursar.store.sqlite.queue import Queue
+queue = Queue(sys.argv[1])
+number = queue.stand()
+print(number, flush=True)
+sys.stdin.readline()
+queue.leave(number)
+"""
+
+
+def test_nobody_is_at_the_head_before_the_one_in_front_has_left(tmp_path: Path) -> None:
+    """Whether the lock behind it is free or not; a third one sees that somebody stands there."""
+    path = tmp_path / "queue"
+    command = [sys.executable, "-c", STANDING, str(path)]
+    standing = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    first, second = (process.stdout for process in standing)
+    assert first is not None and second is not None
+    until(lambda: path.exists() and int.from_bytes(path.read_bytes(), "little") == 2)
+    head, *behind = select.select([first, second], [], [], 30)[0]
+    assert not behind and not select.select({first, second} - {head}, [], [], 0.3)[0]
+    queue = Queue(str(path))
+    assert not queue.empty() and head.readline() == "0\n"
+    standing[[first, second].index(head)].communicate("leave\n", timeout=30)
+    (last,) = {first, second} - {head}
+    assert last.readline() == "1\n" and not queue.empty()
+    standing[[first, second].index(last)].communicate("leave\n", timeout=30)
+    assert queue.empty()
+    queue.close()
+
+
 @pytest.mark.parametrize("what", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_process_that_stays_in_the_queue_does_not_stop_the_others(
     tmp_path: Path, what: signal.Signals
@@ -96,7 +131,9 @@ def test_a_process_that_stays_in_the_queue_does_not_stop_the_others(
     for number, waiter in enumerate(waiters[1:], 2):
         waiter.go(path, number)
     lock.leave()
+    began = time.monotonic()
     assert [waiter.end() for waiter in waiters[1:]] == [0, 0]
+    assert time.monotonic() - began < 20, "they went by when their time was up"
     assert lock.take(soon())
     lock.leave()
     waiters[0].signal(signal.SIGCONT)
