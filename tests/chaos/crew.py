@@ -84,7 +84,7 @@ class Crew:
     def pause(self) -> None:
         """Nobody moves."""
         for worker in self.workers:
-            self._nursery.signal(worker.pid, "SIGSTOP")
+            self._nursery.stop(worker.pid)
 
     def go_on(self) -> None:
         """Everybody goes on where he was."""

@@ -7,11 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from .worker import Order
 
 ROOT = Path(__file__).parents[2]
+
+
+def _state(thread: Path) -> str:
+    """What a thread is doing, as the system abbreviates it."""
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Nursery:
@@ -40,6 +46,13 @@ class Nursery:
     def signal(self, pid: int, name: str) -> None:
         """Send it a signal by its name."""
         os.kill(pid, getattr(signal, name))
+
+    def stop(self, pid: int) -> None:
+        """Send it SIGSTOP, and wait until it stands still: one of its threads has to run once to stop the others."""
+        self.signal(pid, "SIGSTOP")
+        threads = Path(f"/proc/{pid}/task")
+        while threads.exists() and not all(_state(thread) == "T" for thread in threads.iterdir()):
+            time.sleep(0.001)
 
     def bury(self, pid: int) -> int:
         """Wait for its end; its exit status, negative where a signal ended it."""
