@@ -312,6 +312,17 @@ def chaos(session: Session) -> None:
 
 
 @nox.session(default=False)
+@nox.parametrize("suite", [CORE, *FRAMEWORKS], ids=[CORE, *FRAMEWORKS])
+def planted(session: Session, suite: str) -> None:
+    """Each fault of `tests/planted` turns the tests that it names red; `-- fork` chooses by name."""
+    test = () if suite == CORE else ("--group", f"integrations/{suite}/pyproject.toml:test")
+    home = [] if suite == CORE else [f"integrations/{suite}", *neighbours(suite)]
+    links(session, CORE, *home, options=test)
+    tools(session, "test")
+    session.run("python", "tests/planted/run.py", suite, *session.posargs)
+
+
+@nox.session(default=False)
 def prices(session: Session) -> None:
     """Make the price table anew from genai-prices and litellm; `-- --check` only shows the difference."""
     session.install("genai-prices", "--upgrade")
