@@ -322,6 +322,20 @@ def planted(session: Session, suite: str) -> None:
     session.run("python", "tests/planted/run.py", suite, *session.posargs)
 
 
+@nox.session(venv_backend="none", default=False)
+def test_ids(session: Session) -> None:
+    """No test has gone without a word; in the environments that the sessions of the suites left behind."""
+    base = Path("tools/test_ids/base")
+    known = sorted(path.relative_to(base).as_posix().partition(".")[0] for path in base.rglob("*.txt.gz"))
+    for suite in session.posargs or known:
+        environment = Path(".nox", suite.replace("/", "-") + ("-latest" if "/" in suite else ""))
+        if not environment.exists():
+            session.error(f"{environment} has the tools of {suite}; run its session first")
+        python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+        built = {"BURSAR_TEST_DIST": str(environment / "tmp" / "dist")}
+        session.run(str(python), "tools/test_ids/compare.py", suite, env=built, external=True)
+
+
 @nox.session(default=False)
 def prices(session: Session) -> None:
     """Make the price table anew from genai-prices and litellm; `-- --check` only shows the difference."""
