@@ -22,7 +22,7 @@ nox.options.download_python = "never"
 
 WORKSHOP = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
-PRICES = json.loads(Path("core/src/bursar/prices.json").read_text("utf-8"))
+PRICES = json.loads(Path("core/src/bursar/pricing/prices.json").read_text("utf-8"))
 MINIMUM_TESTS: dict[str, int] = WORKSHOP["tool"]["bursar"]["minimum-tests"]
 FRAMEWORKS = sorted(path.parent.name for path in Path("integrations").glob("*/pyproject.toml"))
 BETWEEN: dict[str, dict[str, str]] = WORKSHOP["tool"]["bursar"]["between"]

@@ -26,7 +26,7 @@ from prices.join import join
 from prices.names import ROOT
 from prices.table import difference, dumped
 
-TABLE = ROOT / "core" / "src" / "bursar" / "prices.json"
+TABLE = ROOT / "core" / "src" / "bursar" / "pricing" / "prices.json"
 CORRECTIONS = Path(__file__).with_name("price_corrections.json")
 
 

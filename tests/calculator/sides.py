@@ -15,8 +15,8 @@ from genai_prices.data_snapshot import get_snapshot
 
 from bursar import Usage
 from bursar.errors import UnknownModel
-from bursar.price import cost_nanos
-from bursar.pricing import PriceBook, known_models
+from bursar.pricing.book import PriceBook, known_models
+from bursar.pricing.price import cost_nanos
 
 BOOK = PriceBook()
 SNAPSHOT = get_snapshot()

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from bursar import Usage
-from bursar.pricing import prices_date
+from bursar.pricing.book import prices_date
 
 from . import rules, sides
 from .conftest import Tally

@@ -10,9 +10,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bursar import MemoryStore, Store
-from bursar.ids import new_id
-from bursar.store import PLAIN, Amounts, Booked, Entry, Granted, Refused, StalePeriod, Terms
+from bursar.runtime.ids import new_id
+from bursar.store import (
+    PLAIN,
+    Amounts,
+    Booked,
+    Entry,
+    Granted,
+    MemoryStore,
+    Refused,
+    StalePeriod,
+    Store,
+    Terms,
+)
 from bursar.store.redis import script
 from bursar.store.sqlite import SqliteStore
 from bursar.store.sqlite import store as sqlite_store

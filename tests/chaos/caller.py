@@ -16,10 +16,10 @@ from bursar import (
     HoldClosed,
     LedgerRolledBack,
     Session,
-    Store,
     StoreError,
     StoreUnavailable,
 )
+from bursar.store import Store
 
 from .board import LOST, Board, Slot
 from .provider import Bill, Question, question

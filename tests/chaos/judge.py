@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bursar import Store
-from bursar.store import AccountView, is_session, parent_key
+from bursar.store import AccountView, Store, is_session, parent_key
 
 from .board import Fate
 from .provider import Bill, Bills

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from bursar import Budget, Store
+from bursar import Budget
+from bursar.store import Store
 
 from .provider import MEAN
 

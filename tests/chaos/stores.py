@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import redis
 
-from bursar import MemoryStore, Store
-from bursar.store.opened import open_store
+from bursar.store import MemoryStore, Store
+from bursar.store.urls import open_store
 
 from ..servers import Server, store_url
 from .broken import BROKEN

@@ -22,7 +22,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from bursar import Store
+from bursar.store import Store
 
 from . import judge
 from .board import Board, Fate

@@ -15,17 +15,10 @@ from typing import Any
 
 import wire
 
-from bursar import (
-    Budget,
-    BudgetExceeded,
-    Hold,
-    HoldClosed,
-    MemoryStore,
-    StoreUnavailable,
-    covered_hold,
-    register_model,
-    registry,
-)
+from bursar import Budget, BudgetExceeded, Hold, HoldClosed, StoreUnavailable, register_model
+from bursar.integration import covered_hold
+from bursar.pricing import overrides as registry
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 STUCK_S = 20

@@ -12,9 +12,10 @@ from typing import Any
 
 import wire
 
-from bursar import Budget, BudgetExceeded, Call, Charge, Limit, MemoryStore, Price, UnknownModel, Usage
-from bursar.pricing import register_model, register_models
-from bursar.registry import registered
+from bursar import Budget, BudgetExceeded, Call, Charge, Limit, Price, UnknownModel, Usage
+from bursar.pricing.book import register_model, register_models
+from bursar.pricing.overrides import registered
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 

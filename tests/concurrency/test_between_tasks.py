@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, HoldClosed, MemoryStore, Session, covered_hold
+from bursar import Budget, BudgetExceeded, HoldClosed, Session
+from bursar.integration import covered_hold
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 from .wire import ask_models

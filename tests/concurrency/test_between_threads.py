@@ -11,21 +11,11 @@ from typing import Any
 
 import pytest
 
-from bursar import (
-    Budget,
-    BudgetExceeded,
-    Call,
-    Charge,
-    HoldClosed,
-    Limit,
-    MemoryStore,
-    Price,
-    Session,
-    Usage,
-    covered_hold,
-    registry,
-)
-from bursar.pricing import PriceBook, register_model
+from bursar import Budget, BudgetExceeded, Call, Charge, HoldClosed, Limit, Price, Session, Usage
+from bursar.integration import covered_hold
+from bursar.pricing import overrides as registry
+from bursar.pricing.book import PriceBook, register_model
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 from .wire import ask_models

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, Limit, MemoryStore, Price, Tripped, UnknownModel, Usage
+from bursar import Budget, BudgetExceeded, Limit, Price, Tripped, UnknownModel, Usage
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, MemoryStore, Session
+from bursar import Budget, BudgetExceeded, Session
+from bursar.store import MemoryStore
 from bursar.testing import Reply, ScriptedProvider
 
 PROMPT = "Why is the sky blue, and why not violet?"

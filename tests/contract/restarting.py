@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from bursar import MemoryStore
+from bursar.store import MemoryStore
 from bursar.store.base import Entry, StalePeriod
-from bursar.store.lanes import Lane
-from bursar.store.spans import Rolling
-from bursar.store.verbs import Verbs
+from bursar.store.engine.paths import CallPath
+from bursar.store.engine.verbs import Verbs
+from bursar.store.engine.windows import Rolling
 from bursar.testing import ManualClock
 
 
 class RestartingVerbs(Verbs):
     """Rolling windows are fixed ones: every hour begins at nothing, whatever the last minute spent."""
 
-    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> StalePeriod | None:
-        for rule in lane.windows:
+    def _refresh(self, call_path: CallPath, entry: Entry, now_ms: int) -> StalePeriod | None:
+        for rule in call_path.windows:
             if isinstance(rule.span, Rolling):
                 restart(rule.span, now_ms)
-        return super()._refresh(lane, entry, now_ms)
+        return super()._refresh(call_path, entry, now_ms)
 
 
 def restart(span: Rolling, now_ms: int) -> None:

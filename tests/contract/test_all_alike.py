@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from bursar import Budget, HoldClosed, Limit, Store, StoreError
-from bursar.account import child_account, root_account, session_account
-from bursar.store import Amounts, Entry, StalePeriod, Subject
+from bursar import Budget, HoldClosed, Limit, StoreError
+from bursar.store import Amounts, Entry, StalePeriod, Store, Subject
 from bursar.store.memory import MemoryStore
-from bursar.store.opened import open_store
-from bursar.store.redis import answers, open_redis
+from bursar.store.redis import decode as answers
+from bursar.store.redis import open_redis
+from bursar.store.urls import open_store
 from bursar.testing import ManualClock
-from bursar.window import calendar
+from bursar.values.account import child_account, root_account, session_account
+from bursar.values.window import calendar
 
 from ..files import file_url
 from ..servers import shared_url

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from bursar import HoldClosed, MemoryStore, Store
-from bursar.amounts import NOTHING
+from bursar import HoldClosed
+from bursar.store import MemoryStore, Store
 from bursar.store.base import Booked, Entry, Granted, Path, Refused, StalePeriod
-from bursar.store.books import Outcome, Record
-from bursar.store.lanes import Lane
-from bursar.store.plan import Plan
+from bursar.store.engine.paths import CallPath
+from bursar.store.engine.plan import Plan
+from bursar.store.engine.records import Outcome, Record
+from bursar.store.engine.verbs import Verbs
 from bursar.store.sqlite import open_sqlite
-from bursar.store.verbs import Verbs
 from bursar.testing import ManualClock, StoreContract
+from bursar.values.amounts import NOTHING
 
 from ..files import file_url
 from .restarting import RestartingVerbs
@@ -24,8 +25,8 @@ from .restarting import RestartingVerbs
 class Generous(Verbs):
     """Looks at no limit."""
 
-    def _refresh(self, lane: Lane, entry: Entry, now_ms: int) -> None:
-        lane.rules = []
+    def _refresh(self, call_path: CallPath, entry: Entry, now_ms: int) -> None:
+        call_path.rules = []
 
 
 class Forgetful(Verbs):

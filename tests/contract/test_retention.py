@@ -8,12 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from bursar import Budget, MemoryStore, Tripped
-from bursar.account import session_account
-from bursar.store import Amounts, Entry, Store, Subject
+from bursar import Budget, Tripped
+from bursar.store import Amounts, Entry, MemoryStore, Store, Subject
 from bursar.store.redis import RedisStore, open_redis
 from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock
+from bursar.values.account import session_account
 
 from ..files import file_url
 from ..servers import shared_url

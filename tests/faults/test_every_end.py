@@ -10,7 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from bursar import Budget, MemoryStore, Session, Store
+from bursar import Budget, Session
+from bursar.store import MemoryStore, Store
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock

@@ -10,13 +10,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from bursar import HoldClosed, Limit, MemoryStore, Store
-from bursar.account import child_account, root_account, session_account
-from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Subject, Terms
+from bursar import HoldClosed, Limit
+from bursar.store import (
+    Amounts,
+    Breaker,
+    Entry,
+    Granted,
+    MemoryStore,
+    Refused,
+    StalePeriod,
+    Store,
+    Subject,
+    Terms,
+)
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock
-from bursar.window import calendar
+from bursar.values.account import child_account, root_account, session_account
+from bursar.values.window import calendar
 
 from ..contract.toy_store import ToyStore
 from ..files import file_url

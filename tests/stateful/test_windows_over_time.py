@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, Hold, MemoryStore, Store
+from bursar import Budget, BudgetExceeded, Hold
+from bursar.store import MemoryStore, Store
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock

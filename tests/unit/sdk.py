@@ -1,6 +1,6 @@
 """An SDK in miniature, of the shape that those of OpenAI and Anthropic have, over plain HTTP.
 
-`request` is passed once, and around each attempt are the methods that a `Seam` covers. It reads
+`request` is passed once, and around each attempt are the methods that a `Patching` covers. It reads
 chat completions and Responses, and takes other paths for words of ``allow=``.
 """
 
@@ -13,7 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
-from bursar import Demand, Reading, Seam, body_of, data_of, read_answer, with_members
+from bursar.integration import read_answer
+from bursar.sdk import Demand, Patching, Reading, body_of, data_of, with_members
 
 
 class Failed(Exception):
@@ -194,4 +195,4 @@ def read(client: Any, options: Any) -> Demand:
     return demand
 
 
-seam = Seam(Client, AsyncClient, read)
+seam = Patching(Client, AsyncClient, read)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.account import (
+from bursar.values.account import (
     Account,
     child_account,
     is_session,
@@ -19,7 +19,7 @@ from bursar.account import (
     session_account,
     shown_key,
 )
-from bursar.limits import Limit
+from bursar.values.limits import Limit
 
 ROOT = root_account("default", ())
 names = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=40)

@@ -21,11 +21,11 @@ from bursar import (
     BudgetExceeded,
     Limit,
     LoopDetected,
-    MemoryStore,
     Session,
     StoreUnavailable,
     VelocityExceeded,
 )
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock
 
 START_S = 1_767_222_000  # 2025-12-31T23:00:00Z

@@ -8,8 +8,8 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from bursar.answer import Answer, read_answer
-from bursar.usage import Usage
+from bursar.pricing.response import Answer, read_answer
+from bursar.values.usage import Usage
 
 
 def as_object(value: Any) -> Any:

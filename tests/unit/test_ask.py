@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bursar.ask import Ask
 from bursar.errors import InvalidAmount
+from bursar.pricing.request import CallRequest
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from bursar.errors import InvalidAmount
 )
 def test_plausible_ask_is_accepted(arguments: dict[str, Any]) -> None:
     """A call to a model, a run of a tool or a bare cost is kept as it was asked for."""
-    ask = Ask(**arguments)
+    ask = CallRequest(**arguments)
     assert {name: getattr(ask, name) for name in arguments} == arguments
 
 
@@ -42,7 +42,7 @@ def test_plausible_ask_is_accepted(arguments: dict[str, Any]) -> None:
 def test_ask_for_nothing_is_refused(arguments: dict[str, Any]) -> None:
     """Without a model, a tool or a cost there is nothing to pay for."""
     with pytest.raises(TypeError, match="needs a model"):
-        Ask(**arguments)
+        CallRequest(**arguments)
 
 
 @pytest.mark.parametrize("name", ["model", "provider", "tool", "key"])
@@ -52,7 +52,7 @@ def test_ask_for_nothing_is_refused(arguments: dict[str, Any]) -> None:
 def test_what_is_no_name_is_refused(name: str, value: Any) -> None:
     """A name that is empty, too long, unprintable or no text is a `ValueError` that says which."""
     with pytest.raises(ValueError, match=name):
-        Ask(**{"cost": 1, name: value})
+        CallRequest(**{"cost": 1, name: value})
 
 
 @pytest.mark.parametrize("name", ["input_tokens", "max_output_tokens", "n"])
@@ -66,14 +66,14 @@ def test_what_is_no_name_is_refused(name: str, value: Any) -> None:
 def test_what_is_no_count_is_refused(name: str, value: Any) -> None:
     """A count that is no plain whole number in range is a `ValueError` that names it."""
     with pytest.raises(ValueError, match=f"^{name}=.*is not a whole number"):
-        Ask(**{"model": "gpt-4o", name: value})
+        CallRequest(**{"model": "gpt-4o", name: value})
 
 
 @pytest.mark.parametrize("n", [0, None])
 def test_choices_are_one_or_more(n: Any) -> None:
     """A call has at least one choice."""
     with pytest.raises(ValueError, match="n="):
-        Ask(model="gpt-4o", n=n)
+        CallRequest(model="gpt-4o", n=n)
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_choices_are_one_or_more(n: Any) -> None:
 )
 def test_cost_in_nanos(cost: Any, nanos: int | None) -> None:
     """An explicit cost is read as money; none is None, which is not $0."""
-    assert Ask(model="gpt-4o", cost=cost).cost_nanos == nanos
+    assert CallRequest(model="gpt-4o", cost=cost).cost_nanos == nanos
 
 
 @pytest.mark.parametrize("cost", [-1, "abc", float("nan"), True])
 def test_what_is_no_cost_is_refused(cost: Any) -> None:
     """A cost that is no amount is `InvalidAmount`."""
     with pytest.raises(InvalidAmount):
-        _ = Ask(model="gpt-4o", cost=cost).cost_nanos
+        _ = CallRequest(model="gpt-4o", cost=cost).cost_nanos
 
 
 def test_ask_reads_no_messages() -> None:
@@ -96,9 +96,9 @@ def test_ask_reads_no_messages() -> None:
     for setting in ("messages", "tools"):
         items = iter([{"role": "user"}])
         with pytest.raises(TypeError, match=f"{setting}= takes a list"):
-            Ask(model="gpt-4o", **{setting: items})
+            CallRequest(model="gpt-4o", **{setting: items})
         assert next(items) == {"role": "user"}
-        Ask(model="gpt-4o", **{setting: [{"role": "user"}]})
+        CallRequest(model="gpt-4o", **{setting: [{"role": "user"}]})
 
 
 @pytest.mark.parametrize(
@@ -109,5 +109,5 @@ def test_ask_reads_no_messages() -> None:
 def test_what_a_provider_may_do_by_itself_is_counted(wrong: dict[str, Any]) -> None:
     """Context windows are one or more, runs of its tools none or more, by name."""
     with pytest.raises(ValueError, match="windows|requests|tool|stored_tokens"):
-        Ask(model="gpt-4o", **wrong)
-    assert Ask(model="gpt-4o", windows=3, requests={"web_search": 2}, stored_tokens=5).windows == 3
+        CallRequest(model="gpt-4o", **wrong)
+    assert CallRequest(model="gpt-4o", windows=3, requests={"web_search": 2}, stored_tokens=5).windows == 3

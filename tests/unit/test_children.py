@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, LimitConflict, MemoryStore
+from bursar import Budget, BudgetExceeded, LimitConflict
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock
 
 

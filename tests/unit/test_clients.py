@@ -11,7 +11,6 @@ import pytest
 from bursar import (
     Budget,
     BursarError,
-    MemoryStore,
     Session,
     StoreError,
     StoreUnavailable,
@@ -20,6 +19,7 @@ from bursar import (
     unwrap_client,
     wrap_client,
 )
+from bursar.store import MemoryStore
 from bursar.testing import ScriptedProvider
 
 from .agents import Recorder, send

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget, Hold
-from bursar.cover import Cover, claim_hold, cover, covered_hold
+from bursar.ledger.hold import Cover, claim_hold, cover, covered_hold
 
 OUTER: Hold = Budget().session().reserve(cost=0)
 INNER: Hold = Budget().session().reserve(cost=0)

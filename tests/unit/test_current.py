@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from bursar import Budget, get_session
-from bursar.current import current_session, leave, pays_for_process, session_of_process
+from bursar.ledger.context import leave, pays_for_process
+from bursar.session import current_session, session_of_process
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, Demand, Reading, Unbounded, body_of, listed, text_bytes, whole, with_members
-from bursar.call import Call
+from bursar import Budget
+from bursar.sdk import Demand, Reading, Unbounded, body_of, listed, text_bytes, whole, with_members
+from bursar.values.call import Call
 
 
 def options(body: Any = None, extra: Any = None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget
-from bursar.doctor import diagnosis
+from bursar.reports.diagnosis import diagnosis
 from bursar.store import Facts
 from bursar.testing import ManualClock
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bursar.duration import to_seconds
+from bursar.values.duration import to_seconds
 
 
 @pytest.mark.parametrize(

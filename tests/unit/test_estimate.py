@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.errors import UnpriceableCall
-from bursar.estimate import input_bound
+from bursar.pricing.input_bound import input_bound
 
 GPT = ("gpt-4o-2024-08-06", "gpt-4o")
 CLAUDE = ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5")

@@ -16,7 +16,6 @@ from bursar import (
     Call,
     CallVetoed,
     LoopDetected,
-    MemoryStore,
     Session,
     Tripped,
     UnknownModel,
@@ -24,10 +23,11 @@ from bursar import (
     VelocityExceeded,
     hookimpl,
 )
-from bursar.limits import Limit
-from bursar.sdk.sending import allow_or_refuse
+from bursar.sdk.request import allow_or_refuse
 from bursar.settings import Settings
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock
+from bursar.values.limits import Limit
 
 START_S = 1_767_223_800  # 2025-12-31T23:30:00Z
 SCENES: dict[str, tuple[Callable[..., object], list[tuple[Any, object]]]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bursar.fingerprint import fingerprint
+from bursar.ledger.fingerprint import fingerprint
 
 MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]
 
@@ -115,7 +115,7 @@ def test_nothing_of_the_input_is_kept() -> None:
 
 def test_every_process_says_the_same() -> None:
     """Whatever its hash seed, also for a set."""
-    code = "from bursar.fingerprint import fingerprint as f; print(f('tool', 'find', [{'a', 'b', 'c', 'd'}, 'e']))"
+    code = "from bursar.ledger.fingerprint import fingerprint as f; print(f('tool', 'find', [{'a', 'b', 'c', 'd'}, 'e']))"
     seen = {
         subprocess.run(
             [sys.executable, "-c", code],

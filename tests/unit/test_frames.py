@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar import data_of, object_of
-from bursar.sdk.frames import Frames
-from bursar.testing._wire import Event
+from bursar.sdk import data_of, object_of
+from bursar.sdk.eventstream import Frames
+from bursar.testing._shapes import Event
 
 EVENTS = [Event({"type": "message_start", "n": n}, named=True) for n in range(3)]
 FRAMES = [event.framed() for event in EVENTS]

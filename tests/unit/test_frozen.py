@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bursar import Call, Charge, Usage
-from bursar.call import new_call
-from bursar.charge import new_charge
-from bursar.usage import new_usage
+from bursar.values.call import new_call
+from bursar.values.charge import new_charge
+from bursar.values.usage import new_usage
 
 CALL = ("a-1", "model", "gpt-4o", None, None, 800, 200, 1, "batch")
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, Hold, HoldClosed, Session, Usage, covered_hold
+from bursar import Budget, BudgetExceeded, Hold, HoldClosed, Session, Usage
+from bursar.integration import covered_hold
 from bursar.testing import ManualClock
 
 # gpt-4o: $2.50 in, $1.25 cached, $10 out a million. The hold is $0.004.

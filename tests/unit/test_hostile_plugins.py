@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, Charge, Hold, MemoryStore, Session, hookimpl, list_plugins
+from bursar import Budget, BudgetExceeded, Charge, Hold, Session, hookimpl, list_plugins
+from bursar.store import MemoryStore
 from bursar.testing import ScriptedProvider
 
 from .agents import WAYS, Recorder, work

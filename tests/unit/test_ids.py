@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from bursar.ids import _renew, new_id
+from bursar.runtime.ids import _renew, new_id
 
 
 def test_ids_are_names() -> None:
@@ -39,7 +39,7 @@ def test_ids_are_unique_across_threads() -> None:
 
 def test_ids_are_unique_across_processes() -> None:
     """Two fresh processes share no id."""
-    code = "from bursar.ids import new_id\nfor _ in range(100): print(new_id())"
+    code = "from bursar.runtime.ids import new_id\nfor _ in range(100): print(new_id())"
     runs = [
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         for _ in range(2)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from bursar import Limit
-from bursar.account import child_account, root_account
-from bursar.amounts import Amounts
-from bursar.call import Subject
-from bursar.policy import Breaker, Terms
 from bursar.store.base import Entry
-from bursar.store.letters import Letter, from_words, to_line
-from bursar.window import calendar
+from bursar.store.outbox.messages import Message, from_words, to_line
+from bursar.values.account import child_account, root_account
+from bursar.values.amounts import Amounts
+from bursar.values.call import Subject
+from bursar.values.policy import Breaker, Terms
+from bursar.values.window import calendar
 
 LIMITS = (
     Limit("$5.000000001/total"),
@@ -37,31 +37,31 @@ TERMS = Terms(5, False, True, 3, 4, (900_000,), Breaker(10, 60_000, Limit("$1/1h
 
 
 @pytest.mark.parametrize(
-    "letter",
+    "message",
     [
-        Letter("settle", (ENTRY, TERMS)),
-        Letter("book", (ENTRY,)),
-        Letter("doubt", (ENTRY._replace(tally={}, periods={}), Terms())),
-        Letter("release", ("h1", PATH, {"saved_usd": 5})),
-        Letter("withdraw", ("h1", PATH, "a mark")),
+        Message("settle", (ENTRY, TERMS)),
+        Message("book", (ENTRY,)),
+        Message("doubt", (ENTRY._replace(tally={}, periods={}), Terms())),
+        Message("release", ("h1", PATH, {"saved_usd": 5})),
+        Message("withdraw", ("h1", PATH, "a nonce")),
     ],
-    ids=lambda letter: letter.verb,
+    ids=lambda message: message.verb,
 )
-def test_a_letter_comes_back_as_it_was(letter: Letter) -> None:
+def test_a_letter_comes_back_as_it_was(message: Message) -> None:
     """Verb, arguments with their types, mark and age; in one line without a secret of the store."""
-    line = to_line(letter, "redis://host/0 bursar")
+    line = to_line(message, "redis://host/0 bursar")
     assert "\n" not in line and line.isascii()
     back = from_words(json.loads(line))
-    assert (back.verb, back.arguments, back.mark) == (letter.verb, letter.arguments, letter.mark)
-    assert [type(argument) for argument in back.arguments] == [type(given) for given in letter.arguments]
+    assert (back.verb, back.arguments, back.nonce) == (message.verb, message.arguments, message.nonce)
+    assert [type(argument) for argument in back.arguments] == [type(given) for given in message.arguments]
     assert (back.account, back.root) == (PATH[-1].key, "default")
-    assert back.since_s == pytest.approx(letter.since_s, abs=0.001)
-    assert back.waited_s() == pytest.approx(letter.waited_s(), abs=10)
+    assert back.since_s == pytest.approx(message.since_s, abs=0.001)
+    assert back.waited_s() == pytest.approx(message.waited_s(), abs=10)
 
 
 def test_an_old_letter_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its age counts from when it was written, and a clock that is set afterwards does not change it."""
-    words = json.loads(to_line(Letter("book", (ENTRY,), since_s=time.time() - 1000), "s"))
+    words = json.loads(to_line(Message("book", (ENTRY,), since_s=time.time() - 1000), "s"))
     back = from_words(words)
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert 999 < back.waited_s() < 1100
@@ -86,7 +86,7 @@ def test_an_old_letter_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_is_no_letter_is_refused(change: dict[str, Any]) -> None:
     """Another verb than those that wait, other classes, missing or wrong fields: one kind of error."""
-    words = json.loads(to_line(Letter("book", (ENTRY,)), "s"))
+    words = json.loads(to_line(Message("book", (ENTRY,)), "s"))
     from_words(words)
     with pytest.raises(ValueError, match="no letter|convert|unpack"):
         from_words(words | change)

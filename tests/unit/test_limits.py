@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.call import Subject
 from bursar.errors import InvalidAmount
-from bursar.limits import Limit, as_limit
+from bursar.values.call import Subject
+from bursar.values.limits import Limit, as_limit
 
 DATED = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai")
 MINI = Subject("model", ("gpt-4o-mini",), "openai")

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from bursar import Limit, LimitConflict, MemoryStore
-from bursar.account import root_account, session_account
-from bursar.amounts import Amounts
-from bursar.call import Subject
-from bursar.policy import Breaker, Terms
+from bursar import Limit, LimitConflict
+from bursar.store import MemoryStore
 from bursar.store.base import Entry, Granted
 from bursar.testing import ManualClock
+from bursar.values.account import root_account, session_account
+from bursar.values.amounts import Amounts
+from bursar.values.call import Subject
+from bursar.values.policy import Breaker, Terms
 
 ROOT = root_account("default", (Limit("0.000000100/total"), Limit("5 calls/total"), Limit("0.0000001/1h")))
 PATH = (ROOT, session_account(ROOT, "s", ()))
@@ -133,7 +134,7 @@ def test_a_declaration_with_less_is_a_conflict() -> None:
 
 def test_what_became_final_twice_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls in doubt that were settled, soon or late, and calls of an epoch before: clean books when they are forgotten."""
-    monkeypatch.setattr("bursar.store.records._KEPT", 300)
+    monkeypatch.setattr("bursar.store.engine.records._KEPT", 300)
     store = MemoryStore()
     for id in ("soon", "late"):
         store.reserve(entry(id, 1), Amounts(1, 0, 1), TERMS)
@@ -152,7 +153,7 @@ def test_what_became_final_twice_is_folded_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_leases_of_closed_holds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """And those of open ones still end."""
-    monkeypatch.setattr("bursar.store.records._KEPT", 300)
+    monkeypatch.setattr("bursar.store.engine.records._KEPT", 300)
     clock = ManualClock(1_750_000_000)
     store = MemoryStore(clock)
     path = PATH[1:]
@@ -168,15 +169,15 @@ def test_leases_of_closed_holds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_breaker_remembers_the_calls_of_its_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no more than so many of them, the latest."""
-    monkeypatch.setattr("bursar.store.circuit._MOST_CALLS", 50)
+    monkeypatch.setattr("bursar.store.engine.breaker._MOST_CALLS", 50)
     clock = ManualClock(1_750_000_000)
     store = MemoryStore(clock)
     path = (session_account(ROOT, "s", ()),)
 
     def remembered() -> list[str]:
-        fuse = store._verbs.accounts[path[0].key].fuse
-        assert fuse is not None
-        return list(fuse.calls)
+        breaker = store._verbs.accounts[path[0].key].breaker
+        assert breaker is not None
+        return list(breaker.calls)
 
     terms = Terms(breaker=Breaker(5, 60_000, None, None))
     for number in range(100):
@@ -192,7 +193,7 @@ def test_a_breaker_remembers_the_calls_of_its_window_only(monkeypatch: pytest.Mo
 
 def test_very_many_kinds_of_calls_on_one_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the store keeps for each of them is made anew now and then; open calls settle all the same."""
-    monkeypatch.setattr("bursar.store.accounts._LANES", 3)
+    monkeypatch.setattr("bursar.store.engine.accounts._CALL_PATHS", 3)
     store = MemoryStore()
     lines = [
         Entry(f"h{number}", PATH, Subject("tool", (), None, f"tool {number}"), Amounts(2, 0, 1))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from bursar import Budget, BudgetExceeded, Session
-from bursar.current import pays_for_process
+from bursar.ledger.context import pays_for_process
 from bursar.testing import Reply, ScriptedProvider
 
 from .sdk import AsyncClient, Client, Failed, Options, seam

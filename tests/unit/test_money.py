@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.errors import InvalidAmount
-from bursar.money import MAX_NANOS, Dollars, show_usd, shown, to_nanos, to_usd
+from bursar.values.money import MAX_NANOS, Dollars, show_usd, shown, to_nanos, to_usd
 
 
 class Index:

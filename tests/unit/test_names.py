@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.model_names import shorter_names, spelled, split_provider, undated
-from bursar.names import MAX_NAME, check_name
+from bursar.pricing.model_names import shorter_names, spelled, split_provider, undated
+from bursar.values.names import MAX_NAME, check_name
 
 
 @pytest.mark.parametrize(

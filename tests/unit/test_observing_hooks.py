@@ -15,7 +15,6 @@ from bursar import (
     Budget,
     BudgetExceeded,
     CallVetoed,
-    MemoryStore,
     Refusal,
     Session,
     StoreUnavailable,
@@ -24,6 +23,7 @@ from bursar import (
     Usage,
     hookimpl,
 )
+from bursar.store import MemoryStore
 from bursar.store.base import Snapshot
 from bursar.testing import ManualClock, Reply, ScriptedProvider
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from bursar import Alert, Budget, BudgetExceeded, InvalidAmount, Limit, LimitConflict, MemoryStore
+from bursar import Alert, Budget, BudgetExceeded, InvalidAmount, Limit, LimitConflict
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock
 
 

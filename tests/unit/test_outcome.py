@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bursar.errors import BudgetExceeded
-from bursar.outcome import outcome_of
+from bursar.pricing.outcome import outcome_of
 
 
 class Response:

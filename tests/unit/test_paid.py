@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, Session, Usage, read_answer
-from bursar.answer import Answer
-from bursar.paid import Paid
+from bursar import Budget, Session, Usage
+from bursar.integration import read_answer
+from bursar.ledger.deduplication import ChargedAnswers
+from bursar.pricing.response import Answer
 
 CHAT: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -23,7 +24,7 @@ def session() -> Session:
     """One that a covered client has paid from, for the answer above."""
     session = Budget("$1").session()
     charge = session.reserve("gpt-4o", input_tokens=100, max_output_tokens=10).settle(CHAT)
-    session._ledger.paid.add(read_answer(CHAT), charge)
+    session._ledger.charged.add(read_answer(CHAT), charge)
     return session
 
 
@@ -60,7 +61,7 @@ def test_another_answer_is_charged(other: dict[str, Any], session: Session) -> N
 
 def test_only_the_newest_are_remembered() -> None:
     """A thousand answers are enough to find the one that was charged a moment ago."""
-    paid = Paid()
+    paid = ChargedAnswers()
     charge = Budget().session().reserve(cost="$0.01").settle()
     for number in range(2_000):
         paid.add(Answer(Usage(1, 1), id=(str(number), None)), charge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bursar import Paths, biller
+from bursar.sdk import Paths, biller
 
 PATHS = Paths(
     [

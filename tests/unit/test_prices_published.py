@@ -10,9 +10,9 @@ from decimal import Decimal
 
 import pytest
 
-from bursar.price import Rates, cost_nanos
-from bursar.pricing import PriceBook
-from bursar.usage import Usage
+from bursar.pricing.book import PriceBook
+from bursar.pricing.price import Rates, cost_nanos
+from bursar.values.usage import Usage
 
 # (vendor's page, model, tier, class -> USD per million tokens)
 PUBLISHED = [

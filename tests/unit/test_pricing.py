@@ -15,12 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar import registry
-from bursar.call import Subject
 from bursar.errors import InvalidAmount, UnknownModel
-from bursar.price import Price, Rates, cost_nanos, rates_of
-from bursar.price_table import bundled
-from bursar.pricing import (
+from bursar.pricing import overrides as registry
+from bursar.pricing.book import (
     PriceBook,
     check_tier,
     known_models,
@@ -28,7 +25,10 @@ from bursar.pricing import (
     register_model,
     register_models,
 )
-from bursar.usage import MAX_TOKENS, Usage
+from bursar.pricing.bundled import bundled
+from bursar.pricing.price import Price, Rates, cost_nanos, rates_of
+from bursar.values.call import Subject
+from bursar.values.usage import MAX_TOKENS, Usage
 
 
 @pytest.fixture(autouse=True)
@@ -676,7 +676,7 @@ def test_known_models() -> None:
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endless names, all of them priced, do not grow a book without end."""
-    monkeypatch.setattr("bursar.pricing._CACHE_SIZE", 10)
+    monkeypatch.setattr("bursar.pricing.book._CACHE_SIZE", 10)
     book = PriceBook()
     for second in range(60):
         tier = (None, "batch", "auto")[second % 3]
@@ -688,7 +688,7 @@ def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_hit_asks_no_source(book: PriceBook, monkeypatch: pytest.MonkeyPatch) -> None:
     """A price that was found once is found again without a search, until something is registered."""
     rates = book.rates("gpt-4o")
-    monkeypatch.setattr("bursar.pricing._bundled", lambda host, name, tier: iter(()))
+    monkeypatch.setattr("bursar.pricing.book._bundled", lambda host, name, tier: iter(()))
     assert book.rates("gpt-4o") is rates
     with pytest.raises(UnknownModel):
         book.rates("gpt-4.1")

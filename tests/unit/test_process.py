@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, HoldClosed, StoreUnavailable, covered_hold, process, registry
-from bursar.pricing import register_model
-from bursar.process import _forked, forks
+from bursar import Budget, HoldClosed, StoreUnavailable
+from bursar.integration import covered_hold
+from bursar.pricing import overrides as registry
+from bursar.pricing.book import register_model
+from bursar.runtime import fork as process
+from bursar.runtime.fork import _forked, forks
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bursar.amounts import Amounts
-from bursar.ask import Ask
-from bursar.call import Call, Subject
 from bursar.errors import InvalidAmount, UnknownModel, UnpriceableCall
-from bursar.policy import Policy, Terms
-from bursar.price import Price, Rates
-from bursar.pricing import PriceBook
-from bursar.quote import Quote, quote
+from bursar.pricing.book import PriceBook
+from bursar.pricing.price import Price, Rates
+from bursar.pricing.quote import Quote, quote
+from bursar.pricing.request import CallRequest
+from bursar.values.amounts import Amounts
+from bursar.values.call import Call, Subject
+from bursar.values.policy import Policy, Terms
 
 BOOK = PriceBook(
     {
@@ -40,7 +40,7 @@ SPEECH = [
 
 
 def asked(policy: Policy = POLICY, **arguments: Any) -> Quote:
-    return quote(Ask(**arguments), "id-1", BOOK, policy)
+    return quote(CallRequest(**arguments), "id-1", BOOK, policy)
 
 
 def dollars(usd: str) -> int:
@@ -114,7 +114,7 @@ def test_embedding_has_no_output() -> None:
         def rates(self, model: str, provider: str | None = None, tier: str | None = None) -> Rates:
             return Rates(20_000, None, context_window=8_191)
 
-    found = quote(Ask(model="embedding", input_tokens=1_000), "id-1", Embeddings(), POLICY)
+    found = quote(CallRequest(model="embedding", input_tokens=1_000), "id-1", Embeddings(), POLICY)
     assert found.want == found.minimum == Amounts(dollars("0.00002"), 1_000, 1)
     assert found.call.max_output_tokens == found.cap(found.want) == 0
 
@@ -321,8 +321,12 @@ def test_runs_of_the_providers_tools_are_held() -> None:
             fees = {"web_search": 10_000_000}
             return Rates(2_500_000, 10_000_000, requests=fees, context_window=1_000, max_output_tokens=100)
 
-    found = quote(Ask(model="m", input_tokens=10, requests={"web_search": 3}), "id-1", Searching(), POLICY)
+    found = quote(
+        CallRequest(model="m", input_tokens=10, requests={"web_search": 3}), "id-1", Searching(), POLICY
+    )
     assert found.want.usd == 30_000_000 + 10 * 2_500 + 100 * 10_000
     assert found.cap(Amounts(30_000_000 + 10 * 2_500 + 40 * 10_000, 110, 1)) == 40
     with pytest.raises(UnpriceableCall, match="'file_search' has no price.*cost="):
-        quote(Ask(model="m", input_tokens=10, requests={"file_search": 1}), "id-1", Searching(), POLICY)
+        quote(
+            CallRequest(model="m", input_tokens=10, requests={"file_search": 1}), "id-1", Searching(), POLICY
+        )

@@ -8,7 +8,8 @@ import pickle
 
 import pytest
 
-from bursar import BudgetExceeded, Tripped, never_breaks, raised_as
+from bursar import BudgetExceeded, Tripped
+from bursar.integration import never_breaks, raised_as
 
 
 class Passes(Exception):

@@ -7,15 +7,15 @@ import sys
 import pytest
 
 from bursar import Budget
-from bursar.call import Subject
 from bursar.errors import InvalidAmount
-from bursar.limits import Limit
-from bursar.store.opened import open_store
 from bursar.store.redis import RedisStore, open_redis
+from bursar.store.redis.encode import amount, limit_text, parse_limit, parse_subject, subject_text
 from bursar.store.redis.url import Node, parse_url
-from bursar.store.redis.words import amount, limit_text, parse_limit, parse_subject, subject_text
-from bursar.store.seen import Seen
+from bursar.store.rollback import Seen
+from bursar.store.urls import open_store
 from bursar.testing import ManualClock
+from bursar.values.call import Subject
+from bursar.values.limits import Limit
 
 SECRET = "hunter2-is-a-canary"
 

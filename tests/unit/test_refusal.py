@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bursar.call import Call
-from bursar.charge import Charge
 from bursar.errors import BudgetExceeded, Tripped
-from bursar.limits import Limit
-from bursar.refusal import booked_refusal, refusal
+from bursar.ledger.refusals import booked_refusal, refusal
 from bursar.store.base import Refused
+from bursar.values.call import Call
+from bursar.values.charge import Charge
+from bursar.values.limits import Limit
 
 MODEL = Call("1", "model", "gpt-4o")
 TOOL = Call("1", "tool", tool="web_search")

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bursar import Budget, Charge, Usage
-from bursar.amounts import Amounts
-from bursar.call import Call, Subject
-from bursar.events import Event
-from bursar.limits import Limit
-from bursar.report import build_report
+from bursar.reports.events import Event
+from bursar.reports.report import build_report
 from bursar.store.base import EMPTY_VIEW, AccountView, LimitView, Snapshot
+from bursar.values.amounts import Amounts
+from bursar.values.call import Call, Subject
+from bursar.values.limits import Limit
 
 KEYS = {
     "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",

@@ -12,18 +12,11 @@ from typing import Any
 import pytest
 
 import bursar
-from bursar import (
-    Budget,
-    BudgetExceeded,
-    BursarError,
-    MemoryStore,
-    Session,
-    StoreUnavailable,
-    UnpriceableCall,
-)
-from bursar.current import pays_for_process
-from bursar.sdk.meter import Background
-from bursar.sdk.seam import unwrap
+from bursar import Budget, BudgetExceeded, BursarError, Session, StoreUnavailable, UnpriceableCall
+from bursar.ledger.context import pays_for_process
+from bursar.sdk.patching import unwrap
+from bursar.sdk.settlement import Background
+from bursar.store import MemoryStore
 from bursar.testing import Reply, ScriptedProvider
 
 from .sdk import AsyncClient, Client, Failed, Options, seam

@@ -14,14 +14,14 @@ from bursar import (
     BursarError,
     Limit,
     LimitConflict,
-    MemoryStore,
     Session,
     Tripped,
     UnknownModel,
     UnpriceableCall,
     Usage,
-    as_session,
 )
+from bursar.integration import as_session
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock
 
 # gpt-4o costs $2.50 and $10 a million tokens: 800 in and 200 out are $0.004.

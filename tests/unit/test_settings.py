@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bursar.errors import InvalidAmount
-from bursar.limits import Limit
-from bursar.policy import Breaker, Policy, Terms
-from bursar.settings import Settings, parse_limits
+from bursar.settings import Settings
 from bursar.store.memory import MemoryStore
+from bursar.values.limits import Limit, parse_limits
+from bursar.values.policy import Breaker, Policy, Terms
 
 
 class Clock:

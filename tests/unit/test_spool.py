@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from bursar.account import root_account
-from bursar.amounts import Amounts
-from bursar.call import Subject
-from bursar.store import spool as spool_module
 from bursar.store.base import Entry
-from bursar.store.letters import Letter
-from bursar.store.spool import Spool
+from bursar.store.outbox import spool as spool_module
+from bursar.store.outbox.messages import Message
+from bursar.store.outbox.spool import Spool
+from bursar.values.account import root_account
+from bursar.values.amounts import Amounts
+from bursar.values.call import Subject
 
 
-def letter(id: str) -> Letter:
+def message(id: str) -> Message:
     """A booking."""
-    return Letter("book", (Entry(id, (root_account("default", ()),), Subject("model"), Amounts(1, 0, 1)),))
+    return Message("book", (Entry(id, (root_account("default", ()),), Subject("model"), Amounts(1, 0, 1)),))
 
 
 def ids(spool: Spool) -> list[str]:
@@ -36,17 +36,17 @@ def test_what_is_kept_is_left_for_the_next_process(tmp_path: Path) -> None:
     """In order, until it is struck; the file and its folder are its owner's alone; then it is empty."""
     path = tmp_path / "new" / "spool.jsonl"
     spool = Spool(str(path), "s")
-    letters = [letter(id) for id in "abc"]
-    for kept in letters:
+    messages = [message(id) for id in "abc"]
+    for kept in messages:
         spool.keep(kept)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert ids(Spool(str(path), "s")) == ["a", "b", "c"]
-    spool.strike(letters[1])
-    assert ids(spool) == ["a", "c"] and spool.struck() == {letters[1].mark}
+    spool.strike(messages[1])
+    assert ids(spool) == ["a", "c"] and spool.struck() == {messages[1].nonce}
     spool.tidy()
     assert len(path.read_text().splitlines()) == 2 and ids(spool) == ["a", "c"]
     spool.tidy()
-    for kept in (letters[0], letters[2]):
+    for kept in (messages[0], messages[2]):
         spool.strike(kept)
     spool.tidy()
     assert path.read_text() == "" and ids(spool) == []
@@ -56,9 +56,9 @@ def test_letters_for_another_store_stay_where_they_are(tmp_path: Path) -> None:
     """They are not delivered here, and not thrown away."""
     path = str(tmp_path / "spool")
     one, other = Spool(path, "one"), Spool(path, "other")
-    mine = letter("mine")
+    mine = message("mine")
     one.keep(mine)
-    other.keep(letter("theirs"))
+    other.keep(message("theirs"))
     one.strike(mine)
     one.tidy()
     assert (ids(one), ids(other)) == ([], ["theirs"])
@@ -70,10 +70,10 @@ def test_a_line_that_was_not_finished_is_cut_off_and_told(
     """Its process had promised nothing yet; what comes next begins on a line of its own."""
     path = tmp_path / "spool"
     spool = Spool(str(path), "s")
-    spool.keep(letter("a"))
+    spool.keep(message("a"))
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: len(whole) // 2])
-    spool.keep(letter("b"))
+    spool.keep(message("b"))
     assert ids(spool) == ["a", "b"] and "is not whole" in caplog.text
     path.write_bytes(whole[:10])
     assert ids(spool) == [] and path.read_bytes() == b""
@@ -85,7 +85,7 @@ def test_a_line_that_cannot_be_read_is_told_and_stays(
     """Perhaps a newer version can: the others are delivered meanwhile."""
     path = tmp_path / "spool"
     spool = Spool(str(path), "s")
-    good = letter("a")
+    good = message("a")
     spool.keep(good)
     lines = [
         "nonsense",
@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, monkeypatch: pytes
     """The error of the system, or of a write that was cut short; the file is as before."""
     path = tmp_path / "spool"
     spool = Spool(str(path), "s")
-    spool.keep(letter("a"))
+    spool.keep(message("a"))
     before = path.read_bytes()
     write = os.write
 
@@ -150,10 +150,10 @@ def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path, monkeypatch: pytes
     for broken in (full, lambda file, data: write(file, data[:5])):
         monkeypatch.setattr(os, "write", broken)
         with pytest.raises(OSError, match="full|space"):
-            spool.keep(letter("b"))
+            spool.keep(message("b"))
         assert path.read_bytes() == before
     monkeypatch.setattr(os, "write", write)
-    kept = letter("c")
+    kept = message("c")
     spool.keep(kept)
     spool.strike(kept)
 
@@ -172,7 +172,7 @@ def test_a_file_that_is_removed_is_made_anew(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "spool"
     spool = Spool(str(path), "s")
     path.unlink()
-    spool.keep(letter("a"))
+    spool.keep(message("a"))
     lock, moments = spool._lock, iter([lambda: path.replace(tmp_path / "old"), path.unlink])
 
     def late(file: int) -> None:
@@ -180,7 +180,7 @@ def test_a_file_that_is_removed_is_made_anew(tmp_path: Path, monkeypatch: pytest
         next(moments, lambda: None)()
 
     monkeypatch.setattr(spool, "_lock", late)
-    spool.keep(letter("b"))
+    spool.keep(message("b"))
     assert ids(spool) == ["b"]
 
 
@@ -194,15 +194,15 @@ def test_a_spool_that_somebody_else_holds_is_not_waited_for_long(
     with path.open() as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(TimeoutError, match="another process"):
-            spool.keep(letter("a"))
-    spool.keep(letter("b"))
+            spool.keep(message("a"))
+    spool.keep(message("b"))
     assert ids(spool) == ["b"]
 
 
 def _write(path: str, name: str) -> None:
     spool = Spool(path, "s")
     for number in range(40):
-        kept = letter(f"{name}{number}")
+        kept = message(f"{name}{number}")
         spool.keep(kept)
         if number % 2:
             spool.strike(kept)

@@ -12,7 +12,7 @@ import pytest
 
 from bursar import StoreUnavailable
 from bursar.store.sqlite import lock
-from bursar.store.sqlite.turns import Turns
+from bursar.store.sqlite.turnstile import Turnstile
 
 
 def soon(seconds: float = 10) -> float:
@@ -42,7 +42,7 @@ def test_threads_get_their_turn_in_order(
     """Whoever came first goes first; also where the system has no lock between processes."""
     if not processes:
         monkeypatch.setattr(lock, "fcntl", None)
-    line, go, order = Turns(str(tmp_path / "budget.db")), threading.Event(), []
+    line, go, order = Turnstile(str(tmp_path / "budget.db")), threading.Event(), []
     threads = [started(lambda: line.take(soon(), go.wait))]
     until(lambda: line._lock.acquire(blocking=False) is False or line._lock.release())
     for number in range(5):
@@ -58,7 +58,7 @@ def test_threads_get_their_turn_in_order(
 @pytest.mark.parametrize("place", ["first", "second"])
 def test_a_thread_waits_no_longer_than_it_may(tmp_path: Path, place: str) -> None:
     """Nor does one that is not even the first in line; those behind it are not kept from theirs."""
-    line, go = Turns(str(tmp_path / "budget.db")), threading.Event()
+    line, go = Turnstile(str(tmp_path / "budget.db")), threading.Event()
     holder = started(lambda: line.take(soon(), go.wait))
     until((tmp_path / "budget.db-lock").exists)
     others = []
@@ -75,7 +75,7 @@ def test_a_thread_waits_no_longer_than_it_may(tmp_path: Path, place: str) -> Non
 
 def test_a_turn_within_a_turn_is_refused(tmp_path: Path) -> None:
     """It would wait for itself; afterwards all goes on."""
-    line = Turns(str(tmp_path / "budget.db"))
+    line = Turnstile(str(tmp_path / "budget.db"))
     with pytest.raises(StoreUnavailable, match="from within"):
         line.take(soon(), lambda: line.take(soon(), bool))
     assert line.take(soon(), lambda: 7) == 7
@@ -83,7 +83,7 @@ def test_a_turn_within_a_turn_is_refused(tmp_path: Path) -> None:
 
 def test_an_error_within_a_turn_ends_it(tmp_path: Path) -> None:
     """For other threads and other processes."""
-    line, other = Turns(str(tmp_path / "budget.db")), Turns(str(tmp_path / "budget.db"))
+    line, other = Turnstile(str(tmp_path / "budget.db")), Turnstile(str(tmp_path / "budget.db"))
     with pytest.raises(ZeroDivisionError):
         line.take(soon(), lambda: 1 // 0)
     assert other.take(soon(0.1), lambda: 7) == 7
@@ -93,14 +93,14 @@ def test_an_error_within_a_turn_ends_it(tmp_path: Path) -> None:
 
 def test_a_waiter_who_went_astray_holds_nobody_up(tmp_path: Path) -> None:
     """An interrupt took it out of the line without a trace: those behind it find the lock free."""
-    line = Turns(str(tmp_path / "budget.db"))
+    line = Turnstile(str(tmp_path / "budget.db"))
     line._line.append(threading.Event())
     assert line.take(soon(), lambda: 7) == 7
 
 
 def test_an_interrupt_between_two_locks_opens_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one moment in which the lock is taken and nothing else is."""
-    line = Turns(str(tmp_path / "budget.db"))
+    line = Turnstile(str(tmp_path / "budget.db"))
     real = line._stand_in_line
 
     def interrupted(deadline: float) -> bool:
@@ -119,7 +119,7 @@ def test_an_interrupt_between_two_locks_opens_them(tmp_path: Path, monkeypatch: 
 def test_another_process_is_not_waited_for_for_ever(tmp_path: Path) -> None:
     """A thread gives up in time, and those behind it get their turn when the lock is open again."""
     path = tmp_path / "budget.db"
-    line = Turns(str(path))
+    line = Turnstile(str(path))
     with Path(f"{path}-lock").open("w+b") as theirs:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         with pytest.raises(StoreUnavailable, match="another process"):
@@ -129,7 +129,7 @@ def test_another_process_is_not_waited_for_for_ever(tmp_path: Path) -> None:
 
 def test_a_fork_inherits_no_place_in_a_line(tmp_path: Path) -> None:
     """Seen from inside, as a child would; nobody can keep others away from within a turn."""
-    line = Turns(str(tmp_path / "budget.db"))
+    line = Turnstile(str(tmp_path / "budget.db"))
     assert line.alone(soon())
     line._line.append(threading.Event())
     line.renew()

@@ -11,7 +11,7 @@ import pytest
 
 from bursar import Budget, StoreUnavailable
 from bursar.store.sqlite import folder, open_sqlite
-from bursar.store.sqlite.place import Place, parse_url
+from bursar.store.sqlite.url import Place, parse_url
 
 HERE = Path.cwd()
 

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from bursar.account import Account
-from bursar.amounts import Amounts
-from bursar.call import Subject
-from bursar.limits import Limit
-from bursar.standing import Balance, balance, by_kind, children, standing
+from bursar.reports.balance import BalanceView, account_views, balance, by_kind, children
 from bursar.store.base import EMPTY_VIEW, AccountView, LimitView, Snapshot
+from bursar.values.account import Account
+from bursar.values.amounts import Amounts
+from bursar.values.call import Subject
+from bursar.values.limits import Limit
 
 GPT = Subject("model", ("gpt-4o",))
 MINI = Subject("model", ("gpt-4o-mini",))
@@ -59,7 +59,7 @@ def test_ancestors_limit_what_remains_but_not_what_was_spent() -> None:
             SEARCH: (Amounts(100_000_000, 0, 2), Amounts()),
         },
     )
-    assert balance((root, leaf)) == Balance(Decimal(2), Decimal("0.5"), Decimal(1), 20, 2)
+    assert balance((root, leaf)) == BalanceView(Decimal(2), Decimal("0.5"), Decimal(1), 20, 2)
 
 
 def test_by_kind_separates_models_and_tools() -> None:
@@ -82,7 +82,7 @@ def test_accounts_without_use_have_what_they_declare() -> None:
         Account("acme/alice/@run", (Limit("$1"), Limit("$2/total"))),
         Account("acme/alice/@run/@inner", (Limit("$0.5"),)),
     )
-    views = standing(Snapshot(1_700_000_000_000, {}), path)
+    views = account_views(Snapshot(1_700_000_000_000, {}), path)
     assert [one.key for one in views] == [account.key for account in path]
     assert in_force(*views) == [
         ["$100/total"],
@@ -91,21 +91,21 @@ def test_accounts_without_use_have_what_they_declare() -> None:
         ["$0.50/session"],
     ]
     assert {one.opened_ms for one in views} == {1_700_000_000_000}
-    assert balance(views[:3]) == Balance(Decimal(0), Decimal(0), Decimal(1), 0, 0)
+    assert balance(views[:3]) == BalanceView(Decimal(0), Decimal(0), Decimal(1), 0, 0)
     assert balance(views).remaining == Decimal("0.5")
 
 
 def test_limits_keep_their_order() -> None:
     """Limits are listed as they were declared, whatever the hashes of this process."""
     limits = tuple(Limit(f"${amount}", model=f"m{amount}") for amount in range(1, 30))
-    _, session = standing(Snapshot(0, {}), (Account("a", limits), Account("a/@run")))
+    _, session = account_views(Snapshot(0, {}), (Account("a", limits), Account("a/@run")))
     assert [one.limit for one in session.limits] == list(limits)
 
 
 def test_store_knows_better() -> None:
     """For an account that the store has met its own view counts, not what is declared here."""
     met = view("a", LimitView(Limit("$50/total"), 7, 0), for_sessions=(Limit("$7"),), opened_ms=5)
-    root, session = standing(
+    root, session = account_views(
         Snapshot(9, {"a": met}), (Account("a", (Limit("$5"), Limit("$1/total"))), Account("a/@run"))
     )
     assert root is met
@@ -115,7 +115,7 @@ def test_store_knows_better() -> None:
 def test_met_session_below_unmet_budget() -> None:
     """The view of a session that the store has met is passed on as it is."""
     met = view("a/@run", LimitView(Limit("$5"), 1, 0))
-    views = standing(Snapshot(0, {"a/@run": met}), (Account("a", (Limit("$9"),)), Account("a/@run")))
+    views = account_views(Snapshot(0, {"a/@run": met}), (Account("a", (Limit("$9"),)), Account("a/@run")))
     assert views[1] is met
     assert in_force(views[0]) == [[]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bursar.steps import Steps, arun, awaitable, blocking, run
+from bursar.ledger.steps import Steps, arun, awaitable, blocking, run
 
 
 class ScriptedStore:

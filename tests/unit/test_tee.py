@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, Hold, Reading, Session
-from bursar.amounts import Amounts
-from bursar.sdk.meter import Background, Meter
-from bursar.sdk.tee import attach
+from bursar import Budget, Hold, Session
+from bursar.sdk import Reading
+from bursar.sdk.body import attach
+from bursar.sdk.settlement import Background, Meter
+from bursar.values.amounts import Amounts
 
 EVENTS = [
     b"data: {}\n\n",
@@ -25,7 +26,7 @@ class Words(Reading):
     """Hides what is secret, ends with what has usage."""
 
     def whole(self, document: Any) -> None:
-        from bursar import read_answer
+        from bursar.integration import read_answer
 
         self.answer = read_answer({"model": "gpt-4o", **document})
 

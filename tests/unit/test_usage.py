@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bursar.usage import Usage
+from bursar.values.usage import Usage
 
 
 class Int(int):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, MemoryStore, Session, StoreError
+from bursar import Budget, BudgetExceeded, Session, StoreError
+from bursar.store import MemoryStore
 from bursar.store.base import Entry, StalePeriod
 from bursar.testing import ManualClock
 

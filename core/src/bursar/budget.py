@@ -5,24 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from .account import child_account, is_session, name_of, root_account, root_key, session_account, shown_key
-from .alerts import Alert, AlertCallback, ReportCallback
-from .charge import Charge
-from .clock import Clock
-from .doctor import diagnosis, silent
-from .duration import Duration
 from .handle import Handle
-from .ids import new_id
-from .limits import Limit, LimitLike
-from .log import logger
-from .money import Money, shown, to_signed_nanos, to_usd
-from .policy import UnknownOutcome
-from .report import build_report, summary, tree
+from .ledger import verbs
+from .ledger.steps import Steps, awaitable, blocking
+from .reports.alerts import Alert, AlertCallback, ReportCallback
+from .reports.balance import account_views, children
+from .reports.diagnosis import diagnosis, silent
+from .reports.report import build_report, summary, tree
+from .runtime.clock import Clock
+from .runtime.ids import new_id
+from .runtime.log import logger
 from .session import Session
-from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy, not_yet, parse_limits
-from .standing import children, standing
-from .steps import Steps, awaitable, blocking
+from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy, not_yet
 from .store.base import Finding, Store
+from .store.facts import HasFacts
+from .store.remote import HasOutbox
+from .values.account import (
+    child_account,
+    is_session,
+    name_of,
+    root_account,
+    root_key,
+    session_account,
+    shown_key,
+)
+from .values.charge import Charge
+from .values.duration import Duration
+from .values.limits import Limit, LimitLike, parse_limits
+from .values.money import Money, shown, to_signed_nanos, to_usd
+from .values.policy import UnknownOutcome
 
 F = TypeVar("F", bound=Callable[[Alert], object])
 
@@ -221,7 +232,7 @@ class Budget(Handle):
         snapshot = yield from self._snapshot(whole_tree=True)
         return build_report(
             snapshot,
-            standing(snapshot, self._path),
+            account_views(snapshot, self._path),
             events=(),
             terminated_by=None,
             durability=self._ledger.store.durability,
@@ -242,12 +253,12 @@ class Budget(Handle):
         `remaining` None without a limit in USD.
         """
         snapshot = yield from self._snapshot(whole_tree=True)
-        return summary(snapshot, standing(snapshot, self._path))
+        return summary(snapshot, account_views(snapshot, self._path))
 
     def _tree(self) -> Steps[dict[str, dict[str, Any]]]:
         """The same for all budgets below, each under ``"children"`` of the one above it."""
         snapshot = yield from self._snapshot(whole_tree=True)
-        return tree(snapshot, standing(snapshot, self._path))
+        return tree(snapshot, account_views(snapshot, self._path))
 
     children, achildren = blocking(_children), awaitable(_children)
     summary, asummary = blocking(_summary), awaitable(_summary)
@@ -267,8 +278,7 @@ class Budget(Handle):
         """
         nanos = to_signed_nanos(amount)
         logger.info("%s is corrected by $%s: %s", shown_key(self._path[-1].key), to_usd(nanos), reason)
-        charge: Charge = yield from self._ledger.correct(self._path, nanos)
-        return charge
+        return (yield from self._ledger.correct(self._path, nanos))
 
     def _acknowledge_rollback(self, reason: str) -> Steps[None]:
         """Accept that the store lost data, and admit calls again: its balances hold from here.
@@ -276,12 +286,11 @@ class Budget(Handle):
         Args:
             reason: for the journal.
         """
-        yield "acknowledge", self._path[0].key, reason
+        yield from verbs.acknowledge(self._path[0].key, reason)
 
     def _audit(self) -> Steps[tuple[Finding, ...]]:
         """What does not add up in the whole tree: balances against their records. Empty when clean."""
-        findings: tuple[Finding, ...] = yield "audit", root_key(self._path[0].key)
-        return findings
+        return (yield from verbs.audit(root_key(self._path[0].key)))
 
     def _doctor(self) -> Steps[dict[str, Any]]:
         """What the store keeps of a crash, and what should be changed about it, for people and for JSON.
@@ -295,8 +304,10 @@ class Budget(Handle):
             StoreUnavailable: the store cannot be reached.
         """
         store = self._ledger.store
-        facts = (yield "facts", self._path[0].key) if hasattr(store, "facts") else silent(store.durability)
-        return diagnosis(facts, getattr(store, "undelivered", 0))
+        facts = silent(store.durability)
+        if isinstance(store, HasFacts):
+            facts = yield from verbs.facts(self._path[0].key)
+        return diagnosis(facts, store.undelivered if isinstance(store, HasOutbox) else 0)
 
     doctor, adoctor = blocking(_doctor), awaitable(_doctor)
     correct, acorrect = blocking(_correct), awaitable(_correct)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from .budget import Budget, as_session
-from .limits import LimitLike
 from .session import Session
+from .values.limits import LimitLike
 
 C = TypeVar("C")
 

@@ -13,13 +13,13 @@ from typing import Any, TypeVar, cast
 
 from .budget import Budget
 from .clients import INTEGRATIONS
-from .current import current_session, pays_for_process, session_of_process
 from .errors import BursarError
-from .implementation import HookFailed, Implementation
-from .limits import LimitLike
-from .money import Money
+from .ledger.context import pays_for_process
+from .ledger.hook_call import HookFailed, Implementation
 from .plugins import Plugins
-from .session import Session
+from .session import Session, current_session, session_of_process
+from .values.limits import LimitLike
+from .values.money import Money
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from .account import root_key
-from .ledger import Ledger
-from .limits import LimitLike
-from .process import OneProcess
-from .settings import parse_limits
-from .standing import Balance, balance, standing
-from .steps import Steps, awaitable, blocking
+from .ledger import verbs
+from .ledger.ledger import Ledger
+from .ledger.steps import Steps, awaitable, blocking
+from .reports.balance import BalanceView, account_views, balance
+from .runtime.fork import OneProcess
 from .store.base import Path, Snapshot
+from .values.account import root_key
+from .values.limits import LimitLike, parse_limits
 
 
 class Handle(OneProcess):
@@ -23,13 +23,12 @@ class Handle(OneProcess):
 
     def _snapshot(self, *, whole_tree: bool = False) -> Steps[Snapshot]:
         keys = None if whole_tree else tuple(account.key for account in self._path)
-        snapshot: Snapshot = yield "read", root_key(self._path[0].key), keys
-        return snapshot
+        return (yield from verbs.read(root_key(self._path[0].key), keys))
 
-    def _balance(self) -> Steps[Balance]:
+    def _balance(self) -> Steps[BalanceView]:
         """What was spent and what is left, at one moment."""
         snapshot = yield from self._snapshot()
-        return balance(standing(snapshot, self._path))
+        return balance(account_views(snapshot, self._path))
 
     balance, abalance = blocking(_balance), awaitable(_balance)
 
@@ -71,7 +70,8 @@ class Handle(OneProcess):
         Raises:
             InvalidAmount: it is not one.
         """
-        yield "set_limit", self._path, *parse_limits((limit,), self._ledger.policy.tz)
+        (wanted,) = parse_limits((limit,), self._ledger.policy.tz)
+        yield from verbs.set_limit(self._path, wanted)
 
     def _drop_limit(self, limit: LimitLike) -> Steps[None]:
         """Take the limit over the same unit, window and selectors out of force, for every process.
@@ -79,15 +79,16 @@ class Handle(OneProcess):
         Raises:
             InvalidAmount: it is not one.
         """
-        yield "drop_limit", self._path, *parse_limits((limit,), self._ledger.policy.tz)
+        (wanted,) = parse_limits((limit,), self._ledger.policy.tz)
+        yield from verbs.drop_limit(self._path, wanted)
 
     def _trip(self, reason: str) -> Steps[None]:
         """Stop this account, and those below it: every reserve is refused from here on."""
-        yield "trip", self._path, reason
+        yield from verbs.trip(self._path, reason)
 
     def _untrip(self, reason: str) -> Steps[None]:
         """Let this account go on after `trip`, or after its breaker opened."""
-        yield "untrip", self._path, reason
+        yield from verbs.untrip(self._path, reason)
 
     def _reset(self, reason: str) -> Steps[None]:
         """Begin anew: spent, windows, counters and the breaker; what is reserved stays.
@@ -95,7 +96,7 @@ class Handle(OneProcess):
         Accounts above and below keep their balances. Calls that are open are booked above this
         account only, and in its journal.
         """
-        yield "reset", self._path, reason
+        yield from verbs.reset(self._path, reason)
 
     set_limit, aset_limit = blocking(_set_limit), awaitable(_set_limit)
     drop_limit, adrop_limit = blocking(_drop_limit), awaitable(_drop_limit)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from pluggy import HookimplMarker, HookspecMarker
 
 if TYPE_CHECKING:
-    from .alerts import Alert
-    from .call import Call
-    from .charge import Charge
-    from .estimate import Estimate
-    from .hold import Hold
-    from .price import Price
-    from .refusal import Refusal
+    from .ledger.hold import Hold
+    from .ledger.refusals import Refusal
+    from .pricing.input_bound import Estimate
+    from .pricing.price import Price
+    from .reports.alerts import Alert
     from .session import Session
     from .store.base import Store
-    from .usage import Usage
+    from .values.call import Call
+    from .values.charge import Charge
+    from .values.usage import Usage
 
 hookimpl = HookimplMarker("bursar")
 """Marks a function as the implementation of the hook of its name: ``@bursar.hookimpl``."""

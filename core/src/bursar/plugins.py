@@ -13,41 +13,20 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pluggy import HookImpl, PluginManager
 
 from . import hookspecs
-from .implementation import Implementation, where
-from .log import logger
+from .handle import Handle
+from .ledger.hook_call import Implementation, PluginInfo, where
+from .runtime.log import logger
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from .handle import Handle
-
 _NAME = "bursar"  # of the project at pluggy, and of the group of entry points
-
-
-@dataclass(frozen=True, slots=True)
-class PluginInfo:
-    """A plugin, as `list_plugins` tells it.
-
-    Attributes:
-        name: of its entry point; of its module or class where a budget brought it.
-        version: of the distribution that installed it.
-        hooks: those that it implements.
-        failures: how often it failed, by hook; a hook that never did is left out.
-        inactive: why no hook of it is called: it is blocked, or could not be loaded; else None.
-    """
-
-    name: str
-    version: str | None
-    hooks: tuple[str, ...]
-    failures: Mapping[str, int] = field(hash=False)
-    inactive: str | None
 
 
 class NotAPlugin(ValueError):

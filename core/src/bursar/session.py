@@ -12,28 +12,27 @@ from itertools import count
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar, cast
 
-from . import current
-from .account import name_of, session_account
-from .ask import Ask
-from .call import Call
-from .charge import Charge
 from .errors import BudgetExceeded, BursarError, StoreError
-from .hold import Hold
-from .ids import new_id
-from .ledger import Ledger
-from .limits import LimitLike
-from .log import logger
-from .money import Money, to_nanos
-from .policy import Terms
-from .report import build_report
-from .reserving import Reserving
-from .settings import parse_limits
-from .standing import standing
-from .steps import Steps, awaitable, blocking
+from .ledger import context, reservation
+from .ledger.hold import Hold
+from .ledger.ledger import Ledger
+from .ledger.reservation import Reserving
+from .ledger.steps import Steps, awaitable, blocking
+from .ledger.swallowed import SwallowedRefusals
+from .pricing.request import CallRequest
+from .reports.balance import account_views
+from .reports.report import build_report
+from .runtime.ids import new_id
+from .runtime.log import logger
 from .store.base import Path
 from .tracking import Tracking
-from .usage import Usage
-from .verdict import Verdict
+from .values.account import name_of, session_account
+from .values.call import Call
+from .values.charge import Charge
+from .values.limits import LimitLike, parse_limits
+from .values.money import Money, to_nanos
+from .values.policy import Terms
+from .values.usage import Usage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,7 +65,9 @@ class Session(Tracking):
     ) -> None:
         super().__init__(ledger, path, deque(maxlen=_EVENTS) if whole is None else whole._events)
         self._whole = whole  # the session that this is a part of
-        self._verdict: Verdict = Verdict(swallow=swallow, whole=None if whole is None else whole._verdict)
+        self._swallowed: SwallowedRefusals = SwallowedRefusals(
+            swallow=swallow, whole=None if whole is None else whole._swallowed
+        )
         self._entered = 0
         self._opened_s = ledger.clock.now()
         self._closed_s: float | None = None
@@ -132,7 +133,7 @@ class Session(Tracking):
         """
         if self._closed_s is not None or (self._whole is not None and self._whole._closed_s is not None):
             raise BursarError(f"the session {self.id!r} is closed; open another one, or this one by its id")
-        ask = Ask(
+        request = CallRequest(
             model=model,
             provider=provider,
             input_tokens=input_tokens,
@@ -150,11 +151,13 @@ class Session(Tracking):
             requests=requests or {},
         )
         try:
-            hold = yield from self._ledger.reserve(self._path, ask, self._events, self._terms(), self)
+            hold = yield from reservation.reserve(
+                self._ledger, self._path, request, self._events, self._terms(), self
+            )
         except BudgetExceeded as refusal:
-            self._verdict.note(refusal)
+            self._swallowed.note(refusal)
             raise
-        self._verdict.note(None)
+        self._swallowed.note(None)
         return hold
 
     reserve = blocking(_reserve)
@@ -167,7 +170,7 @@ class Session(Tracking):
         try:
             return (yield from super()._book(call, nanos, usage))
         except BudgetExceeded as refusal:
-            self._verdict.note(refusal)
+            self._swallowed.note(refusal)
             raise
 
     def child_session(
@@ -184,7 +187,7 @@ class Session(Tracking):
         account = session_account(
             self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
         )
-        return Session(self._ledger, (*self._path, account), {}, swallow=self._verdict.swallow)
+        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallowed.swallow)
 
     def part(self, name: str, *limits: LimitLike) -> Session:
         """A child session that is not a run by itself: a node of a graph, a step of a workflow.
@@ -198,7 +201,7 @@ class Session(Tracking):
         """
         account = session_account(self._path[-1], name, parse_limits(limits, self._ledger.policy.tz))
         whole = self if self._whole is None else self._whole
-        return Session(self._ledger, (*self._path, account), {}, swallow=self._verdict.swallow, whole=whole)
+        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallowed.swallow, whole=whole)
 
     @property
     def keeps_reserve(self) -> bool:
@@ -213,7 +216,7 @@ class Session(Tracking):
         It holds for this thread or task, and for those that copy its context.
         """
         token = _finalizing.set(_finalizing.get() | {(id(self._ledger.store), self._path[-1].key)})
-        self._verdict.take_swallowed()
+        self._swallowed.take_swallowed()
         try:
             yield self
         finally:
@@ -271,7 +274,7 @@ class Session(Tracking):
         A normal exit of the outermost ``with session:`` raises it, unless a call was admitted
         afterwards, `finalize` was entered, `handled` was called, or the session swallows.
         """
-        self._verdict.surface(refusal)
+        self._swallowed.surface(refusal)
 
     def handled(self, refusal: BaseException) -> None:
         """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``.
@@ -279,7 +282,7 @@ class Session(Tracking):
         Args:
             refusal: the refusal, a copy of it, or an error that it caused.
         """
-        self._verdict.handled(refusal)
+        self._swallowed.handled(refusal)
 
     # -- where it stands --------------------------------------------------------------------
 
@@ -291,14 +294,14 @@ class Session(Tracking):
 
         ``"budget_exhausted"``, ``"loop_detected"``, ``"velocity_exceeded"`` or ``"tripped"``.
         """
-        return self._verdict.terminated_by
+        return self._swallowed.terminated_by
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
         snapshot = yield from self._snapshot(whole_tree=True)
         report = build_report(
             snapshot,
-            standing(snapshot, self._path),
+            account_views(snapshot, self._path),
             events=tuple(self._events),
             terminated_by=self.terminated_by,
             durability=self._ledger.store.durability,
@@ -328,16 +331,16 @@ class Session(Tracking):
 
     def __enter__(self) -> Session:
         self._entered += 1
-        current.enter(self)
+        context.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        current.leave(self)
+        context.leave(self)
         self._entered -= 1
         if not self._entered:
-            refusal = self._verdict.take_swallowed()
+            refusal = self._swallowed.take_swallowed()
             if refusal is not None and error is None:
                 raise refusal
 
@@ -351,3 +354,13 @@ class Session(Tracking):
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r}>"
+
+
+def current_session() -> Session | None:
+    """The session that was entered last and not left in this context, else that of the process."""
+    return cast("Session | None", context.current())
+
+
+def session_of_process() -> Session | None:
+    """The session that pays outside of every ``with``, in all threads; None: nobody pays."""
+    return cast("Session | None", context.of_process())

@@ -9,25 +9,26 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias, get_args
 
-from .account import root_account
-from .alerts import AlertCallback, AlertKind, Alerts, ReportCallback
-from .clock import Clock, SystemClock
-from .duration import Duration, to_seconds
-from .endpoints import check_allow
 from .errors import InvalidAmount
-from .hooks import Hooks
-from .ledger import Ledger
-from .limits import Limit, LimitLike, as_limit
-from .money import Money, shown, to_nanos
-from .names import check_name
+from .ledger.hooks import Hooks
+from .ledger.ledger import Ledger
 from .plugins import Plugins
-from .policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
-from .price import Price
-from .pricing import PriceBook, check_tier
+from .pricing.book import PriceBook, check_tier
+from .pricing.price import Price
+from .reports.alerts import AlertCallback, AlertKind, Alerts, ReportCallback
+from .runtime.clock import Clock, SystemClock
 from .store.base import Store
 from .store.memory import MemoryStore
-from .store.opened import open_store
-from .window import zone
+from .store.remote import HasOutbox
+from .store.urls import open_store
+from .values.account import root_account
+from .values.duration import Duration, to_seconds
+from .values.endpoints import check_allow
+from .values.limits import Limit
+from .values.money import Money, shown, to_nanos
+from .values.names import check_name
+from .values.policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
+from .values.window import zone
 
 Prices: TypeAlias = "Mapping[str, Price | tuple[Money, Money]] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | Price | tuple[Money, Money]"
@@ -149,7 +150,7 @@ class Settings:
             self._alerts(lambda: store.durability, hooks),
             hooks,
         )
-        if hasattr(store, "on_trouble"):  # one whose bookings may have to wait
+        if isinstance(store, HasOutbox):
             store.on_trouble(root_account(self.name, ()).key, ledger)
         return ledger
 
@@ -216,16 +217,6 @@ def not_yet(*, estimate: object, fallback: object, webhooks: tuple[object, ...])
     for what, asked in missing.items():
         if asked:
             raise ValueError(f"{what} is not available yet")
-
-
-def parse_limits(limits: tuple[LimitLike, ...], tz: str = "UTC") -> tuple[Limit, ...]:
-    """Limits from what users write; of two over the same thing the smaller one counts."""
-    smallest: dict[tuple[str, ...], Limit] = {}
-    for limit in map(as_limit, limits):
-        known = smallest.get(limit.key)
-        if known is None or limit.amount < known.amount:
-            smallest[limit.key] = limit.in_zone(tz)
-    return tuple(smallest.values())
 
 
 @contextmanager

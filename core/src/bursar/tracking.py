@@ -10,23 +10,24 @@ from collections.abc import Awaitable
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from .answer import read_answer
-from .ask import Ask
-from .call import Call
-from .charge import Charge
-from .charged import forget, remember, was_charged
 from .errors import BudgetExceeded, UsageMissing
-from .events import Event
 from .handle import Handle
-from .ids import new_id
-from .ledger import Ledger
-from .money import Money, shown, to_nanos, to_usd
-from .names import check_name
-from .policy import Terms
-from .price import Rates, cost_nanos
-from .steps import Steps, awaitable, blocking
+from .ledger.deduplication import forget, remember, was_charged
+from .ledger.ledger import Ledger
+from .ledger.reservation import probe
+from .ledger.steps import Steps, awaitable, blocking
+from .pricing.price import Rates, cost_nanos
+from .pricing.request import CallRequest
+from .pricing.response import read_answer
+from .reports.events import Event
+from .runtime.ids import new_id
 from .store.base import Path
-from .usage import MAX_TOKENS, Usage
+from .values.call import Call
+from .values.charge import Charge
+from .values.money import Money, shown, to_nanos, to_usd
+from .values.names import check_name
+from .values.policy import Terms
+from .values.usage import MAX_TOKENS, Usage
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class Tracking(Handle):
             UnknownModel: the model has no price; nothing was booked.
         """
         answer = read_answer(response)
-        if was_charged(response) or self._ledger.paid.get(answer) is not None:
+        if was_charged(response) or self._ledger.charged.get(answer) is not None:
             return response
         model = model or answer.model
         usage = self._ledger.hooks.read_usage(response) or answer.usage
@@ -182,14 +183,14 @@ class Tracking(Handle):
             BudgetExceeded: it would be refused, with all that a reserve would say.
             UnknownModel: the model has no price.
         """
-        ask = Ask(
+        request = CallRequest(
             model=model,
             provider=provider,
             input_tokens=input_tokens,
             max_output_tokens=output_tokens,
             clamp=False,
         )
-        yield from self._ledger.probe(self._path, ask, self._terms())
+        yield from probe(self._ledger, self._path, request, self._terms())
 
     check, acheck = blocking(_check), awaitable(_check)
 
@@ -200,7 +201,7 @@ class Tracking(Handle):
             InvalidAmount: `cost` is not an amount.
         """
         try:
-            yield from self._ledger.probe(self._path, Ask(cost=cost), self._terms())
+            yield from probe(self._ledger, self._path, CallRequest(cost=cost), self._terms())
         except BudgetExceeded:
             return True
         return False

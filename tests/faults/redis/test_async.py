@@ -117,7 +117,7 @@ def test_what_waits_is_delivered_before_the_next_verb(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the first task that asks, not only by the thread in the background."""
-    monkeypatch.setattr("bursar.store.mailbox._FIRST_PAUSE_S", 60)
+    monkeypatch.setattr("bursar.store.outbox.outbox._FIRST_PAUSE_S", 60)
     server.kill()
     server.start(appendonly="yes")
     budget = Budget("$1/total", store=server.url(timeout="0.2s"))

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from bursar import Budget
-from bursar.account import root_account
-from bursar.amounts import Amounts
-from bursar.call import Subject
-from bursar.limits import Limit
-from bursar.policy import Terms
 from bursar.store.base import Booked, Entry, Granted, Refused
 from bursar.store.redis import RedisStore, open_redis
+from bursar.values.account import root_account
+from bursar.values.amounts import Amounts
+from bursar.values.call import Subject
+from bursar.values.limits import Limit
+from bursar.values.policy import Terms
 
 from ...servers import Server, store_url
 from .proxy import Proxy

@@ -285,7 +285,7 @@ def test_an_answer_that_is_none(server: Server, answer: bytes, said: str, tries:
 
 def test_too_many_waiting_bookings_are_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the caller hears of it, and the lease books the hold at its worst."""
-    monkeypatch.setattr("bursar.store.mailbox._MOST", 1)
+    monkeypatch.setattr("bursar.store.outbox.outbox._MOST", 1)
     budget = Budget("$1/total", store=server.url(timeout="0.5s"))
     first, second = (budget.session("$1").reserve(cost="$0.10") for _ in range(2))
     server.kill()
@@ -357,7 +357,7 @@ def test_a_late_booking_that_can_never_land_is_logged(
     server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else settled the hold with another amount, or nobody could for a day: it does not block the rest."""
-    monkeypatch.setattr("bursar.store.mailbox._FIRST_PAUSE_S", 60)
+    monkeypatch.setattr("bursar.store.outbox.outbox._FIRST_PAUSE_S", 60)
     with Proxy(server.port) as proxy:
         prefix = {"prefix": "late", "timeout": "1s"}
         budget = Budget("$1/total", store=store_url(f"redis://127.0.0.1:{proxy.port}", **prefix))
@@ -372,7 +372,7 @@ def test_a_late_booking_that_can_never_land_is_logged(
         assert "a late settle is refused" in caplog.text
         proxy.deaf = True
         third.settle(cost="$0.10")
-        monkeypatch.setattr("bursar.store.mailbox._GIVEN_UP_S", -1)
+        monkeypatch.setattr("bursar.store.outbox.outbox._GIVEN_UP_S", -1)
         proxy.deaf = False
         assert float(budget.reserved) == 0.1 and "given up" in caplog.text
 

@@ -189,7 +189,7 @@ def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
     budget = Budget("$5/total", store=file_url(path))
     spend(budget)
     store_of(budget)._file._drop()
-    store_of(budget)._file._turns.renew()
+    store_of(budget)._file._turnstile.renew()
     shutil.rmtree(path.parent)
     with pytest.raises(LedgerRolledBack, match="gone"):
         spend(budget)

@@ -243,7 +243,7 @@ def test_an_amount_that_no_file_can_hold_is_refused_whole(tmp_path: Path) -> Non
 
 def test_too_many_waiting_bookings_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the caller hears of it, and the lease books the hold at its worst."""
-    monkeypatch.setattr("bursar.store.mailbox._MOST", 1)
+    monkeypatch.setattr("bursar.store.outbox.outbox._MOST", 1)
     path = tmp_path / "budget.db"
     budget = Budget("$1/total", store=file_url(path, timeout="0.1s"))
     first, second = (budget.session("$1").reserve(cost="$0.10") for _ in range(2))
@@ -257,7 +257,7 @@ def test_what_waits_is_delivered_before_the_next_verb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By whoever asks, not only by the thread in the background."""
-    monkeypatch.setattr("bursar.store.mailbox._FIRST_PAUSE_S", 60)
+    monkeypatch.setattr("bursar.store.outbox.outbox._FIRST_PAUSE_S", 60)
     path = tmp_path / "budget.db"
     budget = Budget("$1/total", "$1/day", store=file_url(path, timeout="0.1s"))
     budget.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
@@ -275,7 +275,7 @@ def test_a_spool_outlives_the_process(tmp_path: Path) -> None:
     hold = budget.session("$1").reserve(cost="$0.50")
     with contextmanager(locked)(budget, path):
         hold.settle(cost="$0.20")
-        store_of(budget)._mailbox.renew()  # as if the process had ended
+        store_of(budget)._outbox.renew()  # as if the process had ended
     again = Budget("$1/total", store=url)
     until(lambda: float(again.spent) == 0.2 and store_of(again).undelivered == 0)
     assert again.reserved == 0 and again.audit() == ()

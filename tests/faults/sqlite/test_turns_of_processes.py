@@ -218,7 +218,7 @@ def test_a_fork_is_seen_from_inside(tmp_path: Path) -> None:
         file.in_parent()
         file.in_child()
 
-    file._turns.take(time.monotonic() + 1, within)
+    file._turnstile.take(time.monotonic() + 1, within)
     assert file._stranded
     with pytest.raises(StoreUnavailable, match="forked off in the middle"):
         session.reserve(cost="$0.10")

@@ -17,8 +17,8 @@ from langgraph.prebuilt import ToolNode
 
 from bursar import Budget, BudgetExceeded, BursarError, Price
 from bursar_langchain import BudgetCallback, LangChainRefusal
+from bursar_langchain._admission import Admission
 from bursar_langchain._costs import Costs
-from bursar_langchain._desk import Desk
 from bursar_langchain._runs import Runs
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def test_hooks_before_a_chain(
 @HOW
 @pytest.mark.parametrize(
     ("where", "name"),
-    [(Desk, "admit_model"), (Desk, "_hold"), (Costs, "open"), (Runs, "add"), (Runs, "known")],
+    [(Admission, "admit_model"), (Admission, "_hold"), (Costs, "open"), (Runs, "add"), (Runs, "known")],
 )
 @FAULTY
 def test_the_hook_before_a_model(
@@ -189,7 +189,7 @@ def test_the_hook_before_a_text_model(faulty: bool, monkeypatch: pytest.MonkeyPa
             return "said"
 
     if faulty:
-        monkeypatch.setattr(Desk, "admit_model", broken)
+        monkeypatch.setattr(Admission, "admit_model", broken)
     price = Price("1", "2", context_window=1000, max_output_tokens=100)
     budget = BudgetCallback(Budget("$1", prices={"text": price}))
     model = Completes(responses=[""], metadata={"ls_model_name": "text"})
@@ -214,7 +214,7 @@ def test_the_hook_before_a_tool(faulty: bool, provider: Script, monkeypatch: pyt
         return "found"
 
     if faulty:
-        monkeypatch.setattr(Desk, "admit_tool", broken)
+        monkeypatch.setattr(Admission, "admit_tool", broken)
     provider.calls(("web_search", {"query": "sky"}))
     graph = StateGraph(MessagesState)
     model = provider.openai().bind_tools([web_search])

@@ -189,7 +189,7 @@ def test_a_stream_that_is_collected_inside_our_locks(place: str, provider: Scrip
         cycle.append(cycle)  # only the collector can end it
         del stream, cycle
         if place == "handler":
-            with budget._runs._lock, budget._costs._latch:
+            with budget._runs._lock, budget._costs._lock:
                 gc.collect()
         else:
             clock.collects = True  # asked by the store in the middle of its next step
@@ -457,7 +457,8 @@ def test_end_hooks_never_raise(provider: Script, question: Any) -> None:
 
 def test_store_that_fails_at_the_end(provider: Script, question: Any, monkeypatch: Any) -> None:
     """The answer arrives although it could not be booked; its hold still counts."""
-    from bursar import MemoryStore, StoreUnavailable
+    from bursar import StoreUnavailable
+    from bursar.store import MemoryStore
 
     store = MemoryStore()
     budget = BudgetCallback(Budget("$1", store=store))
@@ -472,7 +473,8 @@ def test_store_that_fails_at_the_end(provider: Script, question: Any, monkeypatc
 
 def test_store_that_fails_at_the_start(provider: Script, question: Any, monkeypatch: Any) -> None:
     """Without the store's word nothing is sent."""
-    from bursar import MemoryStore, StoreUnavailable
+    from bursar import StoreUnavailable
+    from bursar.store import MemoryStore
     from bursar_langchain import LangChainRefusal
 
     store = MemoryStore()

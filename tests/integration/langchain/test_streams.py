@@ -128,7 +128,7 @@ def test_call_inside_the_loop_over_events(provider: Script, question: Any) -> No
     """The same for events of the third version, which a model may make by itself, without hearing of tokens."""
     from langchain_core.language_models._compat_bridge import chunks_to_events
 
-    from bursar import covered_hold
+    from bursar.integration import covered_hold
 
     class Native(ChatOpenAI):
         def _stream_chat_model_events(self, messages: Any, *, run_manager: Any, **kwargs: Any) -> Any:
@@ -149,7 +149,7 @@ def test_call_inside_the_loop_over_events(provider: Script, question: Any) -> No
 
 def test_call_inside_the_loop_over_a_stream(provider: Script, question: Any) -> None:
     """While a stream is read, another call in the same context has its own hold and its own charge."""
-    from bursar import covered_hold
+    from bursar.integration import covered_hold
 
     budget = BudgetCallback("$1")
     config: Any = {"callbacks": [budget]}

@@ -11,7 +11,8 @@ import openai
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, MemoryStore, Session
+from bursar import Budget, BudgetExceeded, Session
+from bursar.store import MemoryStore
 from bursar.testing import Reply, ScriptedProvider
 
 from .surfaces import CHAT, RESPONSE

@@ -13,7 +13,8 @@ import openai
 import pytest
 
 import bursar
-from bursar import Budget, MemoryStore
+from bursar import Budget
+from bursar.store import MemoryStore
 from bursar.testing import ManualClock, Reply, ScriptedProvider
 
 from .surfaces import SURFACES, take

@@ -1,1 +1,27 @@
-"""How requests leave through an SDK, and are read as they come back."""
+"""For packages that cover an SDK: how its requests leave, are held, and are read as they come back."""
+
+from .demand import Demand, Unbounded, body_of, listed, whole, with_members
+from .patching import Patching
+from .paths import Paths, biller
+from .reading import Reading, UnboundedReading, text_bytes
+from .sse import data_of, object_of
+
+__all__ = [
+    # Where requests leave
+    "Patching",
+    # What a request asks for, at its worst
+    "Demand",
+    "Paths",
+    "Unbounded",
+    "biller",
+    "body_of",
+    "listed",
+    "whole",
+    "with_members",
+    # What came back
+    "Reading",
+    "UnboundedReading",
+    "data_of",
+    "object_of",
+    "text_bytes",
+]

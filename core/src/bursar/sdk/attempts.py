@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .passing import Begin, Method, Original, now_sending, under_way
+from .nesting import Begin, Method, Original, now_sending, under_way
 
 ATTEMPT = "_attempt_request"
 

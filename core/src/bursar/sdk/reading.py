@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..answer import Answer, read_answer
-from ..call import Call
-from ..usage import Usage
+from ..pricing.response import Answer, read_answer
+from ..values.call import Call
+from ..values.usage import Usage
 from .sse import object_of
 
 _PER_CHOICE = 16  # the marks around an answer and its tool calls, which are no text

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from .frames import data_of_frame, is_frame
+from .eventstream import data_of_frame, is_frame
 
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE = re.compile(rb"\r\n|\n|\r")

@@ -4,12 +4,12 @@
 values that the verbs take and answer.
 """
 
-from ..account import Account, is_session, parent_key, root_key
-from ..amounts import NOTHING, Amounts
-from ..call import Subject
-from ..limits import Limit
-from ..policy import WHOLE_PPM, Breaker, Terms
-from ..window import Calendar, Period
+from ..values.account import Account, is_session, parent_key, root_key
+from ..values.amounts import NOTHING, Amounts
+from ..values.call import Subject
+from ..values.limits import Limit
+from ..values.policy import WHOLE_PPM, Breaker, Terms
+from ..values.window import Calendar, Period
 from .base import (
     PLAIN,
     UNITS,
@@ -28,12 +28,21 @@ from .base import (
     StalePeriod,
     State,
     Store,
+    Verb,
 )
-from .facts import Facts
+from .facts import Facts, HasFacts
+from .memory import MemoryStore
+from .remote import HasOutbox
 
 __all__ = [
     # The verbs
     "Store",
+    "Verb",
+    # What a store may have beside them
+    "HasFacts",
+    "HasOutbox",
+    # The store in this process
+    "MemoryStore",
     # What they take
     "Breaker",
     "Entry",

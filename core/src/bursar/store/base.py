@@ -12,17 +12,22 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from ..account import Account
-from ..amounts import NOTHING, Amounts
-from ..call import Subject
-from ..limits import Limit
-from ..policy import Terms
-from ..window import Calendar
+from ..values.account import Account
+from ..values.amounts import NOTHING, Amounts
+from ..values.call import Subject
+from ..values.limits import Limit
+from ..values.policy import Terms
+from ..values.window import Calendar
 
 Path = tuple[Account, ...]
 State = Literal["reserved", "settled", "released", "in_doubt"]
 Cause = Literal["limit", "loop", "velocity", "tripped"]
 Circuit = Literal["closed", "open", "half_open", "forced_open"]
+
+Verb = Literal[
+    "reserve", "probe", "settle", "book", "doubt", "release", "extend", "set_limit", "drop_limit", "trip",
+    "untrip", "reset", "acknowledge", "read", "audit", "facts",
+]  # fmt: skip
 
 UNITS = ("usd", "tokens", "calls")  # of `Amounts`, in order
 PLAIN = Terms()
@@ -346,6 +351,11 @@ class Store(Protocol):
         """What does not add up: reserved against open holds, spent against charges. Empty when clean."""
         ...
 
-    async def acall(self, verb: str, *arguments: Any) -> Any:
-        """Run a verb by its name without blocking the event loop."""
+    async def acall(self, verb: Verb, *arguments: Any) -> Any:
+        """What a verb answers, without blocking the event loop.
+
+        Args:
+            verb: its name.
+            arguments: those of the verb, by position; what is left out has its default.
+        """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,19 @@ class Facts:
     ledger: str = ""
     unknown: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class HasFacts(Protocol):
+    """A store that says something about itself; a store need not."""
+
+    def facts(self, root: str = "") -> Facts:
+        """What survives, and what an operator should change.
+
+        Args:
+            root: the key of a tree, for the id of its ledger; empty for the store alone.
+
+        Raises:
+            StoreUnavailable: it cannot be reached.
+        """
+        ...

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ..clock import Clock, SystemClock
 from ..errors import StoreUnavailable
-from ..process import OneProcess, forks
-from .base import Store
+from ..runtime.clock import Clock, SystemClock
+from ..runtime.fork import OneProcess, forks
+from .base import Store, Verb
+from .engine.verbs import Verbs
 from .facts import Facts
-from .verbs import Verbs
 
 _INHERITED = (
     "this budget is in the memory of the process that was forked, and what it has left is not there twice:"
@@ -86,6 +86,6 @@ class MemoryStore(OneProcess, Store):
         """What survives: nothing."""
         return Facts("memory", self.durability)
 
-    async def acall(self, verb: str, *arguments: Any) -> Any:
+    async def acall(self, verb: Verb, *arguments: Any) -> Any:
         """Nothing here waits, so the loop may as well do it itself."""
         return getattr(self, verb)(*arguments)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ._script import Rejected
-from ._wire import Answer, Demand, Event, count, optional, positive, required, schema
+from ._shapes import Answer, Demand, Event, count, optional, positive, required, schema
 
 _BAD = "invalid_request_error"
 _TOOL_PREAMBLE = 346  # what Anthropic adds once a request has tools

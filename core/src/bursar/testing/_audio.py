@@ -7,7 +7,7 @@ from email import message_from_bytes
 from typing import Any
 
 from ._openai import OpenAI
-from ._wire import Answer, Demand, Event, required
+from ._shapes import Answer, Demand, Event, required
 
 
 class Speech(OpenAI):

@@ -16,11 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 from ._audio import form
-from ._desk import Desk
+from ._backend import Backend
 from ._paths import SURFACES, Called, called
 from ._responses import finished, unfinished
 from ._script import Rejected, Reply, Request
-from ._wire import Answer, Event, Surface, delivered
+from ._shapes import Answer, Event, Surface, delivered
 
 _MADE = re.compile(r"/(?:v1|openai|openai/v1)/responses/(?P<id>resp_[0-9]+)(?P<cancel>/cancel)?")
 _MOST_BYTES = 64 * 2**20  # of a request
@@ -33,8 +33,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
         self._connections: set[Any] = set()
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class Server(ThreadingHTTPServer):
         """A client that went away is no news; anything else is a fault of the script, or of this server."""
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, OSError):
-            self.desk.failed(error)
+            self.backend.failed(error)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -79,8 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
     in_flight = False
 
     @property
-    def desk(self) -> Desk:
-        return cast("Server", self.server).desk
+    def backend(self) -> Backend:
+        return cast("Server", self.server).backend
 
     def log_message(self, format: str, *args: Any) -> None:
         """Tests have their own output."""
@@ -90,26 +90,26 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/v1/models":
-            self.do_free(_models(list(self.desk.rates)))
+            self.do_free(_models(list(self.backend.rates)))
         elif not self.do_made(path):
             self.do_nothing()
 
     def do_nothing(self) -> None:
         """Nothing is here."""
-        self.desk.knocked()
+        self.backend.knocked()
         if self.payload() is not None:
             self.reject(404, "not_found", f"Invalid URL ({self.command} {self.path})")
 
     def do_free(self, document: Mapping[str, Any]) -> None:
         """An answer that is on no bill."""
-        self.desk.knocked()
+        self.backend.knocked()
         if self.payload() is not None:
             self.send_document(200, document)
 
     def do_made(self, path: str) -> bool:
         """An answer that was made before, or is being made; False where there is none."""
         asked = _MADE.fullmatch(path)
-        made = self.desk.made(asked["id"]) if asked else None
+        made = self.backend.made(asked["id"]) if asked else None
         if asked is None or made is None:
             return False
         if (asked["cancel"] is None) != (self.command == "GET"):
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif "stream=true" not in self.path:
             self.do_free(finished(made.answer))
         else:
-            self.desk.knocked()
+            self.backend.knocked()
             self.send_events(SURFACES["responses"], made.answer)
         return True
 
@@ -149,11 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
             elif not self.do_made(path):
                 self.do_nothing()
             return
-        self.desk.knocked()
+        self.backend.knocked()
         payload = self.payload()
         if payload is None:
             return
-        self.desk.arrived()
+        self.backend.arrived()
         self.in_flight = True
         try:
             self.answer(call, path, payload)
@@ -190,15 +190,15 @@ class _Handler(BaseHTTPRequestHandler):
                 raise Rejected(400, "invalid_request_error", message)
             model = str(body.get("model"))
             if call.model is not None:
-                model = self.desk.deployments.get(call.model, call.model)
+                model = self.backend.deployments.get(call.model, call.model)
                 body = {"model": model, **body}
             request = Request(path, body, model, call.framed or bool(body.get("stream")))
-            answer = self.desk.work_on(surface, request)
+            answer = self.backend.work_on(surface, request)
         except Rejected as rejected:
             error = surface.error(rejected.status, rejected.kind, str(rejected), rejected.param)
             self.send_document(rejected.status, error)
         except BaseException as error:  # of a scripted function; that of a failed test is no `Exception`
-            self.desk.failed(error)
+            self.backend.failed(error)
             message = f"The script failed: {error!r}"
             self.send_document(500, surface.error(500, "server_error", message, None))
         else:
@@ -217,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def hold_back(self, reply: Reply) -> bool:
         """Wait as the script says; False when the client went away meanwhile."""
-        for gate in (reply.gate, self.desk._open):
+        for gate in (reply.gate, self.backend._open):
             while gate is not None and not gate.wait(_GLANCE_S):
                 if self.gone(0):
                     return False
@@ -281,7 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
     def send_request_id(self) -> None:
-        number = self.desk.number()
+        number = self.backend.number()
         for name in ("x-request-id", "request-id"):
             self.send_header(name, f"req_{number}")
 
@@ -291,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
         """In flight no more; before the last byte, so that who has the answer sees it."""
         if self.in_flight:
             self.in_flight = False
-            self.desk.left()
+            self.backend.left()
 
     def gone(self, seconds: float) -> bool:
         """Wait so long; True as soon as the client closes the connection."""

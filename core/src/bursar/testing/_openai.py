@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ._script import Rejected
-from ._wire import Answer, Demand, Event, count, optional, positive, required, schema
+from ._shapes import Answer, Demand, Event, count, optional, positive, required, schema
 
 _ROLES = {"system", "developer", "user", "assistant", "tool", "function"}
 BAD = "invalid_request_error"

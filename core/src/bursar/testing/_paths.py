@@ -10,7 +10,7 @@ from ._anthropic import Complete, Messages
 from ._audio import Speech, Transcriptions
 from ._openai import Chat, Completions, Embeddings, Images
 from ._responses import Compact, Responses
-from ._wire import Surface
+from ._shapes import Surface
 
 SURFACES: dict[str, Surface] = {
     "chat/completions": Chat(),

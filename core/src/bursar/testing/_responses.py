@@ -10,7 +10,7 @@ from typing import Any
 
 from ._openai import BAD, OpenAI, tier
 from ._script import Rejected
-from ._wire import Answer, Demand, Event, count, optional, positive, required, schema
+from ._shapes import Answer, Demand, Event, count, optional, positive, required, schema
 
 _SMALLEST_CAP = 16
 

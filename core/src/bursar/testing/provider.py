@@ -6,12 +6,12 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 
+from ._backend import Backend
 from ._bill import Rate
-from ._desk import Desk
 from ._http import Server
 
 
-class ScriptedProvider(Desk):
+class ScriptedProvider(Backend):
     """Speaks the HTTP of OpenAI and Anthropic on 127.0.0.1, and bills like them.
 
     Chat completions, completions, Responses, embeddings, pictures, speech and transcriptions of

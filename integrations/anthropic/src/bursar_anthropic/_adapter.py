@@ -10,7 +10,8 @@ from anthropic._base_client import AsyncAPIClient, SyncAPIClient
 from anthropic._models import FinalRequestOptions
 from anthropic._types import NotGiven, Omit
 
-from bursar import Budget, Demand, Seam, Session, Unbounded, body_of
+from bursar import Budget, Session
+from bursar.sdk import Demand, Patching, Unbounded, body_of
 
 from ._demands import Completions, Messages
 from ._surfaces import where
@@ -48,7 +49,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-seam = Seam(SyncAPIClient, AsyncAPIClient, read)
+seam = Patching(SyncAPIClient, AsyncAPIClient, read)
 
 
 def wrap(client: object, session: Session) -> object | None:

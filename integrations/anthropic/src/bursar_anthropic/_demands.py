@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bursar import Demand, Reading, UnpriceableCall, listed, whole
+from bursar import UnpriceableCall
+from bursar.sdk import Demand, Reading, listed, whole
 
 from ._surfaces import Where
 from ._threads import threads

@@ -6,7 +6,7 @@ import re
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from bursar import Paths, biller
+from bursar.sdk import Paths, biller
 
 Kind = Literal["messages", "complete", "free", "unbounded"]
 

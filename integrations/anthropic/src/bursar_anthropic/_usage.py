@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bursar import Call, Reading, Usage, object_of, read_answer, text_bytes
+from bursar import Call, Usage
+from bursar.integration import read_answer
+from bursar.sdk import Reading, object_of, text_bytes
 
 from ._threads import threads
 

@@ -12,16 +12,17 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
-from bursar import Budget, Session, never_breaks
+from bursar import Budget, Session
+from bursar.integration import never_breaks
 
+from ._admission import Admission
 from ._costs import Costs, name_of
-from ._desk import Desk
+from ._division import divide
 from ._embeddings import warn_of_embeddings
 from ._payers import LimitLike, Money, NodeLimits, Payers
 from ._refusal import fails_closed
 from ._run import Run
 from ._runs import Runs
-from ._shares import divide
 from ._usage import Result, read_result
 
 
@@ -71,7 +72,7 @@ class BudgetCallback(BaseCallbackHandler):
         Budget(tool_prices=tool_prices)  # says what is wrong with them
         self._runs = Runs()
         self._costs = Costs(tell=cost_metadata)
-        self._desk = Desk(self._payers, self._runs, self._costs, tool_prices or {})
+        self._admission = Admission(self._payers, self._runs, self._costs, tool_prices or {})
 
     @property
     def session(self) -> Session:
@@ -133,7 +134,7 @@ class BudgetCallback(BaseCallbackHandler):
         # LangChain makes the outer list anew for each handler; the dict, for each `generate()`.
         given = messages[0] if messages else messages, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(messages))
-        self._desk.admit_model(run, serialized, inputs, metadata, kwargs)
+        self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
 
     @fails_closed
     def on_llm_start(
@@ -150,7 +151,7 @@ class BudgetCallback(BaseCallbackHandler):
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
         given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(prompts), text=True)
-        self._desk.admit_model(run, serialized, prompts, metadata, kwargs)
+        self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -212,7 +213,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        self._desk.admit_tool(Run(run_id, (serialized,), parent_run_id), name, input_str, metadata)
+        self._admission.admit_tool(Run(run_id, (serialized,), parent_run_id), name, input_str, metadata)
 
     @never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, cast
+
+from langchain_core.callbacks import BaseCallbackHandler
 
 from bursar import Budget, BudgetExceeded, Session
 
+from ._caps import Lowered
 from ._coverage import covered_by
-from ._request import Request
-
-if TYPE_CHECKING:
-    from ._adapter import BudgetCallback
 
 _attempt: ContextVar[Attempt | None] = ContextVar("bursar_langchain_attempt", default=None)
 
-_CAP_NAMES = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-# Whose clients take ``max_tokens`` for one call, where the request does not show the cap.
-_CAPPED_BY_MAX_TOKENS = frozenset({"anthropic", "azure", "deepseek", "groq", "mistral", "openai", "xai"})
 
+class PayingHandler(Protocol):
+    """A callback handler that charges a payee."""
 
-class Lowered(BudgetExceeded):
-    """The call fits with fewer output tokens; the middleware makes it again with that cap."""
+    @property
+    def payee(self) -> Session | Budget: ...
 
 
 class Attempt:
@@ -44,7 +41,7 @@ class Attempt:
     def __init__(
         self,
         request: Any,
-        handler: BudgetCallback,
+        handler: PayingHandler,
         *,
         least: int | None = None,
         finalizing: Session | None = None,
@@ -82,7 +79,7 @@ class Attempt:
 
     def __enter__(self) -> Attempt:
         self.outer = _attempt.get()
-        self._inside.enter_context(covered_by(self._handler))
+        self._inside.enter_context(covered_by(cast("BaseCallbackHandler", self._handler)))
         if self._finalizing is not None:
             self._inside.enter_context(self._finalizing.finalize())
         self._inside.callback(_attempt.reset, _attempt.set(self))
@@ -98,16 +95,3 @@ def attempt_of(payee: Session | Budget) -> Attempt | None:
     while attempt is not None and attempt._handler.payee is not payee:
         attempt = attempt.outer
     return attempt
-
-
-def cap_name(request: Request, params: Mapping[str, Any]) -> str | None:
-    """The argument that lowers the output cap of a request; None where a lower cap could spoil it.
-
-    A model that thinks first may spend a low cap on its thoughts, and never come to an answer.
-    """
-    if request.hidden_output:
-        return None
-    for name in _CAP_NAMES:
-        if params.get(name) is not None:
-            return name
-    return "max_tokens" if request.provider in _CAPPED_BY_MAX_TOKENS else None

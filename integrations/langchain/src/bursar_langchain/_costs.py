@@ -12,7 +12,7 @@ from langchain_core.outputs import LLMResult
 
 from bursar import Hold
 
-from ._latch import Latch
+from ._lock import Lock
 
 COST_KEY = "cost_usd"  # in the metadata of a run, and in that of an answer
 _RUNS_KEPT = 1_000  # the newest, for the report
@@ -29,17 +29,17 @@ class Tally:
         metadata: where tracers look for what they show; None: they are told nothing.
     """
 
-    __slots__ = ("_known", "_latch", "_open", "calls", "metadata", "name", "outer", "run_id")
+    __slots__ = ("_known", "_lock", "_open", "calls", "metadata", "name", "outer", "run_id")
 
     def __init__(
         self,
-        latch: Latch,
+        lock: Lock,
         run_id: UUID,
         name: str,
         outer: Tally | None,
         metadata: MutableMapping[str, Any] | None,
     ) -> None:
-        self._latch = latch
+        self._lock = lock
         self._known = Decimal(0)
         self._open: dict[str, Hold] = {}  # calls that have no final cost yet
         self.run_id = run_id
@@ -50,7 +50,7 @@ class Tally:
 
     def pays(self, hold: Hold) -> None:
         """Count a call here and in all runs around this one."""
-        with self._latch:
+        with self._lock:
             for tally in self._outwards():
                 tally._open[hold.id] = hold
                 tally.calls += hold.call.kind == "model"
@@ -58,7 +58,7 @@ class Tally:
     @property
     def cost(self) -> Decimal:
         """USD, as far as the calls have ended."""
-        with self._latch:
+        with self._lock:
             unsettled = Decimal(0)
             for key, hold in list(self._open.items()):
                 if hold.charge is None:
@@ -87,16 +87,16 @@ class Costs:
 
     def __init__(self, *, tell: bool) -> None:
         self._tell = tell
-        self._latch = Latch()
+        self._lock = Lock()
         self._open: dict[UUID, Tally] = {}
         self._runs: deque[Tally] = deque(maxlen=_RUNS_KEPT)
 
     def open(self, run_id: UUID, outer: UUID | None, name: object, metadata: object) -> Tally:
         """A run begins."""
         told = metadata if self._tell and isinstance(metadata, MutableMapping) else None
-        with self._latch:
+        with self._lock:
             around = self._open.get(outer) if outer is not None else None
-            tally = Tally(self._latch, run_id, str(name)[:200], around, told)
+            tally = Tally(self._lock, run_id, str(name)[:200], around, told)
             self._open[run_id] = tally
             if around is None:
                 self._runs.append(tally)
@@ -110,7 +110,7 @@ class Costs:
         self, run_id: UUID, error: BaseException | None = None, answer: LLMResult | None = None
     ) -> None:
         """A run is over. If it was left, the collector may have come here amid a sum of this module."""
-        with self._latch:
+        with self._lock:
             tally = self._open.pop(run_id, None)
         if tally is None or not self._tell or isinstance(error, GeneratorExit):
             return
@@ -122,7 +122,7 @@ class Costs:
 
     def report(self) -> list[dict[str, Any]]:
         """The newest runs of the caller, oldest first."""
-        with self._latch:
+        with self._lock:
             runs = list(self._runs)
         return [
             {

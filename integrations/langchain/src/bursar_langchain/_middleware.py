@@ -20,8 +20,8 @@ from bursar import Budget, BudgetExceeded, Session
 from ._adapter import BudgetCallback
 from ._attempt import Attempt
 from ._coverage import covers_agents
+from ._fallbacks import Fallbacks
 from ._payers import LimitLike
-from ._trial import Trial
 
 ExitBehavior = Literal["end", "error", "downgrade"]
 ToolDenial = Literal["raise", "tell"]
@@ -126,7 +126,7 @@ class BudgetMiddleware(AgentMiddleware):
         self, request: ModelRequest, handler: Callable[[ModelRequest], ModelResponse]
     ) -> ModelResponse | AIMessage:
         """Called around each step of the agent. Raises: `BudgetExceeded`, if `exit_behavior` says so."""
-        trial = Trial(self.callback, request, self._fallback)
+        trial = Fallbacks(self.callback, request, self._fallback)
         for attempt in trial:
             try:
                 with attempt:
@@ -139,7 +139,7 @@ class BudgetMiddleware(AgentMiddleware):
         self, request: ModelRequest, handler: Callable[[ModelRequest], Awaitable[ModelResponse]]
     ) -> ModelResponse | AIMessage:
         """`wrap_model_call` for async agents."""
-        trial = Trial(self.callback, request, self._fallback)
+        trial = Fallbacks(self.callback, request, self._fallback)
         for attempt in trial:
             try:
                 with attempt:
@@ -148,7 +148,7 @@ class BudgetMiddleware(AgentMiddleware):
                 trial.refused(attempt, refusal)
         return self._exit(trial)
 
-    def _exit(self, trial: Trial) -> AIMessage:
+    def _exit(self, trial: Fallbacks) -> AIMessage:
         if self._exit_behavior == "error":
             raise trial.refusal
         if trial.session is not None:

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from bursar import Budget, BursarError, InvalidAmount, Limit, Session, as_session
+from bursar import Budget, BursarError, InvalidAmount, Limit, Session
+from bursar.integration import as_session
 
 Money: TypeAlias = str | float | Decimal
 LimitLike: TypeAlias = Money | Limit

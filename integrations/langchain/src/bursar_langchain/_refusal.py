@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core import exceptions
 
-from bursar import BursarError, raised_as
+from bursar import BursarError
+from bursar.integration import raised_as
 
 F = TypeVar("F", bound=Callable[..., None])
 

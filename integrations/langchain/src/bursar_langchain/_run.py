@@ -9,7 +9,8 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from bursar import Cover, Hold, Usage
+from bursar import Hold, Usage
+from bursar.integration import Cover
 
 from ._request import Request
 from ._usage import TOKENS_PER_ANSWER, Result

@@ -7,19 +7,19 @@ from collections import deque
 from uuid import UUID
 from weakref import WeakSet
 
-from bursar import never_breaks
+from bursar.integration import never_breaks
 
-from ._latch import Latch
+from ._lock import Lock
 from ._run import Run
 
 _LOST_KEPT = 256  # runs whose end may still come
 _everyones: WeakSet[Runs] = WeakSet()
-_latch = Latch()  # of the set above
+_lock = Lock()  # of the set above
 
 
 def withdraw(refused: Run) -> None:
     """Release what any handler reserved for a call that another one, or one of its batch, prevented."""
-    with _latch:
+    with _lock:
         everyones = list(_everyones)
     for runs in everyones:
         runs.withdraw(refused)
@@ -31,8 +31,8 @@ class Runs:
     def __init__(self) -> None:
         self._runs: dict[UUID, list[Run]] = {}
         self._lost: deque[Run] = deque()
-        self._lock = Latch()  # no store is called inside
-        with _latch:
+        self._lock = Lock()  # no store is called inside
+        with _lock:
             _everyones.add(self)
 
     def __len__(self) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 from langchain_core.outputs import LLMResult
 
-from bursar import Usage, read_answer
+from bursar import Usage
+from bursar.integration import read_answer
 
 TIERS = frozenset({"batch", "flex", "priority"})
 _STANDARD = frozenset({"default", "standard"})

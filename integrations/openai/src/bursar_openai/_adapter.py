@@ -8,7 +8,8 @@ from weakref import WeakSet
 from openai._base_client import AsyncAPIClient, SyncAPIClient
 from openai._models import FinalRequestOptions
 
-from bursar import Budget, Demand, Seam, Session, Unbounded, body_of
+from bursar import Budget, Session
+from bursar.sdk import Demand, Patching, Unbounded, body_of
 
 from ._demands import Bounded, Chat, Compact, Completions, Embeddings, Free, Responses
 from ._realtime import guard, unguard
@@ -36,7 +37,7 @@ def read(client: Any, options: Any) -> Demand:
     return _BOUNDED[to.kind](to, body)
 
 
-seam = Seam(SyncAPIClient, AsyncAPIClient, read)
+seam = Patching(SyncAPIClient, AsyncAPIClient, read)
 _wrapped: WeakSet[Any] = WeakSet()
 
 

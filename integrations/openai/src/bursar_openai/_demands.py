@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bursar import Demand, Reading, listed, whole, with_members
+from bursar.sdk import Demand, Reading, listed, whole, with_members
 
 from ._surfaces import Where
 from ._usage import CompletionReading, ResponseReading, hides_output

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from openai._resource import AsyncAPIResource, SyncAPIResource
 
-from bursar import Seam
+from bursar.sdk import Patching
 
 _RESOURCES = (SyncAPIResource, AsyncAPIResource)
 _ENTERED = ("__enter__", "__aenter__", "enter")
@@ -19,7 +19,7 @@ _guarded: list[tuple[type, str, Callable[..., Any]]] = []
 _allowed: WeakSet[Any] = WeakSet()  # connections that somebody pays for, and are not open yet
 
 
-def guard(seam: Seam) -> None:
+def guard(seam: Patching) -> None:
     """Guard `connect` of every resource that there is, or that the SDK will import later.
 
     What was prepared by a `connect` from before is guarded where it is entered.
@@ -46,7 +46,7 @@ def unguard() -> None:
             del base.__init_subclass__
 
 
-def _guard(resource: type, seam: Seam) -> None:
+def _guard(resource: type, seam: Patching) -> None:
     connect = vars(resource).get("connect")
     if connect is None:
         return
@@ -62,7 +62,7 @@ def _guard(resource: type, seam: Seam) -> None:
     _replace(resource, "connect", guarded)
 
 
-def _entering(enter: Callable[..., Any], seam: Seam) -> Callable[..., Any]:
+def _entering(enter: Callable[..., Any], seam: Patching) -> Callable[..., Any]:
     @wraps(enter)
     def guarded(self: Any) -> Any:
         if self in _allowed:

@@ -6,7 +6,7 @@ import re
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from bursar import Paths, biller
+from bursar.sdk import Paths, biller
 
 Kind = Literal["chat", "compact", "completions", "responses", "embeddings", "free", "unbounded"]
 

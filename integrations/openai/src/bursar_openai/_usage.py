@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bursar import Reading, data_of, object_of, read_answer, text_bytes
+from bursar.integration import read_answer
+from bursar.sdk import Reading, data_of, object_of, text_bytes
 
 # Families that bill no output which they do not show, unless they are asked to think.
 _SHOWS_ALL = re.compile(r"(^|[/:.])(gpt-3\.5|gpt-35|gpt-4|chatgpt-4o)")

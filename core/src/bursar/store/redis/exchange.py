@@ -9,13 +9,13 @@ from typing import Any
 
 from redis import exceptions
 
-from ...clock import Clock
 from ...errors import StoreUnavailable
-from ...ids import new_id
-from ..seen import Seen
+from ...runtime.clock import Clock
+from ...runtime.ids import new_id
+from ..rollback import Seen
 from . import script
 from .refusals import OutOfTime, code_of, failure, untrusted
-from .requests import Request
+from .requests import RedisRequest
 from .routes import Command, routes
 from .url import Node, Place
 
@@ -65,7 +65,7 @@ class Exchanges:
         """The id of the ledger of a tree; empty while it was not heard of."""
         return self._seen.get(root, Seen()).id
 
-    def exchange(self, request: Request) -> Exchange:
+    def exchange(self, request: RedisRequest) -> Exchange:
         """Send a request until it is answered, and no longer than the timeout.
 
         Raises:
@@ -74,12 +74,12 @@ class Exchanges:
         seen = self._seen.get(request.root, Seen())
         head = (
             request.verb,
-            request.mark,
+            request.nonce,
             "" if self._clock is None else str(self.now_ms()),
             seen.id,
             str(seen.seq),
             str(seen.ack),
-            seen.mark,
+            seen.nonce,
             self.place.ledger,
             new_id(),
         )
@@ -89,11 +89,11 @@ class Exchanges:
             ("EVAL", script.source(), *keys, *head, *request.words),
             request.keys[0],
         )
-        id, seq, ack, mark, now_ms, *lines = answer.split("\n")
+        id, seq, ack, nonce, now_ms, *lines = answer.split("\n")
         if id and lines[0] != "rolled_back":
             with self._lock:
                 known = self._seen.get(request.root, Seen())
-                self._seen[request.root] = known.after(Seen(id, int(seq), int(ack), mark))
+                self._seen[request.root] = known.after(Seen(id, int(seq), int(ack), nonce))
         return request.read(lines, int(now_ms))
 
     def send(

@@ -6,7 +6,7 @@ another node then refuses the step as a whole while some of its keys are here an
 
 from __future__ import annotations
 
-from ...account import is_session, root_key
+from ...values.account import is_session, root_key
 from ..base import Path
 
 _SHARED = ("meta", "accounts", "sessions", "leases", "final", "answers", "answered", "journal")

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...account import root_key
-from ...amounts import Amounts
 from ...errors import HoldClosed
-from ...ids import new_id
-from ...limits import Limit
-from ...policy import Terms
+from ...runtime.ids import new_id
+from ...values.account import root_key
+from ...values.amounts import Amounts
+from ...values.limits import Limit
+from ...values.policy import Terms
 from ..base import PLAIN, Entry, Path
-from . import answers, views
-from .keys import path_keys, tree_keys
-from .words import (
+from . import decode as answers
+from . import views
+from .encode import (
     amounts,
     entry_words,
     escape,
@@ -25,12 +25,13 @@ from .words import (
     tally_text,
     terms_words,
 )
+from .keys import path_keys, tree_keys
 
 Reader = Callable[[Sequence[str], int], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RedisRequest:
     """A verb, ready to be sent.
 
     Attributes:
@@ -39,7 +40,7 @@ class Request:
         keys: that it names.
         words: its arguments.
         read: turns the lines of the answer, and the store's time, into the result or its error.
-        mark: tells the script that it has seen this very request before.
+        nonce: tells the script that it has seen this very request before.
     """
 
     verb: str
@@ -47,7 +48,7 @@ class Request:
     keys: Sequence[str]
     words: Sequence[str]
     read: Reader
-    mark: str = field(default_factory=new_id)
+    nonce: str = field(default_factory=new_id)
 
 
 class Requests:
@@ -60,7 +61,9 @@ class Requests:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def reserve(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, verb: str = "reserve") -> Request:
+    def reserve(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, verb: str = "reserve"
+    ) -> RedisRequest:
         words = [
             *entry_words(entry),
             *amounts(minimum),
@@ -72,10 +75,10 @@ class Requests:
         read: Reader = lambda lines, now_ms: answers.granted(lines, now_ms, entry)  # noqa: E731
         return self._on(entry.path, verb, words, read, words[0])
 
-    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Request:
+    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> RedisRequest:
         return self.reserve(entry, minimum, terms, "probe")
 
-    def settle(self, entry: Entry, terms: Terms = PLAIN, verb: str = "settle") -> Request:
+    def settle(self, entry: Entry, terms: Terms = PLAIN, verb: str = "settle") -> RedisRequest:
         words = [
             *entry_words(entry),
             tally_text(entry.tally),
@@ -86,43 +89,43 @@ class Requests:
         read: Reader = lambda lines, now_ms: answers.booked(lines, now_ms, entry)  # noqa: E731
         return self._on(entry.path, verb, words, read, words[0])
 
-    def book(self, entry: Entry, terms: Terms = PLAIN) -> Request:
+    def book(self, entry: Entry, terms: Terms = PLAIN) -> RedisRequest:
         return self.settle(entry, terms, "book")
 
-    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Request:
+    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> RedisRequest:
         return self.settle(entry, terms, "doubt")
 
-    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> Request:
+    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> RedisRequest:
         return self._on(path, "release", [escape(id), tally_text(tally)], _done(id), escape(id))
 
-    def withdraw(self, id: str, path: Path, reserve: str) -> Request:
+    def withdraw(self, id: str, path: Path, reserve: str) -> RedisRequest:
         """Undo the reserve whose request has this mark."""
         return self._on(path, "withdraw", [escape(id), reserve], _done(id), escape(id))
 
-    def extend(self, id: str, path: Path, lease_ms: int) -> Request:
+    def extend(self, id: str, path: Path, lease_ms: int) -> RedisRequest:
         if not path:
             raise HoldClosed(f"the hold {id!r:.80} is not open, so that its lease cannot be extended")
         return self._on(path, "extend", [escape(id), str(lease_ms)], _done(id), escape(id))
 
-    def set_limit(self, path: Path, limit: Limit) -> Request:
+    def set_limit(self, path: Path, limit: Limit) -> RedisRequest:
         return self._on(path, "set_limit", [*path_words(path), limit_text(limit)], _done())
 
-    def drop_limit(self, path: Path, limit: Limit) -> Request:
+    def drop_limit(self, path: Path, limit: Limit) -> RedisRequest:
         return self._on(path, "drop_limit", [*path_words(path), limit_text(limit)], _done())
 
-    def trip(self, path: Path, reason: str) -> Request:
+    def trip(self, path: Path, reason: str) -> RedisRequest:
         return self._on(path, "trip", [*path_words(path), escape(reason)], _done())
 
-    def untrip(self, path: Path, reason: str) -> Request:
+    def untrip(self, path: Path, reason: str) -> RedisRequest:
         return self._on(path, "untrip", [*path_words(path), escape(reason)], _done())
 
-    def reset(self, path: Path, reason: str) -> Request:
+    def reset(self, path: Path, reason: str) -> RedisRequest:
         return self._on(path, "reset", [*path_words(path), escape(reason)], _done())
 
-    def acknowledge(self, root: str, reason: str) -> Request:
+    def acknowledge(self, root: str, reason: str) -> RedisRequest:
         return self._at(root, "acknowledge", [escape(reason)], _done())
 
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Request:
+    def read(self, root: str, keys: tuple[str, ...] | None = None) -> RedisRequest:
         wanted = views.with_parents(keys or ())
 
         def snapshot(lines: Sequence[str], now_ms: int) -> Any:
@@ -132,7 +135,7 @@ class Requests:
 
         return self._at(root, "read", [str(len(wanted)), *wanted], snapshot)
 
-    def audit(self, root: str) -> Request:
+    def audit(self, root: str) -> RedisRequest:
         def findings(lines: Sequence[str], _: int) -> Any:
             if lines[0] != "accounts":
                 raise answers.fail(lines)
@@ -140,11 +143,11 @@ class Requests:
 
         return self._at(root, "audit", [], findings)
 
-    def _on(self, path: Path, verb: str, words: list[str], read: Reader, id: str = "") -> Request:
-        return Request(verb, root_key(path[0].key), path_keys(self._prefix, path, id), words, read)
+    def _on(self, path: Path, verb: str, words: list[str], read: Reader, id: str = "") -> RedisRequest:
+        return RedisRequest(verb, root_key(path[0].key), path_keys(self._prefix, path, id), words, read)
 
-    def _at(self, root: str, verb: str, words: list[str], read: Reader) -> Request:
-        return Request(verb, root, tree_keys(self._prefix, root), words, read)
+    def _at(self, root: str, verb: str, words: list[str], read: Reader) -> RedisRequest:
+        return RedisRequest(verb, root, tree_keys(self._prefix, root), words, read)
 
 
 def _done(id: str = "") -> Reader:

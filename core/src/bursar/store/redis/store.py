@@ -6,23 +6,23 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from ...clock import Clock
 from ...errors import LedgerRolledBack, StoreError
-from ...process import forks
-from ..asked import Asked
-from ..base import Booked, Entry
+from ...runtime.clock import Clock
+from ...runtime.fork import forks
+from ..base import Booked, Entry, Verb
 from ..facts import Facts
-from ..letters import KEPT, Letter
-from ..mailbox import MAY_PASS, Mailbox
-from ..spool import Spool
+from ..outbox.messages import KEPT, Message
+from ..outbox.outbox import MAY_PASS, Outbox
+from ..outbox.spool import Spool
+from ..remote import RemoteStore, completed
 from .clients import Clients
 from .exchange import Exchanges, Unanswered
 from .facts import read_facts, with_loss
-from .requests import Request, Requests
+from .requests import RedisRequest, Requests
 from .url import Place, parse_url
 
 
-class RedisStore(Asked):
+class RedisStore(RemoteStore):
     """Balances that many processes on many machines share.
 
     Args:
@@ -37,7 +37,7 @@ class RedisStore(Asked):
         self._exchanges = Exchanges(place, clock)
         self._clients = Clients(place, self._exchanges.try_s)
         spool = Spool(place.spool, f"{place.where} {place.prefix}") if place.spool else None
-        self._mailbox = Mailbox(self._hand_over, spool)
+        self._outbox = Outbox(self._hand_over, spool)
         self._facts: Facts | None = None
 
     def __repr__(self) -> str:
@@ -72,17 +72,18 @@ class RedisStore(Asked):
         self.read(root, (root,))
         return self._exchanges.ledger_id(root)
 
-    async def acall(self, verb: str, *arguments: Any) -> Any:
+    async def acall(self, verb: Verb, *arguments: Any) -> Any:
         """A verb by its name, over the connections of this event loop."""
         self._check_process()
         if verb == "facts":
             return await asyncio.to_thread(self.facts, *arguments)
-        request: Request = getattr(self._requests, verb)(*arguments)
+        arguments = completed(verb, arguments)
+        request: RedisRequest = getattr(self._requests, verb)(*arguments)
         try:
             if self._facts is None:
                 self._learn(await self._clients.arun(read_facts(self._exchanges)))
-            if self._mailbox and verb != "acknowledge":
-                await asyncio.to_thread(self._mailbox.deliver, request.root, self.place.timeout_s)
+            if self._outbox and verb != "acknowledge":
+                await asyncio.to_thread(self._outbox.deliver, request.root, self.place.timeout_s)
             return await self._clients.arun(self._exchanges.exchange(request))
         except MAY_PASS as error:
             return await asyncio.to_thread(self._later, request, arguments, error)
@@ -94,21 +95,21 @@ class RedisStore(Asked):
 
     def _ask(self, verb: str, *arguments: Any) -> Any:
         self._check_process()
-        request: Request = getattr(self._requests, verb)(*arguments)
+        request: RedisRequest = getattr(self._requests, verb)(*arguments)
         try:
             if self._facts is None:
                 self._learn(self._clients.run(read_facts(self._exchanges)))
-            if self._mailbox and verb != "acknowledge":
-                self._mailbox.deliver(request.root, self.place.timeout_s)
+            if self._outbox and verb != "acknowledge":
+                self._outbox.deliver(request.root, self.place.timeout_s)
             return self._clients.run(self._exchanges.exchange(request))
         except MAY_PASS as error:
             return self._later(request, arguments, error)
 
-    def _hand_over(self, letter: Letter) -> Any:
-        request: Request = getattr(self._requests, letter.verb)(*letter.arguments)
-        return self._clients.run(self._exchanges.exchange(replace(request, mark=letter.mark)))
+    def _hand_over(self, message: Message) -> Any:
+        request: RedisRequest = getattr(self._requests, message.verb)(*message.arguments)
+        return self._clients.run(self._exchanges.exchange(replace(request, nonce=message.nonce)))
 
-    def _later(self, request: Request, arguments: tuple[Any, ...], error: StoreError) -> Any:
+    def _later(self, request: RedisRequest, arguments: tuple[Any, ...], error: StoreError) -> Any:
         """Keep a booking that has no answer, and say what it will be; raise the error of others."""
         if request.verb == "reserve" and not isinstance(error, Unanswered):
             raise error
@@ -119,12 +120,12 @@ class RedisStore(Asked):
             return None
         return Booked(arguments[0].amounts, 0, False, None, self._exchanges.now_ms())
 
-    def _keep(self, request: Request, arguments: tuple[Any, ...]) -> bool:
+    def _keep(self, request: RedisRequest, arguments: tuple[Any, ...]) -> bool:
         """Write a letter of what is to be known: a booking, or that nobody makes the call of a reserve."""
         if request.verb == "reserve":
             entry: Entry = arguments[0]
-            return self._mailbox.put(Letter("withdraw", (entry.id, entry.path, request.mark)))
-        return request.verb in KEPT and self._mailbox.put(Letter(request.verb, arguments, request.mark))
+            return self._outbox.put(Message("withdraw", (entry.id, entry.path, request.nonce)))
+        return request.verb in KEPT and self._outbox.put(Message(request.verb, arguments, request.nonce))
 
     def _learn(self, facts: Facts) -> Facts:
         self._facts = facts
@@ -136,7 +137,7 @@ class RedisStore(Asked):
             self._forks = forks()
             self._exchanges.renew()
             self._clients.renew()
-            self._mailbox.renew()
+            self._outbox.renew()
 
 
 def open_redis(url: str, clock: Clock | None = None) -> RedisStore:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from ...names import check_name
-from .words import escape
+from ...values.names import check_name
+from .encode import escape
 
 SCHEMES = (
     "redis",

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
-from ...account import is_session, parent_key
-from ...amounts import NOTHING, Amounts
-from ...call import Subject
-from ...limits import Limit
+from ...values.account import is_session, parent_key
+from ...values.amounts import NOTHING, Amounts
+from ...values.call import Subject
+from ...values.limits import Limit
 from ..base import UNITS, AccountView, Circuit, Finding, LimitView, Snapshot
-from .words import limit_text, parse_limit, parse_subject, unescape
+from .encode import limit_text, parse_limit, parse_subject, unescape
 
 Fields = dict[str, str]
 

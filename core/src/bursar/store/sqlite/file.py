@@ -12,13 +12,13 @@ from typing import TypeAlias, TypeVar
 from weakref import WeakSet
 
 from ...errors import StoreError, StoreUnavailable
-from ...process import around_forks
-from ..seen import Seen, lost
+from ...runtime.fork import around_forks
+from ..rollback import Seen, lost
 from . import schema
 from .folder import make_private
 from .meta import Meta
-from .place import Place
-from .turns import Turns
+from .turnstile import Turnstile
+from .url import Place
 
 T = TypeVar("T")
 Act: TypeAlias = Callable[[sqlite3.Connection, Seen], "tuple[T, Meta, bool]"]
@@ -53,7 +53,7 @@ class File:
         self.place = place
         self.seen = Seen()
         self._log = Path(f"{place.path}-wal")
-        self._turns = Turns(str(place.path))
+        self._turnstile = Turnstile(str(place.path))
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, ...] = ()
         self._forking: set[int] = set()
@@ -77,7 +77,7 @@ class File:
             self._check_process()
             if self._connection is None and (anew or not self.seen.id):
                 make_private(self.place.path)
-            return self._turns.take(deadline, lambda: self._transact(deadline, act, anew=anew))
+            return self._turnstile.take(deadline, lambda: self._transact(deadline, act, anew=anew))
         except sqlite3.IntegrityError as error:
             raise StoreError(f"{str(self.place.path)!r} cannot hold such a number: {error}") from error
         except sqlite3.Error as error:
@@ -194,7 +194,7 @@ class File:
 
     def before_fork(self) -> None:
         """Close everything, when the step is over that somebody may be in."""
-        if self._turns.alone(time.monotonic() + self.place.timeout_s):
+        if self._turnstile.alone(time.monotonic() + self.place.timeout_s):
             self._forking.add(threading.get_ident())
             self._drop()
 
@@ -202,12 +202,12 @@ class File:
         """Let the others go on."""
         if threading.get_ident() in self._forking:
             self._forking.remove(threading.get_ident())
-            self._turns.go_on()
+            self._turnstile.go_on()
 
     def in_child(self) -> None:
         """Begin anew; where that step did not end, nothing may be touched here."""
         self._forking.clear()
-        self._turns.renew()
+        self._turnstile.renew()
         self._stranded = self._connection is not None
 
 

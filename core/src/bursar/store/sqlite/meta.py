@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from ..seen import Seen, lost
+from ..rollback import Seen, lost
 
 
 class Meta(NamedTuple):

@@ -7,15 +7,17 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
-from ...account import Account, root_key
-from ...amounts import Amounts
-from ...call import Kind, Subject
-from ...limits import Limit
+from ...values.account import Account, root_key
+from ...values.amounts import Amounts
+from ...values.call import Kind, Subject
+from ...values.limits import Limit
 from ..base import Entry, Path
-from ..books import Balance, Count, Outcome, Record, Touched
-from ..circuit import CLOSED, Fuse
-from ..lanes import Lane
-from ..spans import Rolling, Slot
+from ..engine.balances import Balance, Touched
+from ..engine.breaker import CLOSED, CircuitBreaker
+from ..engine.paths import CallPath
+from ..engine.plan import Count
+from ..engine.records import Outcome, Record
+from ..engine.windows import Rolling, Slot
 from .tables import Row, Rows
 
 Part = Slot | Rolling
@@ -100,7 +102,7 @@ def parse_tally(text: str) -> dict[str, int]:
 
 
 def balance_of(key: str, row: Row) -> Balance:
-    """An account as it was written; its other tables are read by `Sheet`."""
+    """An account as it was written; its other tables are read by `Loaded`."""
     _, _, _, *sums, epoch, tripped, opened_ms, used_ms, below = row
     balance = Balance(key, opened_ms)
     balance.total.sums = cast("tuple[int, int, int, int, int, int]", tuple(sums[:6]))
@@ -166,18 +168,18 @@ def mark_rows(balance: Balance) -> Rows:
 
 def breaker_rows(balance: Balance) -> Rows:
     """Its breaker, where that is not closed."""
-    fuse = balance.fuse
-    if fuse is None or fuse.trip is CLOSED:
+    breaker = balance.breaker
+    if breaker is None or breaker.trip is CLOSED:
         return {}
-    state, cause, reason, opened_ms, trying = fuse.trip
+    state, cause, reason, opened_ms, trying = breaker.trip
     return {(balance.key,): (state, cause, storable(reason), opened_ms, trying)}
 
 
 def parts_of(balance: Balance) -> Iterator[tuple[str, What, Part]]:
     """What its windows have counted: of limits, and of how fast a session spends."""
-    for what, span in balance.spans.items():
-        yield "limit", what, span.part()
-    for what, rate in balance.fuse.rates.items() if balance.fuse is not None else ():
+    for what, window in balance.windows.items():
+        yield "limit", what, window.part()
+    for what, rate in balance.breaker.rates.items() if balance.breaker is not None else ():
         yield "velocity", what, rate
 
 
@@ -197,18 +199,18 @@ def bucket_rows(number: int, part: Part) -> Rows:
 
 def call_rows(balance: Balance) -> Rows:
     """When calls were made, by their fingerprints: those that this step looked at."""
-    calls = balance.fuse.calls if balance.fuse is not None else {}
+    calls = balance.breaker.calls if balance.breaker is not None else {}
     return {
         (balance.key, fingerprint): (",".join(map(str, made)), made[-1])
         for fingerprint, made in calls.items()
     }
 
 
-def fuse_of(balance: Balance) -> Fuse:
+def breaker_of(balance: Balance) -> CircuitBreaker:
     """Its breaker, made where it was not there."""
-    if balance.fuse is None:
-        balance.fuse = Fuse(balance.key, balance.key.count("/"))
-    return balance.fuse
+    if balance.breaker is None:
+        balance.breaker = CircuitBreaker(balance.key, balance.key.count("/"))
+    return balance.breaker
 
 
 # -- records -------------------------------------------------------------------------------------
@@ -229,30 +231,33 @@ class Origin(NamedTuple):
 def record_row(record: Record, origin: Origin, final_ms: int | None) -> tuple[Row, Row]:
     """A hold or a charge."""
     entry, outcome = record.entry, record.outcome
-    leaf = "" if record.lane is None else entry.path[-1].key
+    leaf = "" if record.call_path is None else entry.path[-1].key
     return (entry.id,), (
         root_key(entry.path[0].key), leaf, origin.lives, *subject_words(entry.subject),
         *entry.amounts, *record.minimum, *record.held,
         outcome.state, *outcome.booked, tally_text(outcome.tally), outcome.at_ms,
-        record.lease_ms, record.epoch, origin.parts, int(record.fuse is not None), final_ms,
+        record.lease_ms, record.epoch, origin.parts, int(record.breaker is not None), final_ms,
     )  # fmt: skip
 
 
 def record_of(
-    found: Mapping[str, Any], lane: Lane | None, touched: tuple[Touched, ...], fuse: Fuse | None
+    found: Mapping[str, Any],
+    call_path: CallPath | None,
+    touched: tuple[Touched, ...],
+    breaker: CircuitBreaker | None,
 ) -> Record:
     """A hold or a charge as it was written."""
     path = bare_path(found["leaf"] or found["root"])
     outcome = Outcome(found["state"], _three(found, "booked"), parse_tally(found["tally"]), found["at_ms"])
     return Record(
         Entry(found["id"], path, subject_of(found), _three(found, "want")),
-        lane,
+        call_path,
         outcome,
         found["epoch"],
         _three(found, "held"),
         _three(found, "least"),
         touched,
-        fuse,
+        breaker,
         found["lease_ms"],
     )
 

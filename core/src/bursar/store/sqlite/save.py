@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from ...errors import StoreError
-from ..books import Balance, Record
+from ..engine.balances import Balance
+from ..engine.records import Record
 from . import rows, tables
+from .load import Loaded
 from .meta import Meta
-from .sheet import Sheet
 from .tables import Rows, Table, changes, delete, upsert
 
 _JOURNAL = 10_000  # lines are kept
 
 
-def save(sheet: Sheet) -> Meta | None:
+def save(loaded: Loaded) -> Meta | None:
     """Write what differs from what was read; the ledger as it is afterwards, None where nothing differs.
 
     Raises:
         StoreError: a balance would pass what a file can hold.
     """
-    number = _Numbers(sheet)
+    number = _Numbers(loaded)
     after: dict[Table, Rows] = {table: {} for table in tables.ALL}
-    for balance in sheet.verbs.accounts._balances.values():
+    for balance in loaded.verbs.accounts._balances.values():
         _put_account(after, balance, number)
-    _put_records(after, sheet, number)
-    connection, journal = sheet.connection, sheet.verbs.records._journal
-    wrote = bool(journal) | _drop_calls(sheet)
+    _put_records(after, loaded, number)
+    connection, journal = loaded.connection, loaded.verbs.records._journal
+    wrote = bool(journal) | _drop_calls(loaded)
     try:
         for table in tables.ALL:
-            put, gone = changes(sheet.before[table], after[table])
+            put, gone = changes(loaded.before[table], after[table])
             if put:
                 connection.executemany(upsert(table), put)
             if gone:
@@ -41,8 +42,8 @@ def save(sheet: Sheet) -> Meta | None:
         words = (*line[:-1], rows.storable(line[-1]))
         connection.execute("INSERT INTO journal (at_ms, account, what, detail) VALUES (?, ?, ?, ?)", words)
         connection.execute("DELETE FROM journal WHERE number <= last_insert_rowid() - ?", (_JOURNAL,))
-    meta = sheet.meta._replace(
-        seq=sheet.meta.seq + 1, now_ms=sheet.now_ms, epoch=sheet.verbs.records.epoch, numbers=number.last
+    meta = loaded.meta._replace(
+        seq=loaded.meta.seq + 1, now_ms=loaded.now_ms, epoch=loaded.verbs.records.epoch, numbers=number.last
     )
     meta.write(connection)
     return meta
@@ -51,9 +52,9 @@ def save(sheet: Sheet) -> Meta | None:
 class _Numbers:
     """The numbers of accounts and windows; a new one gets the next."""
 
-    def __init__(self, sheet: Sheet) -> None:
-        self._known = sheet.numbers
-        self.last = sheet.meta.numbers
+    def __init__(self, loaded: Loaded) -> None:
+        self._known = loaded.numbers
+        self.last = loaded.meta.numbers
 
     def of(self, thing: rows.Part | Balance) -> int:
         if thing not in self._known:
@@ -76,13 +77,13 @@ def _put_account(after: dict[Table, Rows], balance: Balance, number: _Numbers) -
         after[tables.BUCKETS] |= rows.bucket_rows(number.of(part), part)
 
 
-def _put_records(after: dict[Table, Rows], sheet: Sheet, number: _Numbers) -> None:
-    closed = set(sheet.verbs.records._final)
+def _put_records(after: dict[Table, Rows], loaded: Loaded, number: _Numbers) -> None:
+    closed = set(loaded.verbs.records._final)
     finals = tables.RECORDS.values.index("final_ms")
-    for id, record in sheet.verbs.records._by_id.items():
-        origin = sheet.origins.get(record) or _origin(record, number)
-        before = sheet.before[tables.RECORDS].get((id,))
-        final_ms = sheet.now_ms if id in closed else before[finals] if before is not None else None
+    for id, record in loaded.verbs.records._by_id.items():
+        origin = loaded.origins.get(record) or _origin(record, number)
+        before = loaded.before[tables.RECORDS].get((id,))
+        final_ms = loaded.now_ms if id in closed else before[finals] if before is not None else None
         key, row = rows.record_row(record, origin, final_ms)
         after[tables.RECORDS][key] = row
 
@@ -93,11 +94,11 @@ def _origin(record: Record, number: _Numbers) -> rows.Origin:
     return rows.Origin(lives, rows.touched_text(touched))
 
 
-def _drop_calls(sheet: Sheet) -> bool:
+def _drop_calls(loaded: Loaded) -> bool:
     """Remove what breakers have forgotten as a whole, or with their session; not all of that was read."""
     dropped = False
-    for fuse, calls in sheet.calls.items():
-        if fuse.calls is not calls or fuse.account not in sheet.verbs.accounts:
-            done = sheet.connection.execute("DELETE FROM calls WHERE account = ?", (fuse.account,))
+    for breaker, calls in loaded.calls.items():
+        if breaker.calls is not calls or breaker.account not in loaded.verbs.accounts:
+            done = loaded.connection.execute("DELETE FROM calls WHERE account = ?", (breaker.account,))
             dropped = dropped or done.rowcount > 0
     return dropped

@@ -8,7 +8,9 @@ from ...errors import StoreUnavailable
 from .tables import ALL
 
 VERSION = 1
-_MARK = 0x62757273  # "burs", as the application id of the file: no other program's database is taken for ours
+_APPLICATION = (
+    0x62757273  # "burs", as the application id of the file: no other program's database is taken for ours
+)
 
 _LEDGER = """
 CREATE TABLE ledger (
@@ -48,14 +50,14 @@ def bring_up(connection: sqlite3.Connection) -> None:
         StoreUnavailable: it is of a newer version, or of another program.
     """
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    mark: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    if (version, mark) == (VERSION, _MARK):
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    if (version, application) == (VERSION, _APPLICATION):
         return
-    if not version and not mark and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    if not version and not application and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         for statement in (_LEDGER, *(table.declaration() for table in ALL), _JOURNAL, *_INDEXES):
             connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_MARK}")
-    elif mark != _MARK:
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    elif application != _APPLICATION:
         raise StoreUnavailable(
             "it is a database of another program; name a file of its own in the store's URL"
         )

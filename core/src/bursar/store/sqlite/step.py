@@ -6,16 +6,16 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from ...clock import Clock
-from ...ids import new_id
+from ...runtime.clock import Clock
+from ...runtime.ids import new_id
 from ..base import Entry
-from ..seen import Seen
-from ..verbs import Verbs
+from ..engine.verbs import Verbs
+from ..rollback import Seen
+from .expire import tidy
+from .load import Loaded
 from .meta import Meta, read_meta
 from .rows import path_keys, storable
 from .save import save
-from .sheet import Sheet
-from .tidy import tidy
 
 READS = ("probe", "read", "audit")  # change nothing, whatever they find
 
@@ -52,28 +52,28 @@ class Step:
         before.check(seen, self.pinned)
         meta = before if before.id else before._replace(id=new_id())
         tidied = tidy(connection, self.new, meta, oldest, now_ms)
-        sheet = Sheet(connection, self.new(), tidied or meta, now_ms)
-        self._fill(sheet)
-        answer = getattr(sheet.verbs, self.verb)(now_ms, *self.arguments)
-        after = tidied if self.verb in READS else save(sheet) or tidied
+        loaded = Loaded(connection, self.new(), tidied or meta, now_ms)
+        self._fill(loaded)
+        answer = getattr(loaded.verbs, self.verb)(now_ms, *self.arguments)
+        after = tidied if self.verb in READS else save(loaded) or tidied
         return answer, after or before, after is not None
 
-    def _fill(self, sheet: Sheet) -> None:
+    def _fill(self, loaded: Loaded) -> None:
         first = self.arguments[0]
         if isinstance(first, Entry):
-            sheet.read((account.key for account in first.path), first.id)
+            loaded.read((account.key for account in first.path), first.id)
             if self.verb in ("reserve", "probe"):
-                sheet.read_calls(first, self.arguments[2])
+                loaded.read_calls(first, self.arguments[2])
         elif self.verb in ("release", "extend"):
-            sheet.read((), first)
+            loaded.read((), first)
         elif self.verb == "audit" or (self.verb == "read" and self.arguments[1] is None):
-            sheet.read_tree(first)
+            loaded.read_tree(first)
             if self.verb == "audit":
-                sheet.read_sums(first)
+                loaded.read_sums(first)
         elif self.verb == "read":
-            sheet.read(key for leaf in self.arguments[1] for key in path_keys(leaf))
+            loaded.read(key for leaf in self.arguments[1] for key in path_keys(leaf))
         else:
-            sheet.read(account.key for account in first)
+            loaded.read(account.key for account in first)
 
     def _acknowledge(self, connection: sqlite3.Connection, meta: Meta, seen: Seen, now_ms: int) -> Meta:
         """The balances hold from here; other processes see that this was said after what they know."""

@@ -10,24 +10,24 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from ...account import root_key
-from ...clock import Clock, SystemClock
 from ...errors import BursarError, LedgerRolledBack
-from ...log import logger
-from ...process import forks
-from ..asked import Asked
-from ..base import Booked, Entry, Granted, Path
+from ...runtime.clock import Clock, SystemClock
+from ...runtime.fork import forks
+from ...runtime.log import logger
+from ...values.account import root_key
+from ..base import Booked, Entry, Granted, Path, Verb
+from ..engine.verbs import Verbs
 from ..facts import Facts
-from ..letters import KEPT, Letter
-from ..mailbox import MAY_PASS, Mailbox
-from ..spool import Spool
-from ..verbs import Verbs
+from ..outbox.messages import KEPT, Message
+from ..outbox.outbox import MAY_PASS, Outbox
+from ..outbox.spool import Spool
+from ..remote import RemoteStore, completed
 from .file import File
-from .place import Place, parse_url
 from .step import Step
+from .url import Place, parse_url
 
 
-class SqliteStore(Asked):
+class SqliteStore(RemoteStore):
     """Balances that the processes of one machine share.
 
     Args:
@@ -42,7 +42,7 @@ class SqliteStore(Asked):
         self._clock = clock or SystemClock()
         self._file = File(place)
         self._forks = forks()
-        self._mailbox = Mailbox(self._hand_over, Spool(place.spool, str(place.path)) if place.spool else None)
+        self._outbox = Outbox(self._hand_over, Spool(place.spool, str(place.path)) if place.spool else None)
         self._worker: ThreadPoolExecutor | None = None
 
     def __repr__(self) -> str:
@@ -75,13 +75,14 @@ class SqliteStore(Asked):
             "sqlite", self.durability, sqlite3.sqlite_version, ledger=ledger, warnings=tuple(warnings)
         )
 
-    async def acall(self, verb: str, *arguments: Any) -> Any:
+    async def acall(self, verb: Verb, *arguments: Any) -> Any:
         """A verb by its name, in a thread: the event loop goes on. What is cancelled is done all the same."""
         self._check_process()
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="bursar-sqlite")
         if verb == "facts":
             return await asyncio.wrap_future(self._worker.submit(self.facts, *arguments))
+        arguments = completed(verb, arguments)
         job = self._worker.submit(self._by, self._deadline(), verb, arguments)
         waiting = asyncio.wrap_future(job)
         try:
@@ -104,11 +105,11 @@ class SqliteStore(Asked):
     def _by(self, deadline: float, verb: str, arguments: tuple[Any, ...]) -> Any:
         """Carry out a verb; where that cannot be, keep what has happened for later."""
         try:
-            if self._mailbox and verb != "acknowledge":
-                self._mailbox.deliver(_root(verb, arguments), deadline - time.monotonic())
+            if self._outbox and verb != "acknowledge":
+                self._outbox.deliver(_root(verb, arguments), deadline - time.monotonic())
             return self._carry_out(deadline, verb, arguments)
         except MAY_PASS:
-            if verb not in KEPT or not self._mailbox.put(Letter(verb, arguments)):
+            if verb not in KEPT or not self._outbox.put(Message(verb, arguments)):
                 raise
             if verb == "release":
                 return None
@@ -118,8 +119,8 @@ class SqliteStore(Asked):
         step = Step(verb, arguments, self._clock, self.place.ledger, Verbs)
         return self._file.step(deadline, step, anew=verb == "acknowledge")
 
-    def _hand_over(self, letter: Letter) -> Any:
-        return self._carry_out(self._deadline(), letter.verb, letter.arguments)
+    def _hand_over(self, message: Message) -> Any:
+        return self._carry_out(self._deadline(), message.verb, message.arguments)
 
     def _withdraw(self, job: Future[Any], entry: Entry) -> None:
         """Nobody will make the call of this reserve, which may have been granted."""
@@ -134,7 +135,7 @@ class SqliteStore(Asked):
         if self._forks != forks():
             self._forks = forks()
             self._worker = None
-            self._mailbox.renew()
+            self._outbox.renew()
 
 
 def _root(verb: str, arguments: tuple[Any, ...]) -> str:

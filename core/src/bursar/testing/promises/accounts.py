@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ...account import root_account, session_account
 from ...errors import LimitConflict
-from ...limits import Limit
 from ...store.base import Entry, Refused
-from .words import GPT, Words, below, limit, root, usd
+from ...values.account import root_account, session_account
+from ...values.limits import Limit
+from .vocabulary import GPT, Words, below, limit, root, usd
 
 
 class Declared(Words):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ...account import child_account, session_account
-from ...amounts import Amounts
-from ...call import Subject
 from ...errors import HoldClosed
-from ...limits import Limit
 from ...store.base import Entry, Granted, Refused
-from .words import GPT, MINI, SEARCH, Words, below, limit, root, usd
+from ...values.account import child_account, session_account
+from ...values.amounts import Amounts
+from ...values.call import Subject
+from ...values.limits import Limit
+from .vocabulary import GPT, MINI, SEARCH, Words, below, limit, root, usd
 
 
 class Admission(Words):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ...account import session_account
-from ...amounts import Amounts
-from ...limits import Limit
-from ...policy import Breaker, Terms
 from ...store.base import AccountView, Entry, Granted, Path, Refused
-from .words import GPT, LEASE_MS, Words, below, limit, root, usd
+from ...values.account import session_account
+from ...values.amounts import Amounts
+from ...values.limits import Limit
+from ...values.policy import Breaker, Terms
+from .vocabulary import GPT, LEASE_MS, Words, below, limit, root, usd
 
 _LOOP = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, None))
 _COOLS = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, 30_000))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...account import session_account
-from ...amounts import NOTHING, Amounts
 from ...errors import HoldClosed
 from ...store.base import Entry
-from .words import GPT, LEASE_MS, Words, below, limit, root, usd
+from ...values.account import session_account
+from ...values.amounts import NOTHING, Amounts
+from .vocabulary import GPT, LEASE_MS, Words, below, limit, root, usd
 
 
 class Outcomes(Words):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from ...account import session_account
-from ...limits import Limit
-from ...policy import Terms
 from ...store.base import Entry, LimitView, Path, StalePeriod
-from .words import GPT, TERMS, Words, below, limit, root, usd
+from ...values.account import session_account
+from ...values.limits import Limit
+from ...values.policy import Terms
+from .vocabulary import GPT, TERMS, Words, below, limit, root, usd
 
 _SOFT = Terms(lease_ms=TERMS.lease_ms, soft_ppm=(500_000, 900_000))
 

@@ -1,0 +1,383 @@
+"""An amount set aside before a call is made."""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+from types import TracebackType
+from typing import Any
+
+from ..errors import HoldClosed, UnknownModel
+from ..pricing.outcome import outcome_of
+from ..pricing.price import cost_nanos
+from ..pricing.quote import Quote
+from ..pricing.response import read_answer
+from ..reports.events import Event
+from ..runtime.fast_init import new_tuple
+from ..runtime.fork import OneProcess, forks
+from ..runtime.log import logger
+from ..store.base import Booked, Entry, Granted, Path, State
+from ..values.amounts import NOTHING, Amounts
+from ..values.call import Call
+from ..values.charge import Charge, new_charge
+from ..values.duration import Duration, to_seconds
+from ..values.money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
+from ..values.usage import Usage, new_usage
+from . import verbs
+from .context import InContext, claimed_cover, innermost_cover
+from .deduplication import remember, was_charged
+from .ledger import Ledger
+from .steps import Steps, awaitable, blocking
+
+_ABSENT = object()
+
+
+class Hold(OneProcess):
+    """The result of a reserve: settle it with what the call really cost.
+
+    A context manager, sync and async. Inside it the hold is in the context, so that a
+    covered SDK client sends on it. Leaving it without a settle books the call as
+    unknown; leaving it by an exception releases the hold if the call provably cost
+    nothing (connection refused, a complete error answer), else books it as unknown.
+
+    Attributes:
+        id: made before the call is sent; the `Charge` carries it too.
+        call: what the money was asked for.
+        amount: what is held, in USD.
+        state: ``"reserved"``, ``"settled"``, ``"released"`` or ``"in_doubt"``.
+        max_output_tokens: the output cap to send, lowered where the budget clamped it;
+            None for a call without output tokens.
+        charge: what was booked so far, or None.
+        repeated: True when the key of this reserve was seen before: nothing was reserved again.
+    """
+
+    _cover: Cover  # from the moment it is entered
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        path: Path,
+        call: Call,
+        asked: Quote,
+        granted: Granted,
+        events: deque[Event],
+    ) -> None:
+        self._ledger = ledger
+        self._path = path
+        self._asked = asked
+        self._held = granted.amounts
+        self._events = events
+        self._forks = forks()
+        self.call = call
+        self.charge: Charge | None = None
+        self.state: State = granted.state
+        self.repeated = granted.repeated
+
+    @property
+    def id(self) -> str:
+        """Made before the call is sent; the `Charge` carries it too."""
+        return self.call.id
+
+    @property
+    def amount(self) -> Decimal:
+        """What is held, in USD."""
+        return to_usd(self._held.usd)
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The output cap to send, in tokens; None for a call without output."""
+        return self.call.max_output_tokens or None
+
+    @property
+    def binding_cap(self) -> int | None:
+        """The output cap that the request has to carry; None where the model's own is no higher."""
+        cap, own = self.max_output_tokens, self._asked.own_cap
+        return None if cap is None or (own is not None and cap >= own) else cap
+
+    # -- outcomes -------------------------------------------------------------------------
+
+    def _settle(
+        self,
+        response: Any = _ABSENT,
+        *,
+        usage: Usage | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cost: Money | None = None,
+        model: str | None = None,
+        tier: str | None = None,
+        estimated: bool = False,
+    ) -> Steps[Charge]:
+        """Book what the call cost. Always: above the hold as an overrun, never refused.
+
+        An answer without usage, or with nonsense for usage, is booked at the hold and
+        marked `estimated`; it is never free. Where the cost was known from the start (a
+        tool, an explicit `cost=`), nothing needs to be given. An answer that was charged
+        already, to another hold of the budget, books nothing and gives this one back.
+
+        Args:
+            response: the provider's answer, an object or a dict with ``usage``.
+            usage: its token counts, instead of a response.
+            input_tokens: all input, cached included.
+            output_tokens: all output.
+            cost: USD, where the cost is known by itself.
+            model: the model that answered; that of the response by default, else the requested one.
+            tier: the service tier it was served at, likewise.
+            estimated: True when the counts are a guess of the caller's.
+
+        Raises:
+            HoldClosed: it was settled before, with another amount.
+            InvalidAmount: `cost` is not an amount.
+            TypeError: nothing was given to settle with.
+        """
+        self._check_process()
+        if response is not _ABSENT:
+            answer = read_answer(response)
+            known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
+            elsewhere = was_charged(response) or (known is not None and known.id != self.id)
+            if elsewhere and self.state != "settled":
+                return (yield from self._charged_elsewhere())
+            usage = usage or self._ledger.hooks.read_usage(response)
+            usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
+        elif input_tokens is not None or output_tokens is not None:
+            usage = new_usage(input_tokens or 0, output_tokens or 0)
+        elif usage is None and cost is None:
+            if self._asked.rates is not None:
+                raise TypeError(
+                    "settle() needs a response, usage=, input_tokens= and output_tokens=, or cost="
+                )
+            cost = self.amount
+        if usage is not None and usage.flaw:
+            logger.warning("call %s reports unusable usage (%s); booked at its hold", self.id, usage.flaw)
+            usage = None
+        nanos = to_nanos(cost) if cost is not None else self._priced(usage, model, tier)
+        if nanos is None:
+            nanos, usage, estimated = self._held.usd, None, True
+        tokens = usage.tokens if usage is not None else self._held.tokens
+        ledger = self._ledger
+        entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated)
+        booked = yield from ledger.book(verbs.settle, entry)
+        if response is not _ABSENT:
+            remember(response)
+        charge = self._close("settled", booked, nanos, usage, estimated)
+        if booked.news:
+            yield from ledger.announce(booked, self._path, self.call)
+        return charge
+
+    def _charged_elsewhere(self) -> Steps[Charge]:
+        """The answer was charged by somebody else: nothing is booked here, and what is in doubt stays so."""
+        if self.state == "reserved":
+            yield from self._release()
+        elif self.charge is not None:
+            return self.charge
+        now_s = self._ledger.clock.now()
+        return Charge(self.id, self.call, NO_USD, None, False, NO_USD, NO_USD, now_s)
+
+    def _settle_unknown(self, observed: Usage | Money | None = None) -> Steps[Charge]:
+        """Book a call whose cost cannot be known, as the budget's `unknown_outcome` says.
+
+        A later settle corrects it by the exact difference.
+
+        Args:
+            observed: what the call cost at the least, as seen so far: usage, or USD.
+
+        Raises:
+            HoldClosed: it was released before.
+        """
+        self._check_process()
+        seen = NOTHING
+        usage = observed if isinstance(observed, Usage) and not observed.flaw else None
+        if usage is not None:
+            seen = Amounts(self._priced(usage, None, None) or 0, usage.tokens, 1)
+        elif observed is not None and not isinstance(observed, Usage):
+            seen = Amounts(to_nanos(observed), 0, 1)
+        floor = self._ledger.policy.unknown_outcome
+        if floor == "worst":
+            least = self._held
+        elif floor == "observed":
+            sent, rates = self.call.input_tokens, self._asked.rates
+            least = Amounts(rates.worst_case().nanos(sent, 0) if rates else self._held.usd, sent, 1)
+        else:
+            least = NOTHING
+        amounts = Amounts(*(max(pair) for pair in zip(seen, least, strict=True)))
+        booked = yield from self._ledger.book(verbs.doubt, self._entry(amounts, usage, True))
+        if booked.repeated and self.charge is not None:
+            return self.charge
+        charge = self._close("in_doubt", booked, amounts.usd, usage, True)
+        if booked.news:
+            yield from self._ledger.announce(booked, self._path, self.call)
+        return charge
+
+    def _release(self, *, saved: Usage | None = None) -> Steps[None]:
+        """Give the hold back: the call was provably never sent, or a cache answered it.
+
+        Args:
+            saved: the usage that a cache saved; it is counted as such.
+
+        Raises:
+            HoldClosed: it was settled before.
+        """
+        self._check_process()
+        nanos = self._priced(saved, None, None) or 0
+        yield from verbs.release(self.id, self._path, {"saved": nanos} if nanos else {})
+        again, self.state = self.state == "released", "released"
+        self._events.append(Event("release", self.call, to_usd(nanos)))
+        if not again:
+            self._ledger.hooks.released(self)
+
+    def _extend(self, seconds: Duration | None = None) -> Steps[None]:
+        """Start the lease anew, for calls that take longer.
+
+        Args:
+            seconds: the new lease from now on; the budget's own by default.
+
+        Raises:
+            HoldClosed: the hold is not open.
+        """
+        self._check_process()
+        lease_ms = self._ledger.policy.terms.lease_ms
+        if seconds is not None:
+            lease_ms = int(to_seconds(seconds, "seconds") * 1000)
+        yield from verbs.extend(self.id, self._path, lease_ms)
+
+    def _resolve(self, error: BaseException, observed: Usage | None = None) -> Steps[None]:
+        """Close the hold of a call that ended in an exception; does nothing if it is closed.
+
+        Args:
+            error: released if it proves that the call cost nothing, else booked as unknown.
+            observed: what was seen of the answer before it broke.
+        """
+        if not self._open:
+            return
+        if observed is None and outcome_of(error) == "released":
+            yield from self._release()
+        else:
+            yield from self._settle_unknown(observed)
+
+    settle, asettle = blocking(_settle), awaitable(_settle)
+    settle_unknown, asettle_unknown = blocking(_settle_unknown), awaitable(_settle_unknown)
+    release, arelease = blocking(_release), awaitable(_release)
+    extend, aextend = blocking(_extend), awaitable(_extend)
+    resolve, aresolve = blocking(_resolve), awaitable(_resolve)
+
+    def abandon(self, observed: Usage | None = None) -> None:
+        """`settle_unknown` for finalisers, which may run anywhere, even inside the store.
+
+        Touches no store: the outcome is booked before the ledger's next step.
+        """
+        if self._open:
+            self._ledger.later(self._settle_unknown(observed))
+
+    # -- the context ----------------------------------------------------------------------
+
+    def cover(self) -> Cover:
+        """Put the hold into the context, so that covered layers below do not reserve again."""
+        return Cover(self)
+
+    def __enter__(self) -> Hold:
+        self._cover = Cover(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leave(error):
+            self._ledger.run(self._resolve(error) if error is not None else self._settle_unknown())
+
+    async def __aenter__(self) -> Hold:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leave(error):
+            await self._ledger.arun(self._resolve(error) if error is not None else self._settle_unknown())
+
+    def _leave(self, error: BaseException | None) -> bool:
+        """True when the hold is still to be closed by a step of the store."""
+        self._cover.close()
+        if isinstance(error, GeneratorExit):
+            self.abandon()
+            return False
+        return self._open
+
+    @property
+    def _open(self) -> bool:
+        """True while it pays for a call of this process; what a forked child inherits is its parent's."""
+        return self.state == "reserved" and self._forks == forks()
+
+    def _check_process(self) -> None:
+        if self._forks != forks():
+            raise HoldClosed(
+                f"the hold {self.id!r:.80} was reserved before this process was forked; its parent settles it"
+            )
+
+    # -- booking --------------------------------------------------------------------------
+
+    def _priced(self, usage: Usage | None, model: str | None, tier: str | None) -> int | None:
+        """Nano-dollars by the model that answered; None where that cannot be known."""
+        if usage is None:
+            return None
+        rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier)
+        if rates is None:
+            return None
+        try:
+            nanos = cost_nanos(rates, usage)
+        except UnknownModel as error:
+            logger.warning("call %s cannot be priced (%s); booked at its hold", self.id, error)
+            return None
+        return nanos if nanos <= MAX_NANOS else None
+
+    def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
+        tally = {} if usage is None else usage.tally()
+        if estimated:
+            tally["estimated"] = 1
+        subject, calendars = self._asked.subject, self._ledger.calendars
+        return new_tuple(Entry, (self.call.id, self._path, subject, amounts, tally, calendars, None))
+
+    def _close(
+        self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
+    ) -> Charge:
+        self.state = state
+        self.charge = charge = new_charge(
+            self.call.id,
+            self.call,
+            to_usd(nanos),
+            usage,
+            estimated,
+            overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
+            saved=NO_USD,
+            at=booked.now_ms / 1000,
+        )
+        if booked.overrun_usd:
+            logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
+        if not booked.repeated:
+            self._events.append(new_tuple(Event, ("charge", self.call, charge, state)))
+            self._ledger.hooks.settled(charge)
+        return charge
+
+    def __repr__(self) -> str:
+        return f"<Hold {self.id} {self.state} ${self.amount}>"
+
+
+class Cover(InContext[Hold]):
+    """A hold in the context, from `cover` until `close`; also a context manager."""
+
+    __slots__ = ()
+
+
+def cover(hold: Hold) -> Cover:
+    """Put a hold into the context of this thread or task; also a context manager."""
+    return Cover(hold)
+
+
+def covered_hold() -> Hold | None:
+    """The hold that pays for what is sent from here, or None: then reserve."""
+    covered = innermost_cover()
+    return covered.hold if covered is not None else None
+
+
+def claim_hold() -> Hold | None:
+    """The hold that pays for the request that is about to be sent, for it alone; None: reserve."""
+    covered = claimed_cover()
+    return covered.hold if covered is not None else None

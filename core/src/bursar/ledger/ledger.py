@@ -1,0 +1,216 @@
+"""Moves paid calls through the store: reserve, then settle, release or doubt."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from ..errors import BursarError, StoreError
+from ..pricing.book import PriceBook
+from ..pricing.price import Rates
+from ..reports.events import Event
+from ..runtime.clock import Clock
+from ..runtime.ids import new_id
+from ..runtime.log import logger
+from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from ..store.outbox.outbox import Trouble
+from ..values.account import root_key
+from ..values.amounts import Amounts
+from ..values.call import Call, Subject
+from ..values.charge import Charge
+from ..values.money import NO_USD, to_usd
+from ..values.policy import Policy, Terms
+from ..values.usage import Usage
+from ..values.window import Calendar, calendar
+from . import verbs
+from .deduplication import ChargedAnswers
+from .hook_call import at_work
+from .hooks import Hooks
+from .refusals import booked_refusal
+from .steps import Steps, arun, run
+
+T = TypeVar("T")
+
+
+class Announcer(Protocol):
+    """Hands what an answer of the store has to tell to those who listen."""
+
+    def send(self, answer: Granted | Refused | Booked, path: Path, call: Call, snapshot: Snapshot) -> None:
+        """The tree after the answer is `snapshot`."""
+        ...
+
+    def listen(self, listener: Callable[[Any], object]) -> None:
+        """One more who hears every alert."""
+        ...
+
+    def trouble(self, trouble: Trouble, at: float) -> None:
+        """Bookings wait for the store, have landed, or are lost."""
+        ...
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """What a finaliser left behind must not fail the step that happens to come next."""
+    try:
+        yield
+    except BursarError as error:
+        logger.warning("an abandoned call could not be booked, and is when its lease ends: %s", error)
+
+
+class Ledger:
+    """One store, the prices and the policy of a budget; shared by all its sessions.
+
+    Attributes:
+        store: where the balances live.
+        prices: what models cost.
+        policy: what the budget has decided.
+        clock: tells how long a session took; balances go by the store's own time.
+        alerts: tells the listeners what an answer of the store has to tell.
+        calendars: the periods of now by time zone, as the store last asked for them.
+        hooks: asks the plugins and tells them.
+        charged: the answers that were charged lately.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prices: PriceBook,
+        policy: Policy,
+        clock: Clock,
+        alerts: Announcer,
+        hooks: Hooks,
+    ) -> None:
+        self.store = store
+        self.alerts = alerts
+        self.prices = prices
+        self.policy = policy
+        self.clock = clock
+        self.hooks = hooks
+        self.charged = ChargedAnswers()
+        self._late: deque[Steps[Any]] = deque()
+        self.calendars: Mapping[str, Calendar] = {}
+
+    def run(self, steps: Steps[T]) -> T:
+        """Carry out steps, after those that finalisers left behind. Within a plugin these wait."""
+        while self._late and not at_work():
+            with _logged():
+                run(self._late.popleft(), self.store)
+        return run(steps, self.store)
+
+    async def arun(self, steps: Steps[T]) -> T:
+        """The same without blocking the event loop."""
+        while self._late and not at_work():
+            with _logged():
+                await arun(self._late.popleft(), self.store)
+        return await arun(steps, self.store)
+
+    def later(self, steps: Steps[Any]) -> None:
+        """Leave steps to be carried out before the next ones; touches no store and no lock."""
+        self._late.append(steps)
+
+    def charge(
+        self, path: Path, call: Call, nanos: int, usage: Usage | None, events: deque[Event]
+    ) -> Steps[Charge]:
+        """Book what nobody held.
+
+        Raises:
+            BudgetExceeded: it is booked, and a limit is exceeded now.
+        """
+        if call.model is None:
+            subject = Subject(call.kind, (), call.provider, call.tool)
+        else:
+            subject = self.prices.subject(call.model, call.provider, call.tool)
+        tokens = usage.tokens if usage is not None else 0
+        tally = usage.tally() if usage is not None else {}
+        entry = Entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally, self.calendars)
+        booked = yield from self.book(verbs.book, entry)
+        charge = Charge(call.id, call, to_usd(nanos), usage, False, NO_USD, NO_USD, booked.now_ms / 1000)
+        events.append(Event("charge", call, charge, "settled"))
+        self.hooks.settled(charge)
+        if booked.news:
+            yield from self.announce(booked, path, call)
+        if booked.over is not None and self.policy.terms.enforce:
+            raise booked_refusal(booked.over, charge)
+        return charge
+
+    def announce(self, answer: Granted | Refused | Booked, path: Path, call: Call) -> Steps[None]:
+        """Tell the listeners what is new; what fails of it is logged only."""
+        try:
+            snapshot = yield from verbs.read(root_key(path[0].key))
+        except StoreError as error:
+            logger.error("an alert could not be sent: %s", error)
+        else:
+            self.alerts.send(answer, path, call, snapshot)
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Bookings wait for the store, have landed, or are lost: the store says so."""
+        self.alerts.trouble(trouble, self.clock.now())
+
+    def late(self, entry: Entry, booked: Booked) -> None:
+        """A booking landed that had to wait: tell what it has reached."""
+        subject = entry.subject
+        call = Call(entry.id, subject.kind, next(iter(subject.models), None), subject.provider, subject.tool)
+        run(self.announce(booked, entry.path, call), self.store)
+
+    def correct(self, path: Path, nanos: int) -> Steps[Charge]:
+        """Book a difference, up or down; in windows it counts as of now."""
+        call = Call(new_id(), "correction")
+        entry = Entry(call.id, path, Subject("correction"), Amounts(nanos, 0, 0), {}, self.calendars)
+        booked = yield from self.book(verbs.book, entry)
+        if booked.news:
+            yield from self.announce(booked, path, call)
+        charge = Charge(call.id, call, to_usd(nanos), None, False, NO_USD, NO_USD, booked.now_ms / 1000)
+        self.hooks.settled(charge)
+        return charge
+
+    def ask(
+        self,
+        verb: Callable[[Entry, Amounts, Terms], Steps[Granted | Refused | StalePeriod]],
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms,
+    ) -> Steps[Granted | Refused]:
+        """Ask whether a call fits, by `verbs.reserve` or `verbs.probe`."""
+        answer = yield from verb(entry, minimum, terms)
+        if isinstance(answer, StalePeriod):
+            answer = yield from self._again(answer, lambda current: verb(current, minimum, terms), entry)
+        return answer
+
+    def book(
+        self, verb: Callable[[Entry, Terms], Steps[Booked | StalePeriod]], entry: Entry
+    ) -> Steps[Booked]:
+        """Write a charge, by `verbs.settle`, `verbs.doubt` or `verbs.book`."""
+        terms = self.policy.terms
+        answer = yield from verb(entry, terms)
+        if isinstance(answer, StalePeriod):
+            answer = yield from self._again(answer, lambda current: verb(current, terms), entry)
+        return answer
+
+    def _again(self, stale: StalePeriod, ask: Callable[[Entry], Steps[Any]], entry: Entry) -> Steps[Any]:
+        """Ask the store once more, with the calendar of its own time.
+
+        Raises:
+            StoreError: its clock jumps, so that no calendar is ever the right one.
+        """
+        answer: Any = stale
+        for _ in range(3):
+            now = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
+            self.calendars = {**self.calendars, **now}
+            answer = yield from ask(entry._replace(periods=self.calendars))
+            if not isinstance(answer, StalePeriod):
+                return answer
+        raise StoreError("the clock of the store jumps: it accepts no calendar period")
+
+    def answer_rates(
+        self, call: Call, asked: Rates | None, model: str | None, tier: str | None
+    ) -> Rates | None:
+        """The rates of the model and tier that answered; those asked for where they are not known."""
+        tier = self.policy.tier or tier or call.tier
+        if asked is not None and tier == call.tier and (model is None or model == call.model):
+            return asked
+        found = self.prices.find(model, call.provider, tier) if model is not None else None
+        if found is None and call.model is not None:
+            found = self.prices.find(call.model, call.provider, tier)
+        return asked if found is None else found

@@ -1,0 +1,133 @@
+"""The first step of a paid call: its worst case is set aside, or the call is refused."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from ..errors import BudgetExceeded, CallVetoed
+from ..pricing.quote import quote
+from ..pricing.request import CallRequest
+from ..reports.events import Event
+from ..runtime.fast_init import new_tuple
+from ..runtime.ids import new_id
+from ..store.base import Entry, Path, Refused
+from ..values.call import Call
+from ..values.policy import Policy, Terms
+from . import verbs
+from .fingerprint import fingerprint
+from .hold import Hold
+from .ledger import Ledger
+from .refusals import Refusal, refusal
+from .steps import Steps
+
+
+def reserve(
+    ledger: Ledger,
+    path: Path,
+    request: CallRequest,
+    events: deque[Event],
+    terms: Terms,
+    session: object,
+) -> Steps[Hold]:
+    """Set the worst case of a call aside.
+
+    Args:
+        ledger: where it is set aside.
+        path: the accounts it is charged to, from the root.
+        request: what the call is.
+        events: where the outcomes of the hold are noted.
+        terms: of the budget, perhaps with its finalization reserve.
+        session: whose call it is, for the plugins.
+
+    Raises:
+        BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed.
+        UnknownModel: the model has no price.
+        UnpriceableCall: the worst case has no bound.
+    """
+    id = new_id() if request.key is None else f"{path[-1].key}:{request.key}"
+    asked = quote(request, id, ledger.prices, ledger.policy)
+    try:
+        ledger.hooks.before_reserve(asked, session, path)
+    except CallVetoed as error:
+        _refuse(ledger, asked.call, error, events)
+        raise
+    asked = ledger.hooks.estimated(asked)
+    repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
+    entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
+    answer = yield from ledger.ask(verbs.reserve, entry, asked.minimum, terms)
+    if isinstance(answer, Refused):
+        if answer.first:
+            yield from ledger.announce(answer, path, asked.call)
+        refused = refusal(answer, asked.call, _loop_s(ledger.policy))
+        _refuse(ledger, asked.call, refused, events)
+        raise refused
+    cap = asked.cap(answer.amounts)
+    call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
+    hold = Hold(ledger, path, call, asked, answer, events)
+    try:
+        if not answer.repeated:
+            ledger.hooks.reserved(hold)
+        if answer.news:
+            yield from ledger.announce(answer, path, call)
+    except BaseException:  # an interrupt: the call will not be made
+        yield from hold._release()
+        raise
+    return hold
+
+
+def probe(ledger: Ledger, path: Path, request: CallRequest, terms: Terms) -> Steps[None]:
+    """What `reserve` would say; nothing is changed.
+
+    Raises:
+        BudgetExceeded: it would be refused.
+        UnknownModel: the model has no price.
+        UnpriceableCall: the worst case has no bound.
+    """
+    asked = ledger.hooks.estimated(quote(request, new_id(), ledger.prices, ledger.policy))
+    entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, ledger.calendars)
+    answer = yield from ledger.ask(verbs.probe, entry, asked.minimum, terms)
+    if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
+        raise refusal(answer, asked.call, _loop_s(ledger.policy))
+
+
+def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: deque[Event]) -> None:
+    events.append(Event("refusal", call, str(error)))
+    ledger.hooks.refused(Refusal(call, error, ledger.clock.now()))
+
+
+def _loop_s(policy: Policy) -> float | None:
+    breaker = policy.terms.breaker
+    return breaker.loop_ms / 1000 if breaker is not None else None
+
+
+def _fingerprint(request: CallRequest, call: Call, policy: Policy) -> str | None:
+    breaker = policy.terms.breaker
+    if breaker is None or breaker.max_repeated is None:
+        return None
+    return fingerprint(call.kind, call.model or call.tool, request.messages)
+
+
+class Reserving:
+    """What `Session.areserve` returns: await it for the hold, or enter it with ``async with``."""
+
+    __slots__ = ("_hold", "_ledger", "_steps")
+
+    def __init__(self, ledger: Ledger, steps: Steps[Hold]) -> None:
+        self._ledger = ledger
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, None, Hold]:
+        return self._ledger.arun(self._steps).__await__()
+
+    async def __aenter__(self) -> Hold:
+        self._hold = await self
+        return await self._hold.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._hold.__aexit__(kind, error, trace)

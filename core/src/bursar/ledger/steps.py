@@ -1,0 +1,94 @@
+"""One body for sync and async: a generator that yields what it wants of the store.
+
+``yield ("reserve", entry, ...)`` evaluates to the verb's result, or raises its error
+there. `run` asks the store directly, `arun` awaits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from ..store.base import Store
+
+T = TypeVar("T")
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
+Steps: TypeAlias = Generator[tuple[Any, ...], Any, T]
+
+
+def run(steps: Steps[T], store: Store) -> T:
+    """Carry out the steps, blocking."""
+    try:
+        wanted = next(steps)
+        while True:
+            try:
+                answer = getattr(store, wanted[0])(*wanted[1:])
+            except BaseException as error:
+                wanted = steps.throw(error)
+            else:
+                wanted = steps.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+async def arun(steps: Steps[T], store: Store) -> T:
+    """Carry out the steps without blocking the event loop."""
+    try:
+        verb, *arguments = next(steps)
+        while True:
+            try:
+                answer = await store.acall(verb, *arguments)
+            except BaseException as error:
+                verb, *arguments = steps.throw(error)
+            else:
+                verb, *arguments = steps.send(answer)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+class _Runner(Protocol):
+    def run(self, steps: Steps[T]) -> T: ...
+    async def arun(self, steps: Steps[T]) -> T: ...
+
+
+class _Stepping(Protocol):
+    """A thing whose methods are steps, and that knows who carries them out."""
+
+    @property
+    def _ledger(self) -> _Runner: ...
+
+
+S = TypeVar("S", bound=_Stepping)
+
+
+def blocking(steps: Callable[Concatenate[S, P], Steps[T]]) -> Callable[Concatenate[S, P], T]:
+    """The method that carries out these steps and returns their result."""
+
+    def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._ledger.run(steps(self, *args, **kwargs))
+
+    return _named(method, steps, "")
+
+
+def awaitable(
+    steps: Callable[Concatenate[S, P], Steps[T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """The same as a coroutine, which never blocks the event loop."""
+
+    async def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._ledger.arun(steps(self, *args, **kwargs))
+
+    return _named(method, steps, "a")
+
+
+def _named(method: F, steps: Callable[..., Any], prefix: str) -> F:
+    """The docstring and signature of the steps, under the public name."""
+    update_wrapper(method, steps)
+    owner, dot, name = steps.__qualname__.rpartition(".")
+    method.__name__ = prefix + name.removeprefix("_")
+    method.__qualname__ = owner + dot + method.__name__
+    return method

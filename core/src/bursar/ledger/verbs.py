@@ -1,0 +1,44 @@
+"""The verbs of a store as typed steps: ``booked = yield from verbs.settle(entry, terms)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ..store.base import Store
+from ..store.facts import HasFacts
+from .steps import Steps
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _step(verb: Callable[Concatenate[Any, P], T]) -> Callable[P, Steps[T]]:
+    """The verb as a step that evaluates to its answer, or raises its error; arguments by position."""
+    name = verb.__name__
+
+    def step(*arguments: P.args, **none: P.kwargs) -> Steps[T]:
+        if none:
+            raise TypeError(f"the arguments of {name!r} are given by position, not by name")
+        answer: T = yield name, *arguments
+        return answer
+
+    return step
+
+
+reserve = _step(Store.reserve)
+probe = _step(Store.probe)
+settle = _step(Store.settle)
+book = _step(Store.book)
+doubt = _step(Store.doubt)
+release = _step(Store.release)
+extend = _step(Store.extend)
+set_limit = _step(Store.set_limit)
+drop_limit = _step(Store.drop_limit)
+trip = _step(Store.trip)
+untrip = _step(Store.untrip)
+reset = _step(Store.reset)
+acknowledge = _step(Store.acknowledge)
+read = _step(Store.read)
+audit = _step(Store.audit)
+facts = _step(HasFacts.facts)

@@ -1,0 +1,1 @@
+"""What a call may cost at the worst, and what it did cost."""

@@ -1,0 +1,214 @@
+"""How much input a request can be billed for, before it is sent.
+
+A byte-level tokenizer never makes more tokens than there are UTF-8 bytes, so the
+bytes of a request bound its tokens without a tokenizer. That is about four times
+too much for English prose; the settle gives the rest back at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidAmount, UnpriceableCall
+from ..values.money import Money, shown, to_nanos, to_usd
+from ..values.usage import MAX_TOKENS
+
+_PER_MESSAGE = 8  # role and separators; chat formats use 3 to 5
+_PER_REQUEST = 16
+_PER_TOOL = 16
+_TOOL_PREAMBLE = 640  # what a provider adds once it sees tools; 313 to 530 are published
+_PER_CLIENT_TOOL = 1_500  # what it adds for a schema that it keeps itself; 245 to 735 are published
+
+# The most that one image can cost, by model family: OpenAI's vision guide (tiles: at most 8
+# after scaling; patches: at most 1,536 times a factor) and Anthropic's (1,600 a picture).
+# For a model that is not here an image is bounded by the context window alone.
+_IMAGE_TOKENS = {
+    "gpt-4o": 1_445,
+    "gpt-4.1": 1_445,
+    "gpt-4-turbo": 1_445,
+    "gpt-4o-mini": 48_169,
+    "gpt-4.1-mini": 2_489,
+    "gpt-4.1-nano": 3_779,
+    "gpt-5": 1_190,
+    "gpt-5-mini": 2_489,
+    "gpt-5-nano": 3_779,
+    "o1": 1_275,
+    "o3": 1_275,
+    "o4-mini": 2_642,
+    "claude-3-haiku": 1_640,
+    "claude-3-sonnet": 1_640,
+    "claude-3-opus": 1_640,
+    "claude-3-5-sonnet": 1_640,
+    "claude-haiku-4-5": 1_640,
+    "claude-sonnet-4": 1_640,
+    "claude-sonnet-4-5": 1_640,
+}
+_TEXT_TYPES = frozenset({
+    "text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning",
+    "summary_text", "tool_use", "tool_result", "tool_call", "function", "function_call",
+    "function_call_output", "message", "json_schema", "json_object", "custom", "ephemeral",
+    "object", "array", "string", "number", "integer", "boolean", "null",
+})  # fmt: skip
+_IMAGE_TYPES = frozenset({"image", "image_url", "input_image"})
+_OWN_TOOLS = (None, "function", "custom")
+_CLIENT_TOOL = re.compile(
+    r"(bash|computer|memory|text_editor)_[0-9]{8}"
+)  # Anthropic's: defined there, run here
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a plugin expects a call to cost; held instead of its worst case.
+
+    Attributes:
+        usd: USD; reads back as ``Decimal``.
+        tokens: input and output together.
+
+    Raises:
+        InvalidAmount: not an amount of USD, or not a whole number of tokens.
+    """
+
+    usd: Money
+    tokens: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "usd", to_usd(to_nanos(self.usd)))
+        if type(self.tokens) is not int or not 0 <= self.tokens <= MAX_TOKENS:
+            raise InvalidAmount(f"tokens={shown(self.tokens)} is not a whole number from 0 to {MAX_TOKENS:,}")
+
+
+@dataclass(frozen=True, slots=True)
+class InputBound:
+    """The most input that a request can be billed for.
+
+    Attributes:
+        tokens: None when only the model's context window bounds it.
+        cache_writes: True when some of it may be billed as a write to a cache.
+        audio: True when some of it may be billed as audio.
+    """
+
+    tokens: int | None
+    cache_writes: bool = True
+    audio: bool = False
+
+
+@dataclass(slots=True)
+class _Count:
+    tokens: int = 0
+    images: int = 0
+    unbounded: bool = False
+    cache_control: bool = False
+    audio: bool = False
+
+
+def input_bound(
+    names: tuple[str, ...],
+    messages: Iterable[Any] | str | None,
+    tools: Iterable[Any] | None = None,
+) -> InputBound:
+    """The bound for a request, from what it will send.
+
+    Args:
+        names: the requested model, then the names that it also answers to.
+        messages: dicts in the shape of OpenAI or Anthropic, or plain text; None is unknown.
+        tools: the tool schemas that go with them.
+
+    Raises:
+        UnpriceableCall: a tool runs at the provider, which may add input without end;
+            or the messages are nested without end.
+    """
+    if messages is None:
+        return InputBound(None)
+    count = _Count(tokens=_PER_REQUEST)
+    try:
+        _add_up(messages, tools, count)
+    except RecursionError:
+        raise UnpriceableCall("the messages or tools are nested too deeply, or contain themselves") from None
+    per_image = next((_IMAGE_TOKENS[name] for name in names if name in _IMAGE_TOKENS), None)
+    bounded = not count.unbounded and (not count.images or per_image is not None)
+    explicit_caching = any("claude" in name for name in names)  # billed only where the request asks for it
+    return InputBound(
+        tokens=count.tokens + count.images * (per_image or 0) if bounded else None,
+        cache_writes=count.cache_control or not explicit_caching,
+        audio=count.audio,
+    )
+
+
+def _add_up(messages: Iterable[Any] | str, tools: Iterable[Any] | None, count: _Count) -> None:
+    for message in [messages] if isinstance(messages, str | Mapping) else messages:
+        count.tokens += _PER_MESSAGE
+        _walk(message, count)
+    for index, given in enumerate([tools] if isinstance(tools, Mapping) else tools or ()):
+        tool = _plain(given)
+        kind = tool.get("type") if isinstance(tool, Mapping) else None
+        if _CLIENT_TOOL.fullmatch(str(kind)):
+            count.tokens += _PER_CLIENT_TOOL
+        elif kind not in _OWN_TOOLS:
+            raise UnpriceableCall(
+                f"the tool {kind!r:.80} runs at the provider and adds input that has no bound beforehand;"
+                " reserve with an explicit cost= that covers it",
+                endpoint=str(kind)[:200],
+            )
+        count.tokens += _PER_TOOL + (0 if index else _TOOL_PREAMBLE)
+        _json(tool, count)
+
+
+def _walk(value: object, count: _Count) -> None:
+    """Add up a message: its text by bytes, its pictures by number."""
+    if isinstance(value, str):
+        count.tokens += _bytes(value)
+        return
+    value = _plain(value)
+    if isinstance(value, Mapping):
+        kind = value.get("type")
+        count.cache_control = count.cache_control or "cache_control" in value
+        if isinstance(kind, str) and kind in _IMAGE_TYPES:
+            count.images += 1
+            return
+        if isinstance(kind, str) and kind not in _TEXT_TYPES:
+            count.unbounded = True  # a file, a document, a kind of part that is not known here
+            count.audio = count.audio or "audio" in kind
+            return
+        for key, part in value.items():
+            count.tokens += _bytes(str(key)) + 1
+            if key == "audio" and isinstance(part, Mapping):  # what an earlier answer said, by its id
+                count.unbounded = count.audio = True
+            if key == "input" and kind == "tool_use":
+                _json(part, count)  # the arguments of a tool: a "type" in there is the tool's own
+            else:
+                _walk(part, count)
+    elif isinstance(value, Iterable):
+        for part in value:
+            count.tokens += 1
+            _walk(part, count)
+    elif value is not None:
+        count.tokens += len(repr(value))
+
+
+def _json(value: object, count: _Count) -> None:
+    """Add up a tool schema or the arguments of a tool, where ``type`` is a word like any other."""
+    value = _plain(value)
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            count.tokens += _bytes(str(key)) + 4
+            count.cache_control = count.cache_control or key == "cache_control"
+            _json(part, count)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            count.tokens += 2
+            _json(part, count)
+    else:
+        _walk(value, count)
+
+
+def _plain(value: object) -> object:
+    """A model of Pydantic as the dict that will be sent; anything else as it is."""
+    dump = getattr(value, "model_dump", None)
+    return value if dump is None else dump(exclude_none=True)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

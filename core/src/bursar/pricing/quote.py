@@ -1,0 +1,170 @@
+"""The worst case of a call, priced before it is sent."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..errors import InvalidAmount, UnpriceableCall
+from ..runtime.fast_init import new_tuple
+from ..values.amounts import Amounts
+from ..values.call import Call, Subject, new_call
+from ..values.money import MAX_NANOS, show_usd, to_nanos
+from ..values.policy import Policy
+from .book import PriceBook
+from .input_bound import Estimate, input_bound
+from .price import Rates, Worst
+from .request import CallRequest
+
+
+class Quote(NamedTuple):
+    """What a call asks of its accounts.
+
+    Attributes:
+        call: as it would be sent at its worst.
+        subject: what the selectors of limits look at.
+        rates: what it is priced by; None where the cost is given.
+        worst: the most that it can cost at these rates, likewise.
+        own_cap: the most output of one choice that the model itself gives, where known.
+        want: its worst case, or a plugin's estimate.
+        minimum: its worst case at the smallest useful output cap.
+        fees: the part of both that runs of the provider's own tools may cost, in nano-dollars.
+    """
+
+    call: Call
+    subject: Subject
+    rates: Rates | None
+    worst: Worst | None
+    own_cap: int | None
+    want: Amounts
+    minimum: Amounts
+    fees: int = 0
+
+    def cap(self, granted: Amounts) -> int:
+        """The largest output cap whose worst case fits what was granted."""
+        call = self.call
+        if self.worst is None or granted == self.want:
+            return call.max_output_tokens
+        by_usd = self.worst.output_cap(call.input_tokens, call.n, granted.usd - self.fees)
+        by_tokens = (granted.tokens - call.input_tokens) // call.n
+        return min(by_usd, by_tokens, call.max_output_tokens)
+
+    def at(self, estimate: Estimate) -> Quote:
+        """The same call, held at an estimate instead of its worst case.
+
+        It can be clamped where its worst case at the smallest cap is within the estimate.
+
+        Raises:
+            InvalidAmount: an estimate of nothing for a call that costs something.
+        """
+        want = Amounts(to_nanos(estimate.usd), estimate.tokens, self.want.calls)
+        if (self.want.usd and not want.usd) or (self.want.tokens and not want.tokens):
+            raise InvalidAmount("an estimate of nothing for a call that costs something")
+        within = all(least <= held for least, held in zip(self.minimum, want, strict=True))
+        return self._replace(want=want, minimum=self.minimum if within else want)
+
+
+def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Quote:
+    """Price what was asked for.
+
+    Raises:
+        UnknownModel: the model has no price.
+        UnpriceableCall: its worst case has no bound.
+    """
+    nanos = request.cost_nanos
+    if request.model is None:
+        return _tool_quote(
+            request, id, policy.tool_prices.get(request.tool or "", 0) if nanos is None else nanos
+        )
+    subject = prices.subject(request.model, request.provider, request.tool)
+    model = subject.models[0]
+    tier = policy.tier or request.tier
+    if nanos is not None:
+        sent, cap = request.input_tokens or 0, request.max_output_tokens or 0
+        amounts = Amounts(nanos, sent + request.n * cap, 1)
+        call = Call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
+        return Quote(call, subject, None, None, None, amounts, amounts)
+
+    rates = prices.rates(model, request.provider, tier)
+    sent, worst = _input(request, model, subject.models, rates)
+    own_cap = _own_cap(rates)
+    cap = _output(request, model, own_cap, free=not rates.output)
+    fees = _fees(request, model, rates) if request.requests else 0
+    want = minimum = _most(worst, sent, request.n * cap, fees)
+    if want.usd > MAX_NANOS:
+        raise UnpriceableCall(
+            f"the worst case of this call to {model!r} is above {show_usd(MAX_NANOS)}; pass a smaller n= or"
+            " max_output_tokens=",
+            endpoint=model,
+        )
+    smallest = policy.smallest_cap and max(policy.smallest_cap, request.clamp)
+    if request.clamp and smallest is not None and cap > smallest:
+        minimum = _most(worst, sent, request.n * smallest, fees)
+    call = new_call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
+    return new_tuple(Quote, (call, subject, rates, worst, own_cap, want, minimum, fees))
+
+
+def _tool_quote(request: CallRequest, id: str, nanos: int) -> Quote:
+    amounts = Amounts(nanos, 0, 1)
+    call = Call(id, "tool", provider=request.provider, tool=request.tool)
+    subject = Subject("tool", (), request.provider, request.tool)
+    return Quote(call, subject, None, None, None, amounts, amounts)
+
+
+def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amounts:
+    nanos = worst.nanos(input_tokens, output_tokens) + fees
+    return new_tuple(Amounts, (nanos, input_tokens + output_tokens, 1))
+
+
+def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst]:
+    """The most input tokens, and what they can be billed as."""
+    if request.input_tokens is not None:
+        if request.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere
+            input_bound(names, (), request.tools)
+        return request.input_tokens, rates.worst_case(audio=rates.audio_input is not None)
+    bound = input_bound(names, request.messages, request.tools)
+    unseen = rates.audio_output is not None or (request.messages is None and rates.audio_input is not None)
+    window = rates.context_window
+    tokens = None if bound.tokens is None else bound.tokens + request.stored_tokens
+    sent = _least(tokens, None if window is None else window * request.windows)
+    if sent is None:
+        raise UnpriceableCall(
+            f"the input of this call to {model!r} has no known bound, nor has the model's context window;"
+            " pass input_tokens=, or register the model with context_window=",
+            endpoint=model,
+        )
+    cache_writes = bound.cache_writes or request.stored_tokens > 0  # nobody sees here how it is cached
+    return sent, rates.worst_case(cache_writes=cache_writes, audio=bound.audio or unseen)
+
+
+def _own_cap(rates: Rates) -> int | None:
+    return rates.max_output_tokens or (rates.context_window if rates.output else None)
+
+
+def _output(request: CallRequest, model: str, own: int | None, *, free: bool) -> int:
+    """The most output tokens of one choice; a cap above the model's own cannot be reached."""
+    cap = _least(request.max_output_tokens, own)
+    if cap is None and free:
+        return 0  # an embedding, or free without a known bound
+    if cap is None:
+        raise UnpriceableCall(
+            f"the output of {model!r} has no known bound; pass max_output_tokens=, or register the model"
+            " with max_output_tokens=",
+            endpoint=model,
+        )
+    return cap
+
+
+def _fees(request: CallRequest, model: str, rates: Rates) -> int:
+    """What the provider's own tools may cost by the run, in nano-dollars."""
+    try:
+        return sum(runs * rates.requests[tool] for tool, runs in request.requests.items())
+    except KeyError as tool:
+        raise UnpriceableCall(
+            f"a run of the provider's tool {tool} has no price with {model!r}; reserve with an explicit cost="
+            " that covers it",
+            endpoint=str(tool.args[0]),
+        ) from None
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return one if other is None or (one is not None and one < other) else other

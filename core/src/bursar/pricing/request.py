@@ -1,0 +1,87 @@
+"""What a caller wants to spend money on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..values.money import Money, shown, to_nanos
+from ..values.names import check_name
+from ..values.usage import MAX_TOKENS
+from .book import check_tier
+
+
+@dataclass(slots=True, kw_only=True)  # not frozen: that would triple the time it takes to make one
+class CallRequest:
+    """The arguments of `Session.reserve`, checked.
+
+    Raises:
+        TypeError: there is nothing to pay for, or an iterator where it would be used up.
+        ValueError: a name or a count is not one.
+    """
+
+    model: str | None = None
+    provider: str | None = None
+    input_tokens: int | None = None
+    messages: Iterable[Any] | str | None = None
+    tools: Iterable[Any] | None = None
+    max_output_tokens: int | None = None
+    n: int = 1
+    tool: str | None = None
+    cost: Money | None = None
+    tier: str | None = None
+    key: str | None = None
+    clamp: bool | int = True
+    windows: int = 1
+    stored_tokens: int = 0
+    requests: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.model is not None:
+            check_name("model", self.model)
+        if self.provider is not None:
+            check_name("provider", self.provider)
+        if self.tool is not None:
+            check_name("tool", self.tool)
+        if self.key is not None:
+            check_name("key", self.key)
+        if self.input_tokens is not None:
+            _check_count("input_tokens", self.input_tokens, 0)
+        if self.max_output_tokens is not None:
+            _check_count("max_output_tokens", self.max_output_tokens, 0)
+        _check_count("n", self.n, 1)
+        if self.tier is not None:
+            check_tier(self.tier)
+        if self.messages is not None:
+            _check_items("messages", self.messages)
+        if self.tools is not None:
+            _check_items("tools", self.tools)
+        if self.windows != 1:
+            _check_count("windows", self.windows, 1)
+        if self.stored_tokens != 0:
+            _check_count("stored_tokens", self.stored_tokens, 0)
+        for tool, runs in self.requests.items():
+            check_name("tool", tool)
+            _check_count(f"requests[{tool!r}]", runs, 0)
+        if self.model is None and self.tool is None and self.cost is None:
+            raise TypeError("reserve() needs a model, a tool= or a cost=")
+
+    @property
+    def cost_nanos(self) -> int | None:
+        """The explicit cost in nano-dollars.
+
+        Raises:
+            InvalidAmount: it is not an amount.
+        """
+        return None if self.cost is None else to_nanos(self.cost)
+
+
+def _check_count(setting: str, count: object, least: int) -> None:
+    if type(count) is not int or not least <= count <= MAX_TOKENS:
+        raise ValueError(f"{setting}={shown(count)} is not a whole number from {least} to {MAX_TOKENS:,}")
+
+
+def _check_items(setting: str, items: object) -> None:
+    if isinstance(items, Iterator):
+        raise TypeError(f"{setting}= takes a list: an iterator would be used up before the call is sent")

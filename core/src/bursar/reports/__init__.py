@@ -1,0 +1,1 @@
+"""What people and listeners are told: reports, balances, events, alerts."""

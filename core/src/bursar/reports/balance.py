@@ -1,0 +1,87 @@
+"""Where the accounts of a path stand, whether or not the store has met them yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ..store.base import EMPTY_VIEW, AccountView, LimitView, Path, Snapshot
+from ..values.account import is_session
+from ..values.amounts import Amounts
+from ..values.limits import Limit
+from ..values.money import to_usd
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """What an account has spent, and what is left on its path.
+
+    Attributes:
+        spent: USD charged to this account.
+        reserved: USD held by calls in flight.
+        remaining: the smallest limit - spent - reserved over the USD limits without a
+            selector, its own and its ancestors'; negative after an overrun, None without such a limit.
+        tokens_spent: input and output tokens together.
+        calls: answered, paid calls to models.
+    """
+
+    spent: Decimal
+    reserved: Decimal
+    remaining: Decimal | None
+    tokens_spent: int
+    calls: int
+
+
+def account_views(snapshot: Snapshot, path: Path) -> tuple[AccountView, ...]:
+    """A view of each account of a path, from the root; one without any use yet has its declared limits."""
+    views = []
+    inherited: tuple[Limit, ...] = ()
+    for account in path:
+        view = snapshot.accounts.get(account.key)
+        session = is_session(account.key)
+        if view is None:
+            limits = account.limits or account.unless_declared
+            own = [limit for limit in limits if session or limit.window != "session"]
+            view = replace(
+                EMPTY_VIEW,
+                key=account.key,
+                limits=tuple(LimitView(limit, 0, 0) for limit in (*own, *(inherited if session else ()))),
+                for_sessions=() if session else tuple(limit for limit in limits if limit not in own),
+                opened_ms=snapshot.now_ms,
+            )
+        inherited = () if session else (*inherited, *view.for_sessions)
+        views.append(view)
+    return tuple(views)
+
+
+def balance(views: tuple[AccountView, ...]) -> BalanceView:
+    """The balance of the last account of a path."""
+    leaf = views[-1]
+    left = [
+        limit.remaining
+        for view in views
+        for limit in view.limits
+        if limit.limit.unit == "usd" and not limit.limit.selective
+    ]
+    return BalanceView(
+        spent=to_usd(leaf.spent.usd),
+        reserved=to_usd(leaf.reserved.usd),
+        remaining=to_usd(min(left)) if left else None,
+        tokens_spent=leaf.spent.tokens,
+        calls=by_kind(leaf, "model").calls,
+    )
+
+
+def by_kind(view: AccountView, kind: str) -> Amounts:
+    """What an account has spent on calls to models, or on runs of tools."""
+    total = Amounts()
+    for subject, (spent, _) in view.subjects.items():
+        if subject.kind == kind:
+            total = total.plus(spent)
+    return total
+
+
+def children(snapshot: Snapshot, key: str) -> Mapping[str, AccountView]:
+    """The accounts right below one."""
+    return {k: view for k, view in snapshot.accounts.items() if k.rpartition("/")[0] == key}

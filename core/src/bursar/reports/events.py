@@ -1,0 +1,41 @@
+"""What happened in a session, line by line, for its report. Nothing of a request or an answer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ..values.call import Call
+from ..values.charge import Charge
+
+
+class Event(NamedTuple):
+    """One line; it becomes a dict only when somebody reads it.
+
+    Attributes:
+        what: ``"charge"``, ``"release"`` or ``"refusal"``.
+        call: what it is about.
+        outcome: the charge; what a cache saved, in USD; or the message of the refusal.
+        state: of the hold, after a charge.
+    """
+
+    what: str
+    call: Call
+    outcome: Charge | Decimal | str
+    state: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        """The line as a report has it: money in USD as float, `at` in seconds since the epoch."""
+        call, outcome = self.call, self.outcome
+        line: dict[str, Any] = {"event": self.what, "id": call.id, "model": call.model, "tool": call.tool}
+        if isinstance(outcome, Charge):
+            line |= {"cost": float(outcome.cost), "estimated": outcome.estimated, "state": self.state}
+            line |= {"at": outcome.at}
+            if outcome.usage is not None:
+                usage = outcome.usage
+                line |= {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        elif isinstance(outcome, str):
+            line["message"] = outcome
+        else:
+            line["saved"] = float(outcome)
+        return line

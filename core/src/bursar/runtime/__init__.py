@@ -1,0 +1,1 @@
+"""What the process, its clock and the interpreter provide."""

@@ -1,0 +1,25 @@
+"""Names for things that a client creates before it tells the store."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+
+from .fork import first_in_child
+
+_prefix = secrets.token_hex(8)
+_counter = itertools.count(1)
+
+
+def new_id() -> str:
+    """An id that no other call, thread, process or host uses; made without a system call."""
+    return f"{_prefix}-{next(_counter)}"
+
+
+def _renew() -> None:
+    """A forked child would count on from its parent's numbers."""
+    global _prefix, _counter
+    _prefix, _counter = secrets.token_hex(8), itertools.count(1)
+
+
+first_in_child(_renew)

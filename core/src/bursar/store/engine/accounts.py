@@ -1,0 +1,222 @@
+"""Accounts that are at hand: opened by paths, with the limits that were declared for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from ...errors import LimitConflict
+from ...values.account import parent_key, root_key, shown_key
+from ...values.amounts import NOTHING
+from ...values.call import Subject
+from ...values.limits import Limit
+from ..base import AccountView, LimitView, Path
+from .admission import in_force
+from .balances import Balance
+from .paths import CallPath, OpenPath
+from .plan import Plan
+from .rule import Rule
+from .windows import Periodic, Rolling, window
+
+Slots = tuple["Limit | None", "Limit | None"]
+
+_CALL_PATHS = 256  # are kept for a path; more are made anew
+_USED_MS = 3_600_000  # it is noted once an hour that a session is in use
+SESSION_KEPT_MS = 7 * 86_400_000  # after its last reserve; what it spent stays in the accounts above it
+_RETIRED = 10  # sessions are dropped at once
+
+
+class Accounts:
+    """Balances by key, and which limits hold on a path.
+
+    Args:
+        commit: carries out a plan.
+    """
+
+    def __init__(self, commit: Callable[[Plan], None]) -> None:
+        self._commit = commit
+        self._balances: dict[str, Balance] = {}
+        self._open_paths: dict[str, OpenPath] = {}  # as they were last opened, by the key of their leaf
+        self._sessions: dict[str, int] = {}  # when they were last in use; the longest unused is the first
+        self._changed = 1  # counts changes of limits, so that the rules of a path can be kept
+
+    def __getitem__(self, key: str) -> Balance:
+        return self._balances[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._balances
+
+    def below(self, root: str) -> Iterator[Balance]:
+        """All of one tree."""
+        return (balance for key, balance in self._balances.items() if root_key(key) == root)
+
+    def open(self, path: Path, now_ms: int) -> OpenPath:
+        """The accounts of a path, created where new, with what their owners declare.
+
+        Raises:
+            LimitConflict: one was declared with other limits.
+        """
+        known = self._open_paths.get(path[-1].key)
+        if known is not None and known.path is path:
+            self._use(known, now_ms)
+            return known
+        plan = Plan()
+        accounts: list[Balance] = []
+        for account in path:
+            balance = self._balances.get(account.key)
+            if balance is None:
+                balance = Balance(account.key, now_ms)
+                plan.put(self._balances, account.key, balance)
+                if balance.session and accounts and accounts[-1].session:
+                    plan.set(accounts[-1], "below", accounts[-1].below + 1)
+                for limit in () if account.limits else account.unless_declared:
+                    self._put(plan, balance, (None, limit), limit.key)
+            accounts.append(balance)
+            if account.limits is not balance.declared and account.limits:
+                self._declare(plan, balance, account.limits)
+        open_path = OpenPath(path, tuple(accounts))
+        plan.put(self._open_paths, path[-1].key, open_path)
+        self._commit(plan)
+        self._use(open_path, now_ms)
+        return open_path
+
+    def retire(self, now_ms: int) -> None:
+        """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
+        over_ms = now_ms - SESSION_KEPT_MS
+        if not self._sessions or next(iter(self._sessions.values())) > over_ms:
+            return
+        for key, used_ms in tuple(islice(self._sessions.items(), _RETIRED)):
+            if used_ms <= over_ms:
+                plan, balance = Plan(), self._balances[key]
+                if balance.tripped is None and not balance.below and balance.total.reserved == NOTHING:
+                    plan.drop(self._balances, key)
+                    plan.drop(self._open_paths, key)
+                    plan.drop(self._sessions, key)
+                    above = self._balances.get(parent_key(key))
+                    if above is not None and above.session:
+                        plan.set(above, "below", above.below - 1)
+                else:
+                    self._note(plan, balance, now_ms)
+                self._commit(plan)
+
+    def _use(self, open_path: OpenPath, now_ms: int) -> None:
+        for balance in open_path.sessions:
+            if balance.used_ms is None or now_ms - balance.used_ms > _USED_MS:
+                plan = Plan()
+                self._note(plan, balance, now_ms)
+                self._commit(plan)
+
+    def _note(self, plan: Plan, balance: Balance, now_ms: int) -> None:
+        plan.set(balance, "used_ms", now_ms)
+        plan.drop(self._sessions, balance.key)
+        plan.call(self._sessions.__setitem__, balance.key, now_ms)
+
+    def call_path(self, path: Path, subject: Subject, now_ms: int) -> CallPath:
+        """What the calls for one subject meet on a path."""
+        open_path = self.open(path, now_ms)
+        call_path = open_path.call_paths.get(subject)
+        return self.call_path_on(open_path, subject) if call_path is None else self.renewed(call_path)
+
+    def renewed(self, call_path: CallPath) -> CallPath:
+        """The same as of now: limits may have changed since."""
+        return (
+            call_path
+            if call_path.changed == self._changed
+            else self.call_path_on(call_path.open_path, call_path.subject)
+        )
+
+    def call_path_on(self, open_path: OpenPath, subject: Subject) -> CallPath:
+        """The same on a path that is open."""
+        rules = in_force(open_path, self._changed)
+        if len(open_path.call_paths) >= _CALL_PATHS:
+            open_path.call_paths = {}
+        open_path.call_paths[subject] = call_path = CallPath(open_path, subject, rules, self._changed)
+        return call_path
+
+    def set_limit(self, plan: Plan, balance: Balance, limit: Limit) -> None:
+        """Put a limit in force, whatever was declared."""
+        declared, _ = balance.limits.get(limit.key, (None, None))
+        self._put(plan, balance, (declared, limit), limit.key)
+
+    def drop_limit(self, plan: Plan, balance: Balance, limit: Limit) -> None:
+        """Take one out of force, whatever was declared."""
+        declared, _ = balance.limits.get(limit.key, (None, None))
+        self._put(plan, balance, (declared, None), limit.key)
+
+    def view(self, balance: Balance, now_ms: int) -> AccountView:
+        """One account at one moment."""
+        open_path = self._open_paths.get(balance.key)
+        if open_path is None:  # it was only ever on the way to others
+            accounts = [balance]
+            while (above := self._balances.get(parent_key(accounts[0].key))) is not None:
+                accounts.insert(0, above)
+            open_path = OpenPath((), tuple(accounts))
+        own = [rule for rule in reversed(in_force(open_path, self._changed)) if rule.balance is balance]
+        trip = balance.breaker.trip if balance.breaker is not None else None
+        return AccountView(
+            key=balance.key,
+            spent=balance.total.spent,
+            reserved=balance.total.reserved,
+            subjects={subject: (count.spent, count.reserved) for subject, count in balance.subjects.items()},
+            tally=dict(balance.tally),
+            limits=tuple(_limit_view(rule, now_ms) for rule in own),
+            for_sessions=tuple(
+                limit for limit in balance.in_force() if limit.window == "session" and not balance.session
+            ),
+            tripped=balance.tripped or (trip.reason if trip is not None and trip.reason else None),
+            opened_ms=balance.opened_ms,
+            circuit="forced_open" if balance.tripped is not None else trip.state if trip else "closed",
+        )
+
+    def _declare(self, plan: Plan, balance: Balance, limits: tuple[Limit, ...]) -> None:
+        """The first declaration counts; a later one has to say the same, or what is in force."""
+        wanted = {limit.key: limit for limit in limits}
+        known = {key for key, (declared, _) in balance.limits.items() if declared is not None}
+        for key, limit in wanted.items():
+            declared, effective = balance.limits.get(key, (None, None))
+            if key in known:
+                agrees = limit in (declared, effective)
+            else:
+                agrees = not known and effective in (None, limit)
+            if not agrees:
+                raise LimitConflict(_conflict(balance, limits))
+            if key not in known:
+                self._put(plan, balance, (limit, limit), key)
+        if not known <= wanted.keys():
+            raise LimitConflict(_conflict(balance, limits))
+        plan.set(balance, "declared", limits)
+
+    def _put(self, plan: Plan, balance: Balance, slots: Slots, key: tuple[str, ...]) -> None:
+        """Keep a limit as it was declared and as it is in force; a new window counts from zero."""
+        _, limit = slots
+        if limit is None:
+            plan.drop(balance.windows, key)
+        elif key not in balance.windows and (counted := window(limit)) is not None:
+            plan.put(balance.windows, key, counted)
+        if slots == (None, None):
+            plan.drop(balance.limits, key)
+        else:
+            plan.put(balance.limits, key, slots)
+        plan.set(self, "_changed", self._changed + 1)
+
+
+def _limit_view(rule: Rule, now_ms: int) -> LimitView:
+    window = rule.window
+    if isinstance(window, Periodic) and not window.slot.period.contains(now_ms):
+        return LimitView(rule.limit, 0, 0)
+    frees_ms = None
+    if isinstance(window, Rolling):
+        plan = Plan()
+        window.refresh(plan, now_ms)
+        plan.carry_out()
+        frees_ms = window.frees_ms(window.spent) if window.spent > 0 else None
+    return LimitView(rule.limit, *rule.used(), frees_ms)
+
+
+def _conflict(balance: Balance, limits: tuple[Limit, ...]) -> str:
+    here = ", ".join(map(str, balance.in_force())) or "no limits"
+    return (
+        f"the account {shown_key(balance.key)!r:.80} has {here}, and is declared here with"
+        f" {', '.join(map(str, limits))}; give one of the two budgets another name,"
+        " declare the same limits, or change them with set_limit"
+    )

@@ -1,0 +1,169 @@
+"""The breaker of one session: closed, open, or letting one call at a time try."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...values.amounts import Amounts
+from ...values.limits import Limit
+from ...values.policy import Breaker
+from ..base import UNITS, Cause, Circuit, Entry, Refused
+from .plan import Plan
+from .windows import Rolling
+
+_MOST_CALLS = 10_000  # distinct calls that are remembered within the window
+
+
+class Trip(NamedTuple):
+    """What opened a breaker, and which call is trying whether it may close."""
+
+    state: Circuit
+    cause: Cause
+    reason: str
+    opened_ms: int
+    probe: str | None
+
+
+CLOSED = Trip("closed", "tripped", "", 0, None)
+
+
+class CircuitBreaker:
+    """What the breaker of a session remembers.
+
+    Args:
+        account: the key of the session.
+        place: of its account on a path, from the root.
+    """
+
+    __slots__ = ("account", "calls", "place", "rates", "trip")
+
+    def __init__(self, account: str, place: int) -> None:
+        self.account = account
+        self.place = place
+        self.trip = CLOSED
+        self.calls: dict[str, tuple[int, ...]] = {}  # when, by fingerprint; the latest call is last
+        self.rates: dict[tuple[str, ...], Rolling] = {}  # what was spent lately, by velocity
+
+    def refusal(self, policy: Breaker, now_ms: int) -> Refused | None:
+        """Why an open breaker refuses; None where it is closed or may be tried."""
+        trip = self.trip
+        if trip.state == "closed" or (trip.state == "half_open" and trip.probe is None):
+            return None
+        wait_s = None
+        if trip.state == "open" and policy.cooldown_ms is not None:
+            left_ms = trip.opened_ms + policy.cooldown_ms - now_ms
+            if left_ms <= 0:
+                return None
+            wait_s = left_ms / 1000
+        return Refused(self.account, tripped=trip.reason, retry_after_s=wait_s, cause=trip.cause)
+
+    def judge(
+        self, plan: Plan, entry: Entry, granted: Amounts, minimum: Amounts, policy: Breaker, now_ms: int
+    ) -> Amounts | Refused:
+        """What is granted of what the limits grant; or the refusal that opens the breaker."""
+        limit = policy.velocity
+        if limit is not None and limit.covers(entry.subject):
+            rate, unit = self.rate(limit, now_ms), UNITS.index(limit.unit)
+            left = limit.amount - rate.spent - rate.reserved
+            if left < minimum[unit]:
+                return self._too_fast(plan, limit, rate, entry.amounts[unit], policy, now_ms)
+            granted = Amounts(
+                *(min(amount, left) if place == unit else amount for place, amount in enumerate(granted))
+            )
+        if entry.fingerprint is not None and policy.max_repeated is not None and self.trip.state == "closed":
+            since_ms = now_ms - policy.loop_ms
+            made = sum(1 for made_ms in self.calls.get(entry.fingerprint, ()) if made_ms > since_ms)
+            if made >= policy.max_repeated:
+                name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
+                within = f"{policy.loop_ms / 1000:g} s"
+                reason = f"{name!r} was called {made} times with the same input within {within}"
+                self._open(plan, "loop", reason, now_ms)
+                return Refused(
+                    self.account,
+                    cause="loop",
+                    first=True,
+                    times=made + 1,
+                    reason=reason,
+                    retry_after_s=_cooldown_s(policy),
+                )
+        return granted
+
+    def exceeded(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
+        """The velocity that a charge without a hold has passed; that opens the breaker, too."""
+        limit = policy.velocity
+        if limit is None or self.trip.state == "open" or not limit.covers(entry.subject):
+            return None
+        rate = self.rate(limit, now_ms)
+        if rate.spent + rate.reserved <= limit.amount:
+            return None
+        return self._too_fast(plan, limit, rate, entry.amounts[UNITS.index(limit.unit)], policy, now_ms)
+
+    def rate(self, limit: Limit, now_ms: int) -> Rolling:
+        """What was spent within the span of a velocity, as of now."""
+        rate = self.rates.get(limit.key)
+        if rate is None:
+            rate = self.rates[limit.key] = Rolling(limit.span_ms)
+        plan = Plan()
+        rate.refresh(plan, now_ms)
+        plan.carry_out()
+        return rate
+
+    def admit(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> None:
+        """A call goes through: it is counted; if the breaker was open, it is the one that tries."""
+        calls = self.calls
+        if self.trip.state != "closed":
+            plan.set(self, "trip", self.trip._replace(state="half_open", probe=entry.id))
+            calls = {}
+            plan.set(self, "calls", calls)
+        if entry.fingerprint is not None and policy.max_repeated is not None:
+            made = (*calls.get(entry.fingerprint, ()), now_ms)[-policy.max_repeated - 1 :]
+            plan.call(_remember, calls, entry.fingerprint, made)
+            plan.call(_forget, calls, now_ms - policy.loop_ms)
+
+    def over(self, plan: Plan, id: str, *, answered: bool) -> None:
+        """A call is over: if it was the one that tried, an answer closes the breaker."""
+        if self.trip.probe == id:
+            plan.set(self, "trip", CLOSED if answered else self.trip._replace(probe=None))
+
+    def close(self, plan: Plan) -> None:
+        """Somebody closes it by hand."""
+        plan.set(self, "trip", CLOSED)
+        plan.set(self, "calls", {})
+
+    def _too_fast(
+        self, plan: Plan, limit: Limit, rate: Rolling, asked: int, policy: Breaker, now_ms: int
+    ) -> Refused:
+        reason = f"spending would pass {limit}"
+        self._open(plan, "velocity", reason, now_ms)
+        return Refused(
+            self.account,
+            limit,
+            rate.spent,
+            rate.reserved,
+            asked,
+            retry_after_s=_cooldown_s(policy),
+            cause="velocity",
+            first=True,
+            reason=reason,
+        )
+
+    def _open(self, plan: Plan, cause: Cause, reason: str, now_ms: int) -> None:
+        plan.set(self, "trip", Trip("open", cause, reason, now_ms, None))
+
+
+def _cooldown_s(policy: Breaker) -> float | None:
+    return None if policy.cooldown_ms is None else policy.cooldown_ms / 1000
+
+
+def _remember(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[int, ...]) -> None:
+    """The latest call is the last one."""
+    calls.pop(fingerprint, None)
+    calls[fingerprint] = made
+
+
+def _forget(calls: dict[str, tuple[int, ...]], before_ms: int) -> None:
+    """Calls that left the window, the oldest first, and more where there are very many; never the last."""
+    oldest = next(iter(calls))
+    while calls[oldest][-1] <= before_ms or len(calls) > _MOST_CALLS:
+        calls.pop(oldest, None)
+        oldest = next(iter(calls))

@@ -1,0 +1,103 @@
+"""Paths of accounts that were opened, and what calls meet on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...values.call import Subject
+from ...values.policy import Terms
+from ..base import UNITS, Entry, Path
+from .balances import Balance, Touched
+from .breaker import CLOSED, CircuitBreaker
+from .plan import Count, Plan
+from .rule import Rule
+
+
+class OpenPath:
+    """A path that was opened, and what holds on it.
+
+    Attributes:
+        path: as it was declared.
+        accounts: from the root to the leaf.
+        session: the outermost session among them, and its place.
+        sessions: all sessions among them.
+        rules: the limits in force, the leaf's first; as of `changed`.
+        call_paths: the path as calls meet it, by what they ask for.
+    """
+
+    __slots__ = ("accounts", "call_paths", "changed", "path", "rules", "session", "sessions")
+
+    def __init__(self, path: Path, accounts: tuple[Balance, ...]) -> None:
+        self.path = path
+        self.accounts = accounts
+        places = (place for place, balance in enumerate(accounts) if balance.session)
+        self.session = next(((accounts[place], place) for place in places), None)
+        self.sessions = tuple(balance for balance in accounts if balance.session)
+        self.changed = 0
+        self.rules: list[Rule] = []
+        self.call_paths: dict[Subject, CallPath] = {}
+
+
+class CallPath:
+    """A path as the calls for one subject meet it.
+
+    Attributes:
+        open_path: the path.
+        subject: what they ask for.
+        rules: the limits that they count against, the leaf's first; as of `changed`.
+        windows: those of them that forget.
+        counts: what they add to: each account, and the subject in it. Empty before the first.
+    """
+
+    __slots__ = ("changed", "counts", "open_path", "rules", "subject", "windows")
+
+    def __init__(self, open_path: OpenPath, subject: Subject, rules: Sequence[Rule], changed: int) -> None:
+        self.open_path = open_path
+        self.subject = subject
+        self.rules = [rule for rule in rules if rule.plain or rule.limit.covers(subject)]
+        self.windows = [rule for rule in self.rules if rule.window is not None]
+        self.changed = changed
+        self.counts: tuple[Count, ...] = ()
+
+    def open(self, plan: Plan) -> tuple[Count, ...]:
+        """The counts, from now on."""
+        counts = []
+        for balance in self.open_path.accounts:
+            count = balance.subjects.get(self.subject)
+            if count is None:
+                count = Count()
+                plan.put(balance.subjects, self.subject, count)
+            counts += [balance.total, count]
+        plan.set(self, "counts", tuple(counts))
+        return tuple(counts)
+
+    def breaker(self, entry: Entry, terms: Terms) -> CircuitBreaker | None:
+        """The breaker of the outermost session, where it has a say; made when it first has."""
+        policy = terms.breaker
+        if policy is None or self.open_path.session is None:
+            return None
+        balance, place = self.open_path.session
+        breaker = balance.breaker
+        if (
+            policy.velocity is None
+            and entry.fingerprint is None
+            and (breaker is None or breaker.trip is CLOSED)
+        ):
+            return None
+        if breaker is None:
+            breaker = balance.breaker = CircuitBreaker(balance.key, place)
+        return breaker
+
+    def touched(self, breaker: CircuitBreaker | None, terms: Terms, now_ms: int) -> tuple[Touched, ...]:
+        """The windows that a call counts in; those of the accounts themselves are not among them."""
+        if breaker is None and not self.windows:
+            return ()
+        touched = [
+            Touched(rule.window.part(), rule.unit, rule.account)
+            for rule in self.windows
+            if rule.window is not None
+        ]
+        limit = terms.breaker.velocity if terms.breaker is not None else None
+        if breaker is not None and limit is not None and limit.covers(self.subject):
+            touched.append(Touched(breaker.rate(limit, now_ms), UNITS.index(limit.unit), breaker.place))
+        return tuple(touched)

@@ -1,0 +1,233 @@
+"""Holds and charges by their ids, for as long as somebody may still ask."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple, cast
+
+from ...values.amounts import NOTHING, Amounts
+from ..base import Entry, Finding, State
+from .balances import Balance, Touched, add_up, book
+from .breaker import CircuitBreaker
+from .paths import CallPath
+from .plan import Plan
+
+_KEPT = 10_000  # final records stay for late and repeated verbs, then fold into their accounts
+_BATCH = 256  # are folded at once
+
+
+class Outcome(NamedTuple):
+    """Where a record stands: what was booked for it, which counters were added up, and when."""
+
+    state: State
+    booked: Amounts
+    tally: Mapping[str, int]
+    at_ms: int
+
+
+RESERVED = Outcome("reserved", NOTHING, {}, 0)
+RELEASED = Outcome("released", NOTHING, {}, 0)
+
+
+class Record:
+    """One hold or charge, for as long as its id is remembered.
+
+    Attributes:
+        entry: as it was reserved or booked.
+        call_path: where it counts; None for a release that came first.
+        held: what was set aside.
+        minimum: what would have sufficed.
+        touched: the counts of windows that it takes part in.
+        breaker: the breaker that let it through.
+        lease_ms: when its hold ends.
+        epoch: the number of resets before it.
+        outcome: where it stands.
+    """
+
+    __slots__ = (
+        "breaker",
+        "call_path",
+        "entry",
+        "epoch",
+        "held",
+        "lease_ms",
+        "minimum",
+        "outcome",
+        "touched",
+    )
+
+    def __init__(
+        self,
+        entry: Entry,
+        call_path: CallPath | None,
+        outcome: Outcome,
+        epoch: int,
+        held: Amounts = NOTHING,
+        minimum: Amounts = NOTHING,
+        touched: tuple[Touched, ...] = (),
+        breaker: CircuitBreaker | None = None,
+        lease_ms: int = 0,
+    ) -> None:
+        self.entry = entry
+        self.call_path = call_path
+        self.outcome = outcome
+        self.epoch = epoch
+        self.held = held
+        self.minimum = minimum
+        self.touched = touched
+        self.breaker = breaker
+        self.lease_ms = lease_ms
+
+    def is_of(self, entry: Entry, minimum: Amounts) -> bool:
+        """True for the very reserve that made it."""
+        mine = self.entry
+        return (mine.subject, mine.amounts, mine.path[-1].key, self.minimum) == (
+            entry.subject,
+            entry.amounts,
+            entry.path[-1].key,
+            minimum,
+        )
+
+    def accounts(self) -> Iterator[tuple[Balance, bool]]:
+        """Where it counts, and whether that is still in the epoch that it was made in."""
+        for balance in self.call_path.open_path.accounts if self.call_path is not None else ():
+            yield balance, balance.epoch <= self.epoch
+
+
+class Records:
+    """The records that are at hand, the leases of the open ones, and the journal.
+
+    Args:
+        commit: carries out a plan.
+
+    Attributes:
+        epoch: how many resets there were.
+    """
+
+    def __init__(self, commit: Callable[[Plan], None]) -> None:
+        self._commit = commit
+        self._by_id: dict[str, Record] = {}
+        self.get = self._by_id.get
+        self.epoch = 0
+        self._leases: list[tuple[int, str]] = []  # a heap; entries of closed or extended holds are stale
+        self._final: deque[str] = deque()
+        self._journal: deque[tuple[int, str, str, str]] = deque(maxlen=1000)
+
+    def add(self, plan: Plan, record: Record, *, final: bool = False) -> None:
+        """Keep a record; an open one until its lease ends."""
+        id = record.entry.id
+        plan.puts.append((self._by_id, id, record))
+        if final:
+            plan.call(self._final.append, id)
+        elif record.lease_ms:
+            plan.calls.append((heapq.heappush, (self._leases, (record.lease_ms, id))))
+
+    def lease(self, plan: Plan, record: Record, until_ms: int) -> None:
+        """Let the lease of an open hold end at another time."""
+        plan.set(record, "lease_ms", until_ms)
+        plan.call(heapq.heappush, self._leases, (until_ms, record.entry.id))
+
+    def close(self, plan: Plan, record: Record, outcome: Outcome, now_ms: int) -> None:
+        """Replace what a record holds, or has booked before, by what it books now."""
+        before, call_path = (
+            record.outcome,
+            cast("CallPath", record.call_path),
+        )  # only a release that came first has none
+        held, spent, tally = NOTHING, outcome.booked, outcome.tally
+        if before.state == "reserved":
+            held = record.held
+        else:
+            spent = spent.minus(before.booked)
+            tally = {n: tally.get(n, 0) - before.tally.get(n, 0) for n in {**tally, **before.tally}}
+        counts = call_path.counts or call_path.open(plan)
+        if record.epoch == self.epoch:
+            book(plan, counts, spent, held)
+            for balance in call_path.open_path.accounts:
+                add_up(plan, balance, tally)
+        else:
+            for place, (balance, current) in enumerate(record.accounts()):
+                book(plan, counts[2 * place : 2 * place + 2], spent if current else NOTHING, held)
+                add_up(plan, balance, tally if current else {})
+                if not current:
+                    detail = f"{record.entry.id}: {outcome.booked}"
+                    self.log(plan, now_ms, balance.key, outcome.state, detail)
+        for part, unit, place in record.touched:
+            current = call_path.open_path.accounts[place].epoch <= record.epoch
+            part.move(
+                plan,
+                reserved=-held[unit],
+                at_ms=outcome.at_ms,
+                spent=outcome.booked[unit] if current else 0,
+                was_ms=before.at_ms,
+                was=before.booked[unit] if current else 0,
+            )
+        if record.breaker is not None:
+            record.breaker.over(plan, record.entry.id, answered=outcome.state == "settled")
+        plan.calls.append((setattr, (record, "outcome", outcome)))
+        plan.calls.append((self._final.append, (record.entry.id,)))
+
+    def sweep(self, now_ms: int) -> None:
+        """Book the holds whose lease is over: nobody is left who knows what they cost."""
+        leases = self._leases
+        while leases and leases[0][0] <= now_ms:
+            lease_ms, id = leases[0]
+            record = self.get(id)
+            if record is not None and record.outcome.state == "reserved" and record.lease_ms == lease_ms:
+                plan = Plan()
+                self.close(plan, record, Outcome("in_doubt", record.held, {"estimated": 1}, lease_ms), now_ms)
+                self._commit(plan)
+            heapq.heappop(leases)
+        if len(self._final) >= _KEPT + _BATCH:
+            self._fold_the_oldest()
+
+    def fold(self, ids: Iterable[str]) -> None:
+        """Forget final records; what they booked stays in their accounts."""
+        plan = Plan()
+        folded: dict[Balance, Amounts] = {}
+        for id in ids:
+            record = self.get(id)
+            if record is not None:
+                plan.drop(self._by_id, id)
+                for balance, current in record.accounts():
+                    if current:
+                        folded[balance] = folded.get(balance, balance.folded).plus(record.outcome.booked)
+        for balance, amounts in folded.items():
+            plan.set(balance, "folded", amounts)
+        self._commit(plan)
+
+    def _fold_the_oldest(self) -> None:
+        self.fold(dict.fromkeys(islice(self._final, _BATCH)))  # in doubt first, then settled: twice
+        for _ in range(_BATCH):
+            self._final.popleft()
+        if len(self._leases) > 2 * len(self._by_id):  # most are of holds that are long closed
+            kept = self._by_id.items()
+            self._leases = [(r.lease_ms, id) for id, r in kept if r.outcome.state == "reserved"]
+            heapq.heapify(self._leases)
+
+    def audit(self, balances: Sequence[Balance]) -> tuple[Finding, ...]:
+        """What the balances of one tree have that their records do not add up to."""
+        spent = {balance: balance.folded for balance in balances}  # another one may have had the same key
+        reserved = dict.fromkeys(spent, NOTHING)
+        for record in self._by_id.values():
+            for balance, current in record.accounts():
+                if balance not in spent:
+                    continue
+                if record.outcome.state == "reserved":
+                    reserved[balance] = reserved[balance].plus(record.held)
+                elif current:
+                    spent[balance] = spent[balance].plus(record.outcome.booked)
+        findings = []
+        for balance in balances:
+            key, total, charged = balance.key, balance.total, spent[balance]
+            if total.spent != charged:
+                findings.append(Finding(key, "spent", total.spent, charged))
+            if total.reserved != reserved[balance]:
+                findings.append(Finding(key, "reserved", total.reserved, reserved[balance]))
+        return tuple(findings)
+
+    def log(self, plan: Plan, now_ms: int, key: str, what: str, detail: str) -> None:
+        """A line in the journal."""
+        plan.call(self._journal.append, (now_ms, key, what, detail))

@@ -1,0 +1,258 @@
+"""The verbs of a store, on accounts and records that are at hand: decided once, wherever those are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...errors import HoldClosed
+from ...runtime.fast_init import new_tuple
+from ...values.amounts import NOTHING, Amounts
+from ...values.call import Subject
+from ...values.limits import Limit
+from ...values.policy import Terms
+from ..base import PLAIN, Booked, Entry, Finding, Granted, Mark, Path, Refused, Snapshot, StalePeriod, State
+from .accounts import Accounts
+from .admission import decide, exceeded, marks, near, refresh
+from .balances import Balance, add_up, hold
+from .paths import CallPath
+from .plan import Plan
+from .records import RELEASED, RESERVED, Outcome, Record, Records
+
+
+class Verbs:
+    """What each verb of `Store` does at one moment. Whoever asks sees to it that he is alone.
+
+    Attributes:
+        accounts: the balances, by key.
+        records: holds and charges, by id.
+        plan: the writes of a step that an interrupt cut short; to be carried out before the next one.
+    """
+
+    def __init__(self) -> None:
+        self.plan: Plan | None = None
+        self.accounts = Accounts(self.commit)
+        self.records = Records(self.commit)
+
+    def commit(self, plan: Plan) -> None:
+        """Carry out the writes of a step."""
+        self.plan = plan
+        plan.carry_out()
+        self.plan = None
+
+    def reserve(
+        self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
+    ) -> Granted | Refused | StalePeriod:
+        known = self.records.get(entry.id)
+        if known is not None:
+            if known.call_path is None or not known.is_of(entry, minimum):  # or its release came first
+                raise HoldClosed(f"the id {entry.id!r:.80} was used before, for another call")
+            return Granted(known.held, known.outcome.state, True, now_ms)
+        call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
+        stale = self._refresh(call_path, entry, now_ms)
+        if stale is not None:
+            return stale
+        plan, ignored = Plan(), None
+        breaker = call_path.breaker(entry, terms)
+        decision = decide(plan, call_path, breaker, entry, minimum, terms, now_ms)
+        if isinstance(decision, Refused):
+            enforced = terms.enforce or decision.cause == "tripped"  # nobody ignores a kill switch
+            for balance in call_path.open_path.accounts:
+                add_up(plan, balance, {"refusals" if enforced else "would_refuse": 1})
+            if enforced:
+                self.commit(plan)
+                return decision
+            ignored = decision
+        if isinstance(decision, Refused) or not terms.enforce:
+            decision = entry.amounts
+        hold(plan, call_path.counts or call_path.open(plan), decision)
+        touched = call_path.touched(breaker, terms, now_ms)
+        for part, unit, _ in touched:
+            part.move(plan, reserved=decision[unit])
+        if breaker is not None and terms.breaker is not None and ignored is None:
+            breaker.admit(plan, entry, terms.breaker, now_ms)
+        record = Record(
+            entry,
+            call_path,
+            RESERVED,
+            self.records.epoch,
+            decision,
+            minimum,
+            touched,
+            breaker,
+            now_ms + terms.lease_ms,
+        )
+        self.records.add(plan, record)
+        self.commit(plan)
+        return new_tuple(Granted, (decision, "reserved", False, now_ms, ignored))
+
+    def probe(
+        self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
+    ) -> Granted | Refused | StalePeriod:
+        call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
+        stale = self._refresh(call_path, entry, now_ms)
+        if stale is not None:
+            return stale
+        never_made = Plan()
+        decision = decide(
+            never_made, call_path, call_path.breaker(entry, terms), entry, minimum, terms, now_ms
+        )
+        return decision if isinstance(decision, Refused) else Granted(decision, "reserved", False, now_ms)
+
+    def settle(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return self._conclude(entry, "settled", terms, now_ms)
+
+    def book(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return self._conclude(entry, "settled", terms, now_ms, unheld=True)
+
+    def doubt(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return self._conclude(entry, "in_doubt", terms, now_ms)
+
+    def release(self, now_ms: int, id: str, path: Path, tally: Mapping[str, int]) -> None:
+        plan = Plan()
+        record = self.records.get(id)
+        if record is None:
+            record = Record(
+                Entry(id, path, Subject("model"), NOTHING, {}), None, RELEASED, self.records.epoch
+            )
+            self.records.add(plan, record, final=True)
+        elif record.outcome.state == "released":
+            return
+        elif record.outcome.state == "reserved":
+            self.records.close(plan, record, Outcome("released", NOTHING, tally, now_ms), now_ms)
+        else:
+            state = record.outcome.state
+            raise HoldClosed(f"the hold {id!r:.80} is {state} already, and cannot be released")
+        self.commit(plan)
+
+    def extend(self, now_ms: int, id: str, path: Path, lease_ms: int) -> None:
+        record = self.records.get(id)
+        if record is None or record.outcome.state != "reserved":
+            raise HoldClosed(f"the hold {id!r:.80} is not open, so that its lease cannot be extended")
+        plan = Plan()
+        self.records.lease(plan, record, now_ms + lease_ms)
+        self.commit(plan)
+
+    def set_limit(self, now_ms: int, path: Path, limit: Limit) -> None:
+        plan, balance = self._administer(path, now_ms, "set_limit", str(limit))
+        self.accounts.set_limit(plan, balance, limit)
+        self.commit(plan)
+
+    def drop_limit(self, now_ms: int, path: Path, limit: Limit) -> None:
+        plan, balance = self._administer(path, now_ms, "drop_limit", str(limit))
+        self.accounts.drop_limit(plan, balance, limit)
+        self.commit(plan)
+
+    def trip(self, now_ms: int, path: Path, reason: str) -> None:
+        plan, balance = self._administer(path, now_ms, "trip", reason)
+        plan.set(balance, "tripped", reason)
+        self.commit(plan)
+
+    def untrip(self, now_ms: int, path: Path, reason: str) -> None:
+        plan, balance = self._administer(path, now_ms, "untrip", reason)
+        plan.set(balance, "tripped", None)
+        if balance.breaker is not None:
+            balance.breaker.close(plan)
+        self.commit(plan)
+
+    def reset(self, now_ms: int, path: Path, reason: str) -> None:
+        plan, balance = self._administer(path, now_ms, "reset", reason)
+        epoch = self.records.epoch + 1
+        plan.set(self.records, "epoch", epoch)
+        plan.set(balance, "epoch", epoch)
+        for count in (balance.total, *balance.subjects.values()):
+            count.forget(plan)
+        plan.set(balance, "folded", NOTHING)
+        plan.set(balance, "tally", {})
+        plan.set(balance, "marks", {})
+        for window in balance.windows.values():
+            window.clear(plan)
+        if balance.breaker is not None:
+            balance.breaker.close(plan)
+            for rate in balance.breaker.rates.values():
+                rate.clear(plan)
+        self.commit(plan)
+
+    def acknowledge(self, now_ms: int, root: str, reason: str) -> None:
+        plan = Plan()
+        self.records.log(plan, now_ms, root, "acknowledge", reason)
+        self.commit(plan)
+
+    def read(self, now_ms: int, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        if keys is None:
+            wanted = list(self.accounts.below(root))
+        else:
+            wanted = [self.accounts[key] for key in keys if key in self.accounts]
+        return Snapshot(now_ms, {balance.key: self.accounts.view(balance, now_ms) for balance in wanted})
+
+    def audit(self, now_ms: int, root: str) -> tuple[Finding, ...]:
+        return self.records.audit(tuple(self.accounts.below(root)))
+
+    # -- within a step ------------------------------------------------------------------
+
+    def _refresh(self, call_path: CallPath, entry: Entry, now_ms: int) -> StalePeriod | None:
+        """Bring the windows that a call counts in to now."""
+        if not call_path.windows:
+            return None
+        plan = Plan()
+        stale = refresh(plan, call_path.windows, entry, now_ms)
+        self.commit(plan)
+        return stale
+
+    def _conclude(
+        self, entry: Entry, state: State, terms: Terms, now_ms: int, *, unheld: bool = False
+    ) -> Booked | StalePeriod:
+        """Book what a call cost, or may have cost, in place of what was held or booked for it."""
+        record = self.records.get(entry.id)
+        before = "released" if record is None else record.outcome.state
+        if record is not None and before == "settled":
+            if state == "in_doubt" or record.outcome.booked == entry.amounts:
+                return Booked(record.held, record.outcome.tally.get("overrun_usd", 0), True, None, now_ms)
+            raise HoldClosed(f"the hold {entry.id!r:.80} is settled already, with other amounts")
+        if record is not None and before == "released" and state == "in_doubt":
+            raise HoldClosed(f"the hold {entry.id!r:.80} is released already")
+        plan = Plan()
+        if record is not None and record.call_path is not None:
+            call_path = self.accounts.renewed(record.call_path)
+            self._refresh(call_path, entry, now_ms)
+        else:  # never heard of, or only a release that came first
+            call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
+            stale = self._refresh(call_path, entry, now_ms)
+            if stale is not None:
+                return stale
+            breaker = call_path.breaker(entry, terms)
+            touched = call_path.touched(breaker, terms, now_ms)
+            record = Record(entry, call_path, RELEASED, self.records.epoch, touched=touched, breaker=breaker)
+            self.records.add(plan, record)
+        held = NOTHING if before == "released" else record.held
+        tally = entry.tally
+        overrun_usd = 0
+        exceeds = _exceeds(entry.amounts, held)
+        if exceeds and not unheld:
+            overrun_usd = max(0, entry.amounts.usd - held.usd)
+            tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}
+        outcome = new_tuple(Outcome, (state, entry.amounts, tally, now_ms))
+        self.records.close(plan, record, outcome, now_ms)
+        self.commit(plan)
+        over: Refused | None = None
+        told: tuple[Mark, ...] = ()
+        reached = near(call_path.rules, terms)
+        if exceeds or reached:
+            plan = Plan()
+            told = marks(plan, reached, terms, now_ms)
+            if exceeds:
+                over = exceeded(plan, call_path.rules, entry, now_ms)
+                if over is None and record.breaker is not None and terms.breaker is not None:
+                    over = record.breaker.exceeded(plan, entry, terms.breaker, now_ms)
+            self.commit(plan)
+        return new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
+
+    def _administer(self, path: Path, now_ms: int, what: str, reason: str) -> tuple[Plan, Balance]:
+        balance = self.accounts.open(path, now_ms).accounts[-1]
+        plan = Plan()
+        self.records.log(plan, now_ms, balance.key, what, reason)
+        return plan, balance
+
+
+def _exceeds(amounts: Amounts, held: Amounts) -> bool:
+    usd, tokens, calls = amounts
+    return usd > held.usd or tokens > held.tokens or calls > held.calls

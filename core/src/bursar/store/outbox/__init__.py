@@ -1,0 +1,1 @@
+"""Bookings that the store has not acknowledged: kept, and delivered later."""

@@ -1,0 +1,104 @@
+"""What stores outside this process have in common: each verb is a request, and an outbox keeps what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast, runtime_checkable
+
+from ..runtime.fork import OneProcess
+from ..values.amounts import Amounts
+from ..values.limits import Limit
+from ..values.policy import Terms
+from .base import PLAIN, Booked, Entry, Finding, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from .outbox.outbox import Listener, Outbox
+
+
+@runtime_checkable
+class HasOutbox(Protocol):
+    """A store whose bookings may have to wait for it to come back; a store need not have one."""
+
+    @property
+    def undelivered(self) -> int:
+        """Bookings of this process that wait."""
+        ...
+
+    def on_trouble(self, root: str, listener: Listener) -> None:
+        """Tell the listener when bookings of a tree wait, land, or are lost."""
+        ...
+
+
+def completed(verb: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """All arguments of a verb of `Store`; those that were left out at their defaults.
+
+    Raises:
+        AttributeError: there is no such verb.
+    """
+    method = getattr(Store, verb)
+    missing = method.__code__.co_argcount - 1 - len(arguments)
+    return (*arguments, *method.__defaults__[-missing:]) if missing > 0 else arguments
+
+
+class RemoteStore(OneProcess, Store):
+    """A store that carries out every verb in one way."""
+
+    _outbox: Outbox
+
+    def _ask(self, verb: str, *arguments: Any) -> Any:
+        """Carry out a verb, by its name."""
+        raise NotImplementedError
+
+    @property
+    def undelivered(self) -> int:
+        """Bookings that wait for the store to come back."""
+        return len(self._outbox)
+
+    def on_trouble(self, root: str, listener: Listener) -> None:
+        """Tell the listener when bookings of a tree wait, land, or are lost."""
+        self._outbox.listen(root, listener)
+
+    def reserve(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
+    ) -> Granted | Refused | StalePeriod:
+        return cast("Granted | Refused | StalePeriod", self._ask("reserve", entry, minimum, terms))
+
+    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
+        return cast("Granted | Refused | StalePeriod", self._ask("probe", entry, minimum, terms))
+
+    def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return cast("Booked | StalePeriod", self._ask("settle", entry, terms))
+
+    def book(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return cast("Booked | StalePeriod", self._ask("book", entry, terms))
+
+    def doubt(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
+        return cast("Booked | StalePeriod", self._ask("doubt", entry, terms))
+
+    def release(self, id: str, path: Path, tally: Mapping[str, int]) -> None:
+        self._ask("release", id, path, tally)
+
+    def extend(self, id: str, path: Path, lease_ms: int) -> None:
+        self._ask("extend", id, path, lease_ms)
+
+    def set_limit(self, path: Path, limit: Limit) -> None:
+        self._ask("set_limit", path, limit)
+
+    def drop_limit(self, path: Path, limit: Limit) -> None:
+        self._ask("drop_limit", path, limit)
+
+    def trip(self, path: Path, reason: str) -> None:
+        self._ask("trip", path, reason)
+
+    def untrip(self, path: Path, reason: str) -> None:
+        self._ask("untrip", path, reason)
+
+    def reset(self, path: Path, reason: str) -> None:
+        self._ask("reset", path, reason)
+
+    def acknowledge(self, root: str, reason: str) -> None:
+        self._ask("acknowledge", root, reason)
+
+    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        return cast("Snapshot", self._ask("read", root, keys))
+
+    def audit(self, root: str) -> tuple[Finding, ...]:
+        return cast("tuple[Finding, ...]", self._ask("audit", root))

@@ -1,0 +1,34 @@
+"""What came due before a step: leases that are over, records that are old, sessions that nobody uses."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ..engine.accounts import SESSION_KEPT_MS
+from ..engine.verbs import Verbs
+from .load import KEPT_MS, Loaded
+from .meta import Meta, Oldest
+from .save import save
+
+
+def tidy(
+    connection: sqlite3.Connection, new: type[Verbs], meta: Meta, oldest: Oldest, now_ms: int
+) -> Meta | None:
+    """Do some of it; the ledger as it is afterwards, None where nothing was due."""
+    tidied = None
+    if _due(oldest.lease_ms, now_ms) or _due(oldest.final_ms, now_ms - KEPT_MS):
+        loaded = Loaded(connection, new(), meta, now_ms)
+        loaded.read_due()
+        loaded.verbs.records.sweep(now_ms)
+        loaded.verbs.records.fold(loaded.old)
+        tidied = save(loaded)
+    if _due(oldest.used_ms, now_ms - SESSION_KEPT_MS):
+        loaded = Loaded(connection, new(), tidied or meta, now_ms)
+        loaded.read_idle(now_ms - SESSION_KEPT_MS)
+        loaded.verbs.accounts.retire(now_ms)
+        tidied = save(loaded)
+    return tidied
+
+
+def _due(at_ms: int | None, now_ms: int) -> bool:
+    return at_ms is not None and at_ms <= now_ms

@@ -1,0 +1,216 @@
+"""The part of a ledger that one step looks at: read from the file before it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ...values.account import is_session
+from ...values.policy import Terms
+from ...values.window import Period
+from ..base import Entry
+from ..engine.balances import Balance, Touched
+from ..engine.breaker import CircuitBreaker, Trip
+from ..engine.paths import OpenPath
+from ..engine.records import Record
+from ..engine.verbs import Verbs
+from ..engine.windows import Periodic, Rolling, Slot
+from . import rows, tables
+from .meta import Meta
+from .tables import Row, Rows, Table
+
+_SWEPT, _FOLDED = 100, 8  # at most, in one step
+KEPT_MS = 86_400_000  # final records stay for late and repeated verbs, then fold into their accounts
+
+_NAMED = "IN (SELECT value FROM json_each(?))"
+_BLANK: dict[str, Any] = {
+    column: 0 if column in tables.RECORDS.integers else "" for column in tables.RECORDS.values
+}
+_OF_TREE = "IN (SELECT key FROM accounts WHERE root = json_extract(?, '$[0]'))"
+
+
+class Loaded:
+    """Fills the accounts and records of the verbs, which then see what they would see in memory.
+
+    Args:
+        connection: in a transaction.
+        verbs: are filled.
+        meta: of the file.
+        now_ms: the time of this step.
+
+    Attributes:
+        before: the rows that were read, by table.
+        numbers: of accounts and windows.
+        calls: of each breaker, as they were read.
+        origins: of records that were read.
+        old: the ids of the records that are to be folded.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, verbs: Verbs, meta: Meta, now_ms: int) -> None:
+        self.connection = connection
+        self.verbs = verbs
+        self.meta = meta
+        self.now_ms = now_ms
+        self.before: dict[Table, Rows] = defaultdict(dict)
+        self.numbers: dict[rows.Part | Balance, int] = {}
+        self.calls: dict[CircuitBreaker, dict[str, tuple[int, ...]]] = {}
+        self.origins: dict[Record, rows.Origin] = {}
+        self.old: list[str] = []
+        verbs.records.epoch = meta.epoch
+
+    def read(self, keys: Iterable[str], id: str | None = None) -> None:
+        """The accounts of a verb, and its record with those that it counts in."""
+        self._read(keys, self._records("WHERE id = ?", id) if id is not None else [])
+
+    def read_due(self) -> None:
+        """Some holds whose lease is over, and final records that are old."""
+        late = self._records(
+            "WHERE state = 'reserved' AND lease_ms <= ? ORDER BY lease_ms LIMIT ?", self.now_ms, _SWEPT
+        )
+        old = self._records("WHERE final_ms <= ? ORDER BY final_ms LIMIT ?", self.now_ms - KEPT_MS, _FOLDED)
+        self._read((), late + old)
+        self.verbs.records._leases += [(found["lease_ms"], found["id"]) for found in late]
+        self.old = [found["id"] for found in old]
+
+    def read_idle(self, before_ms: int) -> None:
+        """The sessions that nobody has used for the longest time, with the accounts above them."""
+        idle = "WHERE session = 1 AND used_ms <= ? ORDER BY used_ms LIMIT 10"
+        found = self._fetch(tables.ACCOUNTS, idle, before_ms)
+        self.read(key for row in found for key in rows.path_keys(row[0]))
+        for key, *_ in found:
+            self.verbs.accounts._sessions[key] = self.verbs.accounts[key].used_ms or 0
+
+    def read_tree(self, root: str) -> None:
+        """All accounts of a tree."""
+        self._read_accounts(_OF_TREE, json.dumps([root]))
+
+    def read_calls(self, entry: Entry, terms: Terms) -> None:
+        """The earlier calls with the same input that a breaker has to know; and some that are old."""
+        policy, fingerprint = terms.breaker, entry.fingerprint
+        session = next((account.key for account in entry.path if is_session(account.key)), None)
+        if policy is None or fingerprint is None or session is None or session not in self.verbs.accounts:
+            return
+        breaker = rows.breaker_of(self.verbs.accounts[session])
+        old = "WHERE account = ? AND last_ms <= ? ORDER BY last_ms LIMIT 16"
+        found = self._fetch(tables.CALLS, old, session, self.now_ms - policy.loop_ms)
+        found += self._fetch(tables.CALLS, "WHERE account = ? AND fingerprint = ?", session, fingerprint)
+        for _, fingerprint, times, _ in found:
+            breaker.calls[fingerprint] = tuple(map(int, times.split(",")))
+
+    def read_sums(self, root: str) -> None:
+        """In the place of all records of a tree their sums by account, epoch and state, for an audit."""
+        columns = [f"{held}_{unit}" for held in ("held", "booked") for unit in ("usd", "tokens", "calls")]
+        sums = ", ".join(f"sum({column}) AS {column}" for column in columns)
+        query = f"SELECT leaf, lives, epoch, state = 'reserved' AS is_open, {sums} FROM records"  # noqa: S608 - constants
+        cursor = self.connection.execute(
+            f"{query} WHERE root = ? AND leaf != '' GROUP BY 1, 2, 3, 4", (root,)
+        )
+        names = [column[0] for column in cursor.description]
+        for number, row in enumerate(cursor):
+            found = {**_BLANK, **dict(zip(names, row, strict=True)), "id": f"group {number}"}
+            self._take_up({**found, "state": "reserved" if found["is_open"] else "settled"})
+
+    # -- rows as what they stand for ---------------------------------------------------------
+
+    def _fetch(self, table: Table, where: str, *values: Any) -> list[Row]:
+        found: list[Row] = self.connection.execute(tables.select(table, where), values).fetchall()
+        self.before[table] |= map(table.split, found)
+        return found
+
+    def _records(self, where: str, *values: Any) -> list[dict[str, Any]]:
+        columns = (*tables.RECORDS.keys, *tables.RECORDS.values)
+        found = self._fetch(tables.RECORDS, where, *values)
+        return [dict(zip(columns, row, strict=True)) for row in found]
+
+    def _read(self, keys: Iterable[str], records: list[dict[str, Any]]) -> None:
+        wanted = dict.fromkeys(keys)
+        for found in records:
+            wanted |= dict.fromkeys(rows.path_keys(found["leaf"]) if found["leaf"] else ())
+        self._read_accounts(_NAMED, json.dumps(list(wanted)))
+        for found in records:
+            self._take_up(found)
+
+    def _read_accounts(self, which: str, value: str) -> None:
+        balances = self.verbs.accounts._balances
+        for key, *row in self._fetch(tables.ACCOUNTS, f"WHERE key {which} ORDER BY number", value):
+            balance = balances[key] = rows.balance_of(key, tuple(row))
+            self.numbers[balance] = row[0]
+            if balance.session:
+                breaker = rows.breaker_of(balance)
+                self.calls[breaker] = breaker.calls
+        for account, *row in self._fetch(tables.SUBJECTS, f"WHERE account {which}", value):
+            rows.put_subject(balances[account], tuple(row[:4]), tuple(row[4:]))
+        for account, name, amount in self._fetch(tables.TALLIES, f"WHERE account {which}", value):
+            balances[account].tally[name] = amount
+        in_order = f"WHERE account {which} ORDER BY account, place"
+        for account, what, *row in self._fetch(tables.LIMITS, in_order, value):
+            rows.put_limit(balances[account], what, tuple(row))
+        for account, what, ppm, amount, at_ms in self._fetch(tables.MARKS, f"WHERE account {which}", value):
+            balances[account].marks[rows.parse_what(what), ppm] = (amount, at_ms)
+        for account, *trip in self._fetch(tables.BREAKERS, f"WHERE account {which}", value):
+            rows.breaker_of(balances[account]).trip = Trip(*trip)
+        rolling: dict[int, Rolling] = {}
+        for number, account, *row in self._fetch(tables.WINDOWS, f"WHERE account {which}", value):
+            part = self._take_up_window(balances[account], *row)
+            self.numbers[part] = number
+            if isinstance(part, Rolling):
+                rolling[number] = part
+        if rolling:
+            named = json.dumps(list(rolling))
+            for number, bucket, spent in self._fetch(tables.BUCKETS, f"WHERE part {_NAMED}", named):
+                rolling[number].buckets[bucket] = spent
+
+    def _take_up_window(
+        self,
+        balance: Balance,
+        of: str,
+        what: str,
+        start_ms: int,
+        end_ms: int,
+        first: int,
+        spent: int,
+        reserved: int,
+    ) -> rows.Part:
+        key = rows.parse_what(what)
+        part: rows.Part
+        if key[1].endswith("ms"):
+            part = rolling = Rolling(int(key[1].removesuffix("ms")))
+            rolling.first = first
+            if of == "velocity":
+                rows.breaker_of(balance).rates[key] = rolling
+            else:
+                balance.windows[key] = rolling
+        else:
+            periodic = balance.windows[key] = Periodic()
+            part = periodic.slot = Slot(Period(start_ms, end_ms))
+        part.spent, part.reserved = spent, reserved
+        return part
+
+    def _take_up(self, found: dict[str, Any]) -> None:
+        """A record, with the lane that it counts in."""
+        call_path, touched, breaker = None, [], None
+        if found["leaf"]:
+            open_path = OpenPath((), tuple(self._accounts_of(found)))
+            call_path = self.verbs.accounts.call_path_on(open_path, rows.subject_of(found))
+            by_number = {number: thing for thing, number in self.numbers.items()}
+            for number, unit, place in rows.parse_touched(found["parts"]):
+                part = by_number.get(number)  # None: of a period that is over, or of a limit that was dropped
+                if place < len(open_path.accounts) and isinstance(part, Slot | Rolling):
+                    touched.append(Touched(part, unit, place))
+            if found["breaker"] and open_path.session is not None:
+                breaker = rows.breaker_of(open_path.session[0])
+        record = rows.record_of(found, call_path, tuple(touched), breaker)
+        self.verbs.records._by_id[found["id"]] = record
+        self.origins[record] = rows.Origin(found["lives"], found["parts"])
+
+    def _accounts_of(self, found: dict[str, Any]) -> Iterator[Balance]:
+        """Those that it was made in, as far as they are there."""
+        lives = found["lives"].split()
+        for key, life in zip(rows.path_keys(found["leaf"]), lives, strict=True):
+            balance = self.verbs.accounts._balances.get(key)
+            if balance is None or str(self.numbers[balance]) != life:
+                return  # a session that was dropped; it is the last on the path
+            yield balance

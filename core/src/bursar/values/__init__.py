@@ -1,0 +1,1 @@
+"""Immutable values: money, tokens, names, limits, calls and charges."""
