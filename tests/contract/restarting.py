@@ -15,8 +15,8 @@ class RestartingVerbs(Verbs):
 
     def _refresh(self, call_path: CallPath, entry: Entry, now_ms: int) -> StalePeriod | None:
         for rule in call_path.windows:
-            if isinstance(rule.span, Rolling):
-                restart(rule.span, now_ms)
+            if isinstance(rule.window, Rolling):
+                restart(rule.window, now_ms)
         return super()._refresh(call_path, entry, now_ms)
 
 

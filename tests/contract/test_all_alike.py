@@ -7,8 +7,7 @@ import pytest
 from bursar import Budget, HoldClosed, Limit, StoreError
 from bursar.store import Amounts, Entry, StalePeriod, Store, Subject
 from bursar.store.memory import MemoryStore
-from bursar.store.redis import decode as answers
-from bursar.store.redis import open_redis
+from bursar.store.redis import decode, open_redis
 from bursar.store.urls import open_store
 from bursar.testing import ManualClock
 from bursar.values.account import child_account, root_account, session_account
@@ -103,7 +102,7 @@ def test_a_hold_without_a_path_is_not_open() -> None:
     """Nor is an answer of a script of another version understood."""
     with pytest.raises(HoldClosed):
         open_redis(shared_url()).extend("a", (), 1)
-    assert isinstance(answers.fail(["unfit", "x"]), StoreError)
+    assert isinstance(decode.fail(["unfit", "x"]), StoreError)
 
 
 def test_finished_records_fold_after_a_day() -> None:

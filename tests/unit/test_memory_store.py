@@ -169,7 +169,7 @@ def test_leases_of_closed_holds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_breaker_remembers_the_calls_of_its_window_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no more than so many of them, the latest."""
-    monkeypatch.setattr("bursar.store.engine.breaker._MOST_CALLS", 50)
+    monkeypatch.setattr("bursar.store.engine.breaker.MOST_CALLS", 50)
     clock = ManualClock(1_750_000_000)
     store = MemoryStore(clock)
     path = (session_account(ROOT, "s", ()),)

@@ -13,6 +13,7 @@ from ...values.limits import Limit
 from ..base import AccountView, LimitView, Path
 from .admission import in_force
 from .balances import Balance
+from .constants import RETIRED, SESSION_KEPT_MS, USED_MS
 from .paths import CallPath, OpenPath
 from .plan import Plan
 from .rule import Rule
@@ -21,9 +22,6 @@ from .windows import Periodic, Rolling, window
 Slots = tuple["Limit | None", "Limit | None"]
 
 _CALL_PATHS = 256  # are kept for a path; more are made anew
-_USED_MS = 3_600_000  # it is noted once an hour that a session is in use
-SESSION_KEPT_MS = 7 * 86_400_000  # after its last reserve; what it spent stays in the accounts above it
-_RETIRED = 10  # sessions are dropped at once
 
 
 class Accounts:
@@ -85,7 +83,7 @@ class Accounts:
         over_ms = now_ms - SESSION_KEPT_MS
         if not self._sessions or next(iter(self._sessions.values())) > over_ms:
             return
-        for key, used_ms in tuple(islice(self._sessions.items(), _RETIRED)):
+        for key, used_ms in tuple(islice(self._sessions.items(), RETIRED)):
             if used_ms <= over_ms:
                 plan, balance = Plan(), self._balances[key]
                 if balance.tripped is None and not balance.below and balance.total.reserved == NOTHING:
@@ -101,7 +99,7 @@ class Accounts:
 
     def _use(self, open_path: OpenPath, now_ms: int) -> None:
         for balance in open_path.sessions:
-            if balance.used_ms is None or now_ms - balance.used_ms > _USED_MS:
+            if balance.used_ms is None or now_ms - balance.used_ms > USED_MS:
                 plan = Plan()
                 self._note(plan, balance, now_ms)
                 self._commit(plan)

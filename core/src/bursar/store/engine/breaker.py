@@ -8,10 +8,9 @@ from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Breaker
 from ..base import UNITS, Cause, Circuit, Entry, Refused
+from .constants import MOST_CALLS
 from .plan import Plan
 from .windows import Rolling
-
-_MOST_CALLS = 10_000  # distinct calls that are remembered within the window
 
 
 class Trip(NamedTuple):
@@ -164,6 +163,6 @@ def _remember(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[i
 def _forget(calls: dict[str, tuple[int, ...]], before_ms: int) -> None:
     """Calls that left the window, the oldest first, and more where there are very many; never the last."""
     oldest = next(iter(calls))
-    while calls[oldest][-1] <= before_ms or len(calls) > _MOST_CALLS:
+    while calls[oldest][-1] <= before_ms or len(calls) > MOST_CALLS:
         calls.pop(oldest, None)
         oldest = next(iter(calls))

@@ -6,9 +6,8 @@ from typing import TypeAlias
 
 from ...values.limits import Limit
 from ...values.window import Period
+from .constants import BUCKETS
 from .plan import Plan
-
-_BUCKETS = 288  # of a rolling window: capacity comes back at most 1/288 of it late
 
 
 class Slot:
@@ -69,7 +68,7 @@ class Rolling:
 
     def __init__(self, span_ms: int) -> None:
         self.span_ms = span_ms
-        self.width_ms = -(-span_ms // _BUCKETS)
+        self.width_ms = -(-span_ms // BUCKETS)
         self.buckets: dict[int, int] = {}
         self.first = 0  # the oldest bucket that counts
         self.spent = 0

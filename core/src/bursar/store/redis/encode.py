@@ -13,8 +13,7 @@ from ...values.limits import Limit, stored_limit
 from ...values.policy import Breaker, Terms
 from ...values.window import Calendar
 from ..base import Entry, Path
-
-_MOST = 2**52  # of one amount: the script compares it exactly
+from ..engine.constants import MOST_AMOUNT
 
 
 def escape(text: str) -> str:
@@ -33,7 +32,7 @@ def amount(number: int) -> str:
     Raises:
         InvalidAmount: no int, or more than 2^52.
     """
-    if type(number) is not int or abs(number) > _MOST:
+    if type(number) is not int or abs(number) > MOST_AMOUNT:
         raise InvalidAmount(f"an amount of {number!r:.40} is not a whole number up to 2^52")
     return str(number)
 
@@ -80,7 +79,7 @@ def tally_text(tally: Mapping[str, int]) -> str:
     return ",".join(f"{escape(name)}={amount(number)}" for name, number in tally.items())
 
 
-def path_words(path: Path) -> list[str]:
+def encode_path(path: Path) -> list[str]:
     """What the owners of the accounts declare."""
     words = []
     for account in path:
@@ -89,7 +88,7 @@ def path_words(path: Path) -> list[str]:
     return words
 
 
-def period_words(periods: Mapping[str, Calendar]) -> list[str]:
+def encode_periods(periods: Mapping[str, Calendar]) -> list[str]:
     """The calendars that the client knows."""
     return [str(len(periods)), *(_calendar_text(tz, calendar) for tz, calendar in periods.items())]
 
@@ -100,23 +99,23 @@ def _calendar_text(tz: str, calendar: Calendar) -> str:
     return f"{escape(tz)};{','.join(bounds)}"
 
 
-def entry_words(entry: Entry) -> list[str]:
+def encode_entry(entry: Entry) -> list[str]:
     """What is moved."""
     return [escape(entry.id), subject_text(entry.subject), *amounts(entry.amounts)]
 
 
-def terms_words(terms: Terms, subject: Subject) -> list[str]:
+def encode_terms(terms: Terms, subject: Subject) -> list[str]:
     """The decisions that the step acts on."""
-    words = list(_terms_words(terms))
+    words = list(_encode_terms(terms))
     if terms.breaker is None:
         return [*words, ""]
     name = subject.tool or (subject.models or ("a call",))[0]
-    most, loop, velocity, cooldown, within, too_fast = _breaker_words(terms.breaker)
+    most, loop, velocity, cooldown, within, too_fast = _encode_breaker(terms.breaker)
     return [*words, "1", most, loop, velocity, cooldown, escape(repr(name)), within, too_fast]
 
 
 @lru_cache(256)
-def _terms_words(terms: Terms) -> tuple[str, ...]:
+def _encode_terms(terms: Terms) -> tuple[str, ...]:
     return (
         str(terms.lease_ms),
         str(int(terms.enforce)),
@@ -128,7 +127,7 @@ def _terms_words(terms: Terms) -> tuple[str, ...]:
 
 
 @lru_cache(256)
-def _breaker_words(breaker: Breaker) -> tuple[str, ...]:
+def _encode_breaker(breaker: Breaker) -> tuple[str, ...]:
     limit = breaker.velocity
     return (
         "" if breaker.max_repeated is None else str(breaker.max_repeated),

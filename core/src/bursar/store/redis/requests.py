@@ -13,17 +13,16 @@ from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Terms
 from ..base import PLAIN, Entry, Path
-from . import decode as answers
-from . import views
+from . import decode, views
 from .encode import (
     amounts,
-    entry_words,
+    encode_entry,
+    encode_path,
+    encode_periods,
+    encode_terms,
     escape,
     limit_text,
-    path_words,
-    period_words,
     tally_text,
-    terms_words,
 )
 from .keys import path_keys, tree_keys
 
@@ -65,14 +64,14 @@ class Requests:
         self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, verb: str = "reserve"
     ) -> RedisRequest:
         words = [
-            *entry_words(entry),
+            *encode_entry(entry),
             *amounts(minimum),
             entry.fingerprint or "",
-            *terms_words(terms, entry.subject),
-            *period_words(entry.periods),
-            *path_words(entry.path),
+            *encode_terms(terms, entry.subject),
+            *encode_periods(entry.periods),
+            *encode_path(entry.path),
         ]
-        read: Reader = lambda lines, now_ms: answers.granted(lines, now_ms, entry)  # noqa: E731
+        read: Reader = lambda lines, now_ms: decode.granted(lines, now_ms, entry)  # noqa: E731
         return self._on(entry.path, verb, words, read, words[0])
 
     def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> RedisRequest:
@@ -80,13 +79,13 @@ class Requests:
 
     def settle(self, entry: Entry, terms: Terms = PLAIN, verb: str = "settle") -> RedisRequest:
         words = [
-            *entry_words(entry),
+            *encode_entry(entry),
             tally_text(entry.tally),
-            *terms_words(terms, entry.subject),
-            *period_words(entry.periods),
-            *path_words(entry.path),
+            *encode_terms(terms, entry.subject),
+            *encode_periods(entry.periods),
+            *encode_path(entry.path),
         ]
-        read: Reader = lambda lines, now_ms: answers.booked(lines, now_ms, entry)  # noqa: E731
+        read: Reader = lambda lines, now_ms: decode.booked(lines, now_ms, entry)  # noqa: E731
         return self._on(entry.path, verb, words, read, words[0])
 
     def book(self, entry: Entry, terms: Terms = PLAIN) -> RedisRequest:
@@ -108,19 +107,19 @@ class Requests:
         return self._on(path, "extend", [escape(id), str(lease_ms)], _done(id), escape(id))
 
     def set_limit(self, path: Path, limit: Limit) -> RedisRequest:
-        return self._on(path, "set_limit", [*path_words(path), limit_text(limit)], _done())
+        return self._on(path, "set_limit", [*encode_path(path), limit_text(limit)], _done())
 
     def drop_limit(self, path: Path, limit: Limit) -> RedisRequest:
-        return self._on(path, "drop_limit", [*path_words(path), limit_text(limit)], _done())
+        return self._on(path, "drop_limit", [*encode_path(path), limit_text(limit)], _done())
 
     def trip(self, path: Path, reason: str) -> RedisRequest:
-        return self._on(path, "trip", [*path_words(path), escape(reason)], _done())
+        return self._on(path, "trip", [*encode_path(path), escape(reason)], _done())
 
     def untrip(self, path: Path, reason: str) -> RedisRequest:
-        return self._on(path, "untrip", [*path_words(path), escape(reason)], _done())
+        return self._on(path, "untrip", [*encode_path(path), escape(reason)], _done())
 
     def reset(self, path: Path, reason: str) -> RedisRequest:
-        return self._on(path, "reset", [*path_words(path), escape(reason)], _done())
+        return self._on(path, "reset", [*encode_path(path), escape(reason)], _done())
 
     def acknowledge(self, root: str, reason: str) -> RedisRequest:
         return self._at(root, "acknowledge", [escape(reason)], _done())
@@ -130,7 +129,7 @@ class Requests:
 
         def snapshot(lines: Sequence[str], now_ms: int) -> Any:
             if lines[0] != "accounts":
-                raise answers.fail(lines)
+                raise decode.fail(lines)
             return views.snapshot(lines[1:], now_ms, keys)
 
         return self._at(root, "read", [str(len(wanted)), *wanted], snapshot)
@@ -138,7 +137,7 @@ class Requests:
     def audit(self, root: str) -> RedisRequest:
         def findings(lines: Sequence[str], _: int) -> Any:
             if lines[0] != "accounts":
-                raise answers.fail(lines)
+                raise decode.fail(lines)
             return views.findings(lines)
 
         return self._at(root, "audit", [], findings)
@@ -153,6 +152,6 @@ class Requests:
 def _done(id: str = "") -> Reader:
     def read(lines: Sequence[str], _: int) -> None:
         if lines[0] != "done":
-            raise answers.fail(lines, id=id)
+            raise decode.fail(lines, id=id)
 
     return read

@@ -6,6 +6,8 @@ import hashlib
 from functools import lru_cache
 from importlib.resources import files
 
+from ..engine import constants
+
 # In the order in which they need each other.
 _PARTS = (
     *("step", "account", "window", "limit", "rule", "breaker"),
@@ -15,9 +17,10 @@ _PARTS = (
 
 @lru_cache
 def source() -> str:
-    """The whole script."""
+    """The whole script: the numbers that it shares with the rules in Python, then its files."""
+    shared = [f"local {name} = {getattr(constants, name)}" for name in constants.SHARED]
     folder = files(__package__) / "lua"
-    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in _PARTS)
+    return "\n".join(shared + [(folder / f"{part}.lua").read_text("utf-8") for part in _PARTS])
 
 
 @lru_cache

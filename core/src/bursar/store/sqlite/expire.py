@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from ..engine.accounts import SESSION_KEPT_MS
+from ..engine.constants import KEPT_MS, SESSION_KEPT_MS
 from ..engine.verbs import Verbs
-from .load import KEPT_MS, Loaded
+from .load import Loaded
 from .meta import Meta, Oldest
 from .save import save
 

@@ -14,6 +14,7 @@ from ...values.window import Period
 from ..base import Entry
 from ..engine.balances import Balance, Touched
 from ..engine.breaker import CircuitBreaker, Trip
+from ..engine.constants import KEPT_MS
 from ..engine.paths import OpenPath
 from ..engine.records import Record
 from ..engine.verbs import Verbs
@@ -23,7 +24,6 @@ from .meta import Meta
 from .tables import Row, Rows, Table
 
 _SWEPT, _FOLDED = 100, 8  # at most, in one step
-KEPT_MS = 86_400_000  # final records stay for late and repeated verbs, then fold into their accounts
 
 _NAMED = "IN (SELECT value FROM json_each(?))"
 _BLANK: dict[str, Any] = {

@@ -8,10 +8,10 @@ from ...errors import LimitConflict
 from ...store.base import Entry, Refused
 from ...values.account import root_account, session_account
 from ...values.limits import Limit
-from .vocabulary import GPT, Words, below, limit, root, usd
+from .vocabulary import GPT, Vocabulary, below, limit, root, usd
 
 
-class Declared(Words):
+class Declared(Vocabulary):
     """Accounts keep their limits, whoever comes."""
 
     def test_another_declaration_is_a_conflict(self) -> None:

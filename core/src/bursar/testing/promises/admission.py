@@ -8,10 +8,10 @@ from ...values.account import child_account, session_account
 from ...values.amounts import Amounts
 from ...values.call import Subject
 from ...values.limits import Limit
-from .vocabulary import GPT, MINI, SEARCH, Words, below, limit, root, usd
+from .vocabulary import GPT, MINI, SEARCH, Vocabulary, below, limit, root, usd
 
 
-class Admission(Words):
+class Admission(Vocabulary):
     """A call is admitted by every limit, or nothing happens."""
 
     def test_a_reserve_fits_to_the_last_nano_and_not_beyond(self) -> None:

@@ -7,7 +7,7 @@ from ...values.account import session_account
 from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Breaker, Terms
-from .vocabulary import GPT, LEASE_MS, Words, below, limit, root, usd
+from .vocabulary import GPT, LEASE_MS, Vocabulary, below, limit, root, usd
 
 _LOOP = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, None))
 _COOLS = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, 30_000))
@@ -19,7 +19,7 @@ def _session(*limits: Limit) -> Path:
     return below(root(), session_account, "s", *limits)
 
 
-class Breaking(Words):
+class Breaking(Vocabulary):
     """Loops, speed, cooling down, the finalization reserve, and shadow mode."""
 
     def test_a_call_that_is_repeated_too_often_stops_its_session(self) -> None:

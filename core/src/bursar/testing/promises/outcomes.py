@@ -6,10 +6,10 @@ from ...errors import HoldClosed
 from ...store.base import Entry
 from ...values.account import session_account
 from ...values.amounts import NOTHING, Amounts
-from .vocabulary import GPT, LEASE_MS, Words, below, limit, root, usd
+from .vocabulary import GPT, LEASE_MS, Vocabulary, below, limit, root, usd
 
 
-class Outcomes(Words):
+class Outcomes(Vocabulary):
     """Settled, in doubt or released: booked once, and whole."""
 
     def test_a_settle_books_the_cost_and_gives_back_the_rest(self) -> None:

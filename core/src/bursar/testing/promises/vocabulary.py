@@ -49,7 +49,7 @@ def dated(entry: Entry, stale: StalePeriod) -> Entry:
     return entry._replace(periods={tz: calendar(stale.now_ms, tz) for tz in stale.zones})
 
 
-class Words:
+class Vocabulary:
     """A fresh store and clock for every test, and short words for its verbs."""
 
     clock: ManualClock

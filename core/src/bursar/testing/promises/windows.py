@@ -8,12 +8,12 @@ from ...store.base import Entry, LimitView, Path, StalePeriod
 from ...values.account import session_account
 from ...values.limits import Limit
 from ...values.policy import Terms
-from .vocabulary import GPT, TERMS, Words, below, limit, root, usd
+from .vocabulary import GPT, TERMS, Vocabulary, below, limit, root, usd
 
 _SOFT = Terms(lease_ms=TERMS.lease_ms, soft_ppm=(500_000, 900_000))
 
 
-class Windows(Words):
+class Windows(Vocabulary):
     """What a window has forgotten may be spent again, and nothing before that."""
 
     def test_a_rolling_window_forgets_by_its_age(self) -> None:

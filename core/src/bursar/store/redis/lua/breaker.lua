@@ -1,7 +1,5 @@
 -- The breaker of the outermost session of a path: closed, open, or letting one call at a time try.
 
-local MOST_CALLS = 10000 -- distinct calls that are remembered within the window
-
 local function take_breaker()
   if take() == '' then
     return nil

@@ -1,6 +1,5 @@
 -- Holds and charges by their ids, for as long as somebody may still ask.
 
-local KEPT_MS = 86400000 -- final records stay for late and repeated requests, then fold into their accounts
 local BATCH = 100 -- are swept or folded at once
 local NOTHING = {'0', '0', '0'}
 local FIELDS = {

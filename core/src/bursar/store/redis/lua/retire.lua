@@ -1,8 +1,5 @@
 -- Sessions that nobody uses any more. What they spent stays in the accounts above them.
 
-local SESSION_KEPT_MS = 604800000 -- seven days after its last reserve
-local RETIRED = 10 -- are dropped at once
-
 -- Nothing is held, nobody has stopped it, and no session below it is left.
 local function finished(account)
   for _, unit in ipairs(UNITS) do

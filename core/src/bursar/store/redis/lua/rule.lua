@@ -1,7 +1,5 @@
 -- The limits in force on a path, and what they say to a call.
 
-local USED_MS = 3600000 -- it is noted once an hour that a session is in use
-
 -- The accounts of a path, created where new, with what their owners declare.
 local function open()
   local line = {}

@@ -40,8 +40,8 @@ if not sound then
 elseif type(answer) == 'string' then
   return answer
 end
-local made, mark = int(wrote and step or ledger.seq), wrote and nonce or ledger.mark
-local head = {(meta[1] or wrote) and ledger.id or '', made, int(ledger.ack), mark, int(now)}
+local made, made_by = int(wrote and step or ledger.seq), wrote and nonce or ledger.nonce
+local head = {(meta[1] or wrote) and ledger.id or '', made, int(ledger.ack), made_by, int(now)}
 local text = table.concat(concat(head, answer), '\n')
 if wrote then
   keep_answer(nonce, text)

@@ -10,7 +10,6 @@ for _, name in ipairs(KEYS) do
     path[#path + 1] = string.sub(name, #base + 3)
   end
 end
-local MOST_AMOUNT = 4503599627370496 -- 2^52: sums and differences of two are exact
 local MOST_BALANCE = 4.6e18 -- half of what HINCRBY can hold
 
 local cursor = 0
@@ -64,13 +63,13 @@ local function split(text, separator)
 end
 
 local verb, nonce, clock = take(), take(), take()
-local seen = {id = take(), seq = tonumber(take()), ack = tonumber(take()), mark = take()}
+local seen = {id = take(), seq = tonumber(take()), ack = tonumber(take()), nonce = take()}
 local pinned, proposed = take(), take()
 
 -- Who made a step, for as many as are remembered: the same number may be given again after a loss.
-local MARKS = 1024
+local REMEMBERED = 1024
 local function place(number)
-  return 'm' .. string.format('%.0f', number % MARKS)
+  return 'm' .. string.format('%.0f', number % REMEMBERED)
 end
 
 local meta = call('HMGET', KEYS[1], 'id', 'seq', 'ack', 'now', 'accounts', 'mark', place(seen.seq))
@@ -79,7 +78,7 @@ local ledger = {
   seq = tonumber(meta[2] or 0),
   ack = tonumber(meta[3] or 0),
   accounts = tonumber(meta[5] or 0),
-  mark = meta[6] or '',
+  nonce = meta[6] or '',
 }
 
 local now
@@ -102,7 +101,7 @@ local step = ledger.seq + 1 -- the number of this one, if it writes
 -- after it there are only commands that cannot fail.
 local function make()
   if #writes > 0 then
-    ledger.seq, ledger.mark = step, nonce
+    ledger.seq, ledger.nonce = step, nonce
     call('HSET', KEYS[1], 'seq', int(step), 'now', int(now), 'mark', nonce, place(step), nonce)
     for _, command in ipairs(writes) do
       call(unpack(command))
@@ -129,8 +128,8 @@ local function check_ledger()
     if seen.id ~= ledger.id then
       stop('rolled_back', 'it is another ledger than before')
     end
-    local remembered = ledger.seq < seen.seq + MARKS and seen.mark ~= ''
-    if ledger.seq < seen.seq or (remembered and meta[7] ~= seen.mark) then
+    local remembered = ledger.seq < seen.seq + MARKS and seen.nonce ~= ''
+    if ledger.seq < seen.seq or (remembered and meta[7] ~= seen.nonce) then
       stop('rolled_back', 'its last steps are gone')
     end
   end
@@ -139,7 +138,7 @@ local function check_ledger()
   end
 end
 
--- Answers are kept for a while by the mark of their request, so that a request that is sent
+-- Answers are kept for a while by the nonce of their request, so that a request that is sent
 -- again because its answer was lost gets that very answer.
 local ANSWERS_MS, MOST_ANSWERS = 10000, 10000
 
@@ -148,11 +147,11 @@ local function keep_answer(request, answer)
   write('RPUSH', base .. 'answered', int(now) .. ' ' .. request)
   local many = call('LLEN', base .. 'answered') >= MOST_ANSWERS
   for _, old in ipairs(call('LRANGE', base .. 'answered', 0, 3)) do
-    local at, mark = string.match(old, '^(%d+) (.*)$')
+    local at, request = string.match(old, '^(%d+) (.*)$')
     if not many and tonumber(at) > now - ANSWERS_MS then
       break
     end
     write('LPOP', base .. 'answered')
-    write('HDEL', base .. 'answers', mark)
+    write('HDEL', base .. 'answers', request)
   end
 end

@@ -1,7 +1,6 @@
 -- What a limit over a window has counted. A part is what a call counts in: one calendar period, or a
 -- rolling span with its buckets. A call that was held in an earlier part does not count in a later one.
 
-local BUCKETS = 288 -- of a rolling span: capacity comes back at most 1/288 of it late
 local parts = 0
 
 local function width(span)

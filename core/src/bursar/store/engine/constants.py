@@ -1,0 +1,24 @@
+"""The numbers that the rules in Python and those in Lua share; the script of Redis is given them by name."""
+
+MOST_AMOUNT = 2**52
+"""Nano-dollars or tokens of one amount or limit: sums and differences of two are exact in a float, too."""
+
+BUCKETS = 288
+"""Of a rolling window: capacity comes back at most 1/288 of the window late."""
+
+MOST_CALLS = 10_000
+"""Repeated calls that a breaker remembers within its window, by fingerprint."""
+
+KEPT_MS = 86_400_000
+"""How long SQLite and Redis keep final records for late and repeated verbs; then they are folded."""
+
+SESSION_KEPT_MS = 7 * 86_400_000
+"""How long a session is kept after its last reserve; what it spent stays in the accounts above it."""
+
+USED_MS = 3_600_000
+"""How often it is noted that a session is in use."""
+
+RETIRED = 10
+"""How many sessions one step drops at most."""
+
+SHARED = ("MOST_AMOUNT", "BUCKETS", "MOST_CALLS", "KEPT_MS", "SESSION_KEPT_MS", "USED_MS", "RETIRED")
