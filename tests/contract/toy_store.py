@@ -179,6 +179,7 @@ class ToyStore(Lines):
                 wait_s = None if wait_ms is None else wait_ms / 1000
                 return Refused(session.key, tripped=session.reason, retry_after_s=wait_s, cause=session.cause)
         granted = list(entry.amounts)
+        first: Refused | None = None
         rules = [(book, limit, False) for book, limit in self.rules(books)]
         if session is not None and breaker is not None and breaker.velocity is not None:
             rules.append((session, breaker.velocity, True))
@@ -192,14 +193,22 @@ class ToyStore(Lines):
             left = limit.amount - spent - reserved - kept
             if left < minimum[unit]:
                 cause: Cause = "velocity" if velocity else "limit"
-                refused = Refused(book.key, limit, spent, reserved, entry.amounts[unit], cause=cause)
-                wait_s = None if velocity else self.wait_s(book, limit, minimum[unit], left)
-                return refused._replace(kept=kept, retry_after_s=wait_s)
+                wait_s = self.cooldown_s(terms) if velocity else self.wait_s(book, limit, minimum[unit], left)
+                if first is None:
+                    first = Refused(
+                        book.key, limit, spent, reserved, entry.amounts[unit], None, wait_s, cause, kept
+                    )
+                elif not velocity:
+                    waits = (first.retry_after_s, wait_s)
+                    first = first._replace(retry_after_s=None if None in waits else max(waits))
             granted[unit] = min(granted[unit], left)
+        if first is not None:
+            return first
         if session is not None and breaker is not None and breaker.max_repeated is not None:
             times = self.repeated(session, entry, self.now_ms - breaker.loop_ms)
             if times >= breaker.max_repeated and session.circuit == "closed":
-                return Refused(session.key, cause="loop", times=times + 1, reason="the same call again")
+                reason, wait_s = "the same call again", self.cooldown_s(terms)
+                return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, False, times + 1, reason)
         return Amounts(*granted)
 
     def repeated(self, session: Book, entry: Entry, since_ms: int) -> int:
@@ -209,6 +218,11 @@ class ToyStore(Lines):
             for line in self.lines[session.forgiven :]
             if session.key in line.epochs and line.made_ms > since_ms and line.state != "refused"
         )
+
+    def cooldown_s(self, terms: Terms) -> float | None:
+        """Seconds until a breaker that opens now may be tried."""
+        cooldown_ms = terms.breaker.cooldown_ms if terms.breaker is not None else None
+        return None if cooldown_ms is None else cooldown_ms / 1000
 
     def wait_s(self, book: Book, limit: Limit, least: int, left: int) -> float | None:
         """Seconds until there may be room."""
@@ -254,7 +268,7 @@ class ToyStore(Lines):
             books = [self.books[key] for key in line.epochs]
             self.turn(books, entry)
         held = NOTHING if line.state == "released" else line.held
-        exceeds = entry.amounts.usd > held.usd or entry.amounts.tokens > held.tokens
+        exceeds = any(more > less for more, less in zip(entry.amounts, held, strict=True))
         overrun = 0 if unheld else max(0, entry.amounts.usd - held.usd)
         tally = dict(entry.tally)
         if exceeds and not unheld:
@@ -274,5 +288,6 @@ class ToyStore(Lines):
             spent, reserved = self.used((book, limit))
             if spent + reserved > limit.amount and limit.covers(entry.subject):
                 asked = entry.amounts[UNITS.index(limit.unit)]
-                return self.note(Refused(book.key, limit, spent, reserved, asked, cause=cause))
+                wait_s = self.cooldown_s(terms) if cause == "velocity" else None
+                return self.note(Refused(book.key, limit, spent, reserved, asked, None, wait_s, cause))
         return None
