@@ -48,6 +48,7 @@ class Line:
     booked: Amounts = NOTHING
     at_ms: int = 0
     tally: Mapping[str, int] = field(default_factory=dict)
+    seen: bool = True  # whether a breaker saw it go through
 
     def close(self, state: str, booked: Amounts, tally: Mapping[str, int], at_ms: int) -> None:
         """Replace what it stands at."""
@@ -65,6 +66,7 @@ class Book:
     epoch: int = 0
     declared: dict[Key, Limit] = field(default_factory=dict)
     in_force: dict[Key, Limit] = field(default_factory=dict)
+    order: dict[Key, None] = field(default_factory=dict)  # a limit that was declared keeps its place
     since: dict[Key, int] = field(default_factory=dict)  # the first line that a window counts
     periods: dict[Key, Period] = field(default_factory=dict)
     told: dict[tuple[Key, int], tuple[int, int]] = field(default_factory=dict)
@@ -86,6 +88,17 @@ class Book:
             self.since[limit.key] = line
             self.periods[limit.key] = Period(0, 0)
         self.in_force[limit.key] = limit
+        self.order.setdefault(limit.key)
+
+    def drop(self, limit: Limit) -> None:
+        """Take a limit out of force."""
+        self.in_force.pop(limit.key, None)
+        if limit.key not in self.declared:
+            self.order.pop(limit.key, None)
+
+    def limits(self) -> list[Limit]:
+        """Those in force."""
+        return [self.in_force[key] for key in self.order if key in self.in_force]
 
 
 Rule = tuple[Book, Limit]
@@ -175,19 +188,23 @@ class Lines:
             books.append(book)
         return books
 
-    def rules(self, books: list[Book]) -> Iterator[Rule]:
+    def rules(self, books: list[Book]) -> list[Rule]:
+        """The limits of a path, the leaf's first and each account's newest first."""
+        return list(self.in_order(books))[::-1]
+
+    def in_order(self, books: list[Book]) -> Iterator[Rule]:
         """The limits of a path; those that a budget has for each session hold in the one below it."""
         for_sessions: list[Rule] = []
         for book in books:
             session = is_session(book.key)
-            if session:
-                yield from ((book, limit) for _, limit in for_sessions)
-                for_sessions = []
-            for limit in book.in_force.values():
+            for limit in book.limits():
                 if limit.window == "session" and not session:
                     for_sessions.append((book, limit))
                 else:
                     yield book, limit
+            if session:
+                yield from ((book, limit) for _, limit in for_sessions)
+                for_sessions = []
 
     def session(self, books: list[Book]) -> Book | None:
         """The outermost session, which has the breaker."""
@@ -233,14 +250,19 @@ class Lines:
                 found += [Mark(book.key, limit, ppm, spent) for ppm in reached if self.tell(book, limit, ppm)]
         return tuple(found)
 
-    def tell(self, book: Book, limit: Limit, ppm: int) -> bool:
-        """True the first time in a period, or in the length of a rolling window."""
+    def news(self, book: Book, limit: Limit, ppm: int) -> tuple[int, int] | None:
+        """What to note the first time in a period, or in the length of a rolling window; None after it."""
         amount, since_ms = book.told.get((limit.key, ppm), (-1, 0))
         moment = book.periods[limit.key].start_ms if limit.tz else self.now_ms if limit.span_ms else 0
-        if amount == limit.amount and moment - since_ms < (limit.span_ms or 1):
-            return False
-        book.told[limit.key, ppm] = limit.amount, moment
-        return True
+        known = amount == limit.amount and moment - since_ms < (limit.span_ms or 1)
+        return None if known else (limit.amount, moment)
+
+    def tell(self, book: Book, limit: Limit, ppm: int) -> bool:
+        """True the first time; it is noted."""
+        news = self.news(book, limit, ppm)
+        if news is not None:
+            book.told[limit.key, ppm] = news
+        return news is not None
 
     # -- what is shown --------------------------------------------------------------------------
 
@@ -270,13 +292,11 @@ class Lines:
             key=book.key,
             spent=spent,
             reserved=reserved,
-            subjects=subjects,
-            tally=dict(tally),
-            limits=tuple(self.limit_view(rule) for rule in self.rules(books) if rule[0] is book),
+            subjects={subject: sums for subject, sums in subjects.items() if sums != (NOTHING, NOTHING)},
+            tally={name: count for name, count in tally.items() if count},
+            limits=tuple(self.limit_view(rule) for rule in self.in_order(books) if rule[0] is book),
             for_sessions=tuple(
-                limit
-                for limit in book.in_force.values()
-                if limit.window == "session" and not is_session(book.key)
+                limit for limit in book.limits() if limit.window == "session" and not is_session(book.key)
             ),
             tripped=book.tripped or book.reason,
             opened_ms=book.opened_ms,

@@ -74,17 +74,22 @@ class ToyStore(Lines):
             if session is not None and session.circuit != "closed":
                 session.circuit, session.trying = "half_open", entry.id
                 session.forgiven = len(self.lines)
-            self.add(Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms))
+            line = Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms)
+            line.seen = ignored is None and terms.breaker is not None
+            self.add(line)
             return Granted(held, "reserved", False, now, ignored)
 
     def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
         with self.lock:
-            now = self.now()
+            now, known = self.now(), dict(self.books)
             books = self.open(entry.path)
             zones = self.turn(books, entry)
+            verdict = self.verdict(books, entry, minimum, terms)
+            if isinstance(verdict, Refused):
+                verdict = self.worded(verdict)
+            self.books = known
             if zones:
                 return StalePeriod(now, zones)
-            verdict = self.verdict(books, entry, minimum, terms)
             return verdict if isinstance(verdict, Refused) else Granted(verdict, "reserved", False, now)
 
     def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
@@ -126,7 +131,7 @@ class ToyStore(Lines):
     def drop_limit(self, path: Path, limit: Limit) -> None:
         with self.lock:
             self.now()
-            self.open(path)[-1].in_force.pop(limit.key, None)
+            self.open(path)[-1].drop(limit)
 
     def trip(self, path: Path, reason: str) -> None:
         with self.lock:
@@ -207,7 +212,10 @@ class ToyStore(Lines):
         if session is not None and breaker is not None and breaker.max_repeated is not None:
             times = self.repeated(session, entry, self.now_ms - breaker.loop_ms)
             if times >= breaker.max_repeated and session.circuit == "closed":
-                reason, wait_s = "the same call again", self.cooldown_s(terms)
+                name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
+                within = f"within {breaker.loop_ms / 1000:g} s"
+                reason = f"{name!r} was called {times} times with the same input {within}"
+                wait_s = self.cooldown_s(terms)
                 return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, False, times + 1, reason)
         return Amounts(*granted)
 
@@ -216,7 +224,8 @@ class ToyStore(Lines):
         return sum(
             line.entry.fingerprint == entry.fingerprint is not None
             for line in self.lines[session.forgiven :]
-            if session.key in line.epochs and line.made_ms > since_ms and line.state != "refused"
+            if session.key in line.epochs and line.made_ms > since_ms
+            if line.state != "refused" and line.seen
         )
 
     def cooldown_s(self, terms: Terms) -> float | None:
@@ -231,17 +240,24 @@ class ToyStore(Lines):
             at_ms = self.frees_ms((book, limit), least - left)
         return None if at_ms is None or least > limit.amount else (at_ms - self.now_ms) / 1000
 
-    def note(self, refused: Refused) -> Refused:
-        """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
+    def worded(self, refused: Refused) -> Refused:
+        """The refusal with its reason, and whether it is told for the first time."""
         book, limit = self.books[refused.account], refused.limit
         if refused.tripped is not None:
             return refused
         if refused.cause == "limit" and limit is not None:
-            return refused._replace(first=self.tell(book, limit, HARD))
-        reason = refused.reason or f"more than {limit}"
-        book.circuit, book.cause, book.reason = "open", refused.cause, reason
-        book.broke_ms, book.trying = self.now_ms, None
-        return refused._replace(first=True, reason=reason)
+            return refused._replace(first=self.news(book, limit, HARD) is not None)
+        return refused._replace(first=True, reason=refused.reason or f"spending would pass {limit}")
+
+    def note(self, refused: Refused) -> Refused:
+        """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
+        book, limit, worded = self.books[refused.account], refused.limit, self.worded(refused)
+        if refused.cause == "limit" and limit is not None:
+            self.tell(book, limit, HARD)
+        elif refused.tripped is None:
+            book.circuit, book.cause, book.reason = "open", refused.cause, worded.reason
+            book.broke_ms, book.trying = self.now_ms, None
+        return worded
 
     # -- what is booked -------------------------------------------------------------------------
 

@@ -41,7 +41,10 @@ from ..servers import Server
 
 START_S = 1_750_000_000  # 15:06:40 UTC
 MONTH_MS = 30 * 86_400_000
-GPT, MINI = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai"), Subject("model", ("gpt-4o-mini",), "openai")
+GPT, MINI = (
+    Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai"),
+    Subject("model", ("gpt-4o-mini",), "openai"),
+)
 SEARCH = Subject("tool", (), None, "search *")
 LOOP = Breaker(2, 60_000, None, None)
 FAST = Breaker(None, 60_000, Limit("$0.000001/60s"), 30_000)
@@ -82,7 +85,9 @@ def entry(id: str, place: str, nanos: int, subject: Subject = GPT, **more: Any) 
 def live(store: Store, clock: ManualClock) -> None:
     """Fill a store: holds in every state, windows, breakers in every state, resets, a journal."""
 
-    def hold(id: str, place: str, nanos: int, terms: Terms = TERMS, subject: Subject = GPT, **more: Any) -> Any:
+    def hold(
+        id: str, place: str, nanos: int, terms: Terms = TERMS, subject: Subject = GPT, **more: Any
+    ) -> Any:
         line = entry(id, place, nanos, subject, **more)
         return ask(store, "reserve", line, line.amounts, terms)
 
@@ -128,7 +133,9 @@ def seen(store: Store) -> dict[str, Any]:
                 for subject, (spent, reserved) in view.subjects.items()
             ),
             "tally": dict(sorted(view.tally.items())),
-            "limits": sorted([str(seen.limit), seen.spent, seen.reserved, seen.frees_ms] for seen in view.limits),
+            "limits": sorted(
+                [str(seen.limit), seen.spent, seen.reserved, seen.frees_ms] for seen in view.limits
+            ),
             "for_sessions": [str(limit) for limit in view.for_sessions],
             "tripped": view.tripped,
             "circuit": view.circuit,
@@ -166,7 +173,9 @@ def commands(server: Server, prefix: str) -> list[list[str]]:
                 found.append(["HSET", name, *(word for pair in pairs for word in pair)])
             elif kind == "zset":
                 scored = client.zrange(key, 0, -1, withscores=True)
-                found.append(["ZADD", name, *(w for member, score in scored for w in (f"{score:.0f}", member))])
+                found.append(
+                    ["ZADD", name, *(w for member, score in scored for w in (f"{score:.0f}", member))]
+                )
             else:
                 found.append(["RPUSH", name, *client.lrange(key, 0, -1)])
     return found

@@ -199,8 +199,8 @@ class AccountView:
     Attributes:
         spent: charged since the last reset.
         reserved: held by calls in flight.
-        subjects: spent and reserved, by what the calls asked for.
-        tally: the named counters of `Entry`, and ``refusals``, ``overruns``, ``overrun_usd``.
+        subjects: spent and reserved, by what the calls asked for; none of which both are nothing.
+        tally: the named counters of `Entry`, and ``refusals``, ``overruns``, ``overrun_usd``; none that is zero.
         limits: the limits in force here; for a session, those of its budgets for each session too.
         for_sessions: the limits that a budget sets for each of its sessions.
         tripped: why it is stopped, or None.

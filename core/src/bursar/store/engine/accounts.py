@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from ...errors import LimitConflict
@@ -15,7 +15,7 @@ from .admission import in_force
 from .balances import Balance
 from .constants import RETIRED, SESSION_KEPT_MS, USED_MS
 from .paths import CallPath, OpenPath
-from .plan import Plan
+from .plan import ZERO, Plan
 from .rule import Rule
 from .windows import Periodic, Rolling, window
 
@@ -77,6 +77,17 @@ class Accounts:
         self._commit(plan)
         self._use(open_path, now_ms)
         return open_path
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop accounts that a probe has made; nothing counts in them yet."""
+        plan = Plan()
+        for key in keys:
+            balance, above = self._balances[key], self._balances.get(parent_key(key))
+            for kept in (self._balances, self._open_paths, self._sessions):
+                plan.drop(kept, key)
+            if balance.session and above is not None and above.session:
+                plan.set(above, "below", above.below - 1)
+        self._commit(plan)
 
     def retire(self, now_ms: int) -> None:
         """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
@@ -155,8 +166,12 @@ class Accounts:
             key=balance.key,
             spent=balance.total.spent,
             reserved=balance.total.reserved,
-            subjects={subject: (count.spent, count.reserved) for subject, count in balance.subjects.items()},
-            tally=dict(balance.tally),
+            subjects={
+                subject: (count.spent, count.reserved)
+                for subject, count in balance.subjects.items()
+                if count.sums != ZERO
+            },
+            tally={name: count for name, count in balance.tally.items() if count},
             limits=tuple(_limit_view(rule, now_ms) for rule in own),
             for_sessions=tuple(
                 limit for limit in balance.in_force() if limit.window == "session" and not balance.session

@@ -88,14 +88,19 @@ class Verbs:
     def probe(
         self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
     ) -> Granted | Refused | StalePeriod:
+        new = [account.key for account in entry.path if account.key not in self.accounts]
         call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
-        stale = self._refresh(call_path, entry, now_ms)
-        if stale is not None:
-            return stale
-        never_made = Plan()
-        decision = decide(
-            never_made, call_path, call_path.breaker(entry, terms), entry, minimum, terms, now_ms
-        )
+        try:
+            stale = self._refresh(call_path, entry, now_ms)
+            if stale is not None:
+                return stale
+            never_made = Plan()
+            decision = decide(
+                never_made, call_path, call_path.breaker(entry, terms), entry, minimum, terms, now_ms
+            )
+        finally:
+            if new:
+                self.accounts.forget(new)
         return decision if isinstance(decision, Refused) else Granted(decision, "reserved", False, now_ms)
 
     def settle(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:

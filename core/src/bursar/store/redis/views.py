@@ -63,7 +63,11 @@ def _view(key: str, found: Mapping[str, Fields], now_ms: int) -> AccountView:
         reserved=_three(fields, "r:{}"),
         subjects=MappingProxyType(_subjects(fields)),
         tally=MappingProxyType(
-            {unescape(name[2:]): int(value) for name, value in fields.items() if name.startswith("t:")}
+            {
+                unescape(name[2:]): int(value)
+                for name, value in fields.items()
+                if name[:2] == "t:" and value != "0"
+            }
         ),
         limits=tuple(_limit_view(limit, fields, now_ms) for limit in own),
         for_sessions=tuple(for_sessions),
@@ -94,7 +98,11 @@ def _three(fields: Fields, name: str) -> Amounts:
 
 
 def _subjects(fields: Fields) -> dict[Subject, tuple[Amounts, Amounts]]:
-    texts = {name.split(":", 2)[2]: None for name in fields if name[:2] in ("S:", "R:")}
+    texts = {
+        name.split(":", 2)[2]: None
+        for name, value in fields.items()
+        if name[:2] in ("S:", "R:") and value != "0"
+    }
     return {
         parse_subject(text): (_three(fields, f"S:{{}}:{text}"), _three(fields, f"R:{{}}:{text}"))
         for text in texts
