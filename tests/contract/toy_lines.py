@@ -29,9 +29,11 @@ from bursar.store import (
     Subject,
     Terms,
     is_session,
+    parent_key,
 )
 
 Key = tuple[str, ...]
+DAY_MS = 86_400_000
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Book:
     broke_ms: int = 0
     trying: str | None = None  # the call that tries whether the breaker may close
     forgiven: int = 0  # the first line that a loop may be made of
+    ended_ms: int | None = None  # when a session was said to have ended
+    gone: bool = False  # it ended a day ago: another one may have its key
 
     def close(self, line: int) -> None:
         """Close the breaker; the calls before this line are forgotten."""
@@ -144,7 +148,21 @@ class Lines:
         for line in self.by_id.values():
             if line.state == "reserved" and line.until_ms <= self.now_ms:
                 self.close(line, "in_doubt", line.held, {"estimated": 1}, line.until_ms)
+        for book in self.books.values():
+            if book.ended_ms is not None and book.ended_ms <= self.now_ms - DAY_MS:
+                self.drop(book)
         return self.now_ms
+
+    def drop(self, ended: Book) -> None:
+        """Drop a session with those below it, where nothing is held."""
+        inside = [book for book in self.books.values() if f"{book.key}/".startswith(f"{ended.key}/")]
+        held = any(line.state == "reserved" and ended.key in line.epochs for line in self.lines)
+        for book in inside:
+            book.gone = not held and all(other.tripped is None for other in inside)
+
+    def known(self) -> list[Book]:
+        """The accounts that are there."""
+        return [book for book in self.books.values() if not book.gone]
 
     def turn(self, books: list[Book], entry: Entry) -> tuple[str, ...]:
         """Begin the periods that the client knows; the zones of those that it does not."""
@@ -163,7 +181,7 @@ class Lines:
     def open(self, path: Path) -> list[Book]:
         """The accounts of a path, made where new; no change where one of them disagrees."""
         for account in path:
-            book = self.books.get(account.key)
+            book = next((known for known in self.known() if known.key == account.key), None)
             wanted = {limit.key: limit for limit in account.limits}
             if book is None or not wanted:
                 continue
@@ -176,8 +194,10 @@ class Lines:
         books: list[Book] = []
         for account in path:
             book = self.books.get(account.key)
-            if book is None:
-                book = Book(account.key, path[0].key, books[-1] if books else None, self.now_ms)
+            if book is None or book.gone:
+                epoch = 0 if book is None else book.epoch + 1  # the lines of the one before do not count
+                book = Book(account.key, path[0].key, books[-1] if books else None, self.now_ms, epoch)
+                self.books.pop(account.key, None)  # the newest is the last
                 self.books[account.key] = book
                 for limit in () if account.limits else account.unless_declared:
                     book.put(limit, len(self.lines))
@@ -185,6 +205,7 @@ class Lines:
                 book.declared = {limit.key: limit for limit in account.limits}
                 for limit in account.limits:
                     book.put(limit, len(self.lines))
+            book.ended_ms = None
             books.append(book)
         return books
 
@@ -301,7 +322,12 @@ class Lines:
             tripped=book.tripped or book.reason,
             opened_ms=book.opened_ms,
             circuit="forced_open" if book.tripped is not None else book.circuit,
+            sessions=len(self.sessions_below(book.key)),
         )
+
+    def sessions_below(self, key: str) -> list[Book]:
+        """The sessions right below an account, the newest first."""
+        return [book for book in self.known() if is_session(book.key) and parent_key(book.key) == key][::-1]
 
     def limit_view(self, rule: Rule) -> LimitView:
         """One limit; a period that is over holds nothing."""

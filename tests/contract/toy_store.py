@@ -9,6 +9,7 @@ from typing import Any
 
 from bursar import HoldClosed
 from bursar.store import (
+    MOST_AT_ONCE,
     NOTHING,
     PLAIN,
     UNITS,
@@ -18,9 +19,12 @@ from bursar.store import (
     Entry,
     Finding,
     Granted,
+    HoldPage,
     Limit,
+    OpenHold,
     Path,
     Refused,
+    SessionPage,
     Snapshot,
     StalePeriod,
     Subject,
@@ -82,12 +86,15 @@ class ToyStore(Lines):
     def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
         with self.lock:
             now, known = self.now(), dict(self.books)
+            ended = {book.key: book.ended_ms for book in self.books.values()}
             books = self.open(entry.path)
             zones = self.turn(books, entry)
             verdict = self.verdict(books, entry, minimum, terms)
             if isinstance(verdict, Refused):
                 verdict = self.worded(verdict)
             self.books = known
+            for book in known.values():
+                book.ended_ms = ended[book.key]
             if zones:
                 return StalePeriod(now, zones)
             return verdict if isinstance(verdict, Refused) else Granted(verdict, "reserved", False, now)
@@ -156,11 +163,53 @@ class ToyStore(Lines):
     def acknowledge(self, root: str, reason: str) -> None:
         """Nothing is ever lost here."""
 
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+    def end(self, root: str, keys: tuple[str, ...]) -> None:
         with self.lock:
             now = self.now()
-            books = [b for b in self.books.values() if (b.root == root if keys is None else b.key in keys)]
-            return Snapshot(now, {book.key: self.view(book) for book in books})
+            for book in self.known():
+                if book.key in keys and is_session(book.key):
+                    book.ended_ms = now
+
+    def read(self, key: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        with self.lock:
+            now = self.now()
+            books = [book for book in self.known() if not is_session(book.key)]
+            inside = [
+                b
+                for b in books
+                if b.key == key or f"{b.key}/".startswith(f"{key}/") or f"{key}/".startswith(f"{b.key}/")
+            ]
+            if keys is not None:
+                inside = [book for name in keys for book in self.known() if book.key == name]
+            return Snapshot(now, {book.key: self.view(book) for book in inside})
+
+    def sessions(self, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> SessionPage:
+        with self.lock:
+            now = self.now()
+            below, start = self.sessions_below(key), int(after or 0)
+            end = start + min(limit, MOST_AT_ONCE)
+            views = {book.key: self.view(book) for book in below[start:end]}
+            return SessionPage(now, views, len(below), str(end) if end < len(below) else "")
+
+    def holds(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> HoldPage:
+        with self.lock:
+            now = self.now()
+            held = sorted(
+                (line.until_ms, line.entry.id, line)
+                for line in self.by_id.values()
+                if line.state == "reserved" and line.entry.path[0].key == root
+            )
+            start = int(after or 0)
+            end = start + min(limit, MOST_AT_ONCE)
+            found = tuple(
+                OpenHold(id, line.entry.path[-1].key, line.entry.subject, line.held, until_ms)
+                for until_ms, id, line in held[start:end]
+            )
+            return HoldPage(now, found, str(end) if end < len(held) else "")
+
+    def roots(self) -> tuple[str, ...]:
+        with self.lock:
+            return tuple(book.key for book in self.books.values() if book.above is None)
 
     def audit(self, root: str) -> tuple[Finding, ...]:
         return ()  # there are no balances that could differ from their lines

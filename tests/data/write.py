@@ -16,18 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from bursar.store import (
-    Account,
     Amounts,
     Breaker,
     Entry,
     Granted,
     Limit,
-    Path as AccountPath,
     Refused,
     StalePeriod,
     Store,
     Subject,
     Terms,
+)
+from bursar.store import (
+    Path as AccountPath,
 )
 from bursar.store.outbox.messages import Message
 from bursar.store.outbox.spool import Spool

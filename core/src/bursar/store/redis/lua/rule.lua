@@ -18,6 +18,9 @@ local function open()
     if account.session and not (get(account, 'used') and now - number(account, 'used') <= USED_MS) then
       use(account)
     end
+    if account.session then
+      resume(account)
+    end
     line[place] = account
   end
   return line
