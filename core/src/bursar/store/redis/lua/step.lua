@@ -128,7 +128,7 @@ local function check_ledger()
     if seen.id ~= ledger.id then
       stop('rolled_back', 'it is another ledger than before')
     end
-    local remembered = ledger.seq < seen.seq + MARKS and seen.nonce ~= ''
+    local remembered = ledger.seq < seen.seq + REMEMBERED and seen.nonce ~= ''
     if ledger.seq < seen.seq or (remembered and meta[7] ~= seen.nonce) then
       stop('rolled_back', 'its last steps are gone')
     end
