@@ -184,7 +184,7 @@ def test_objects_count_like_dicts() -> None:
         (True, 4),
         (1.5, 3),
         (b"abc", 3),
-        (object(), 10),
+        pytest.param(object(), 10, id="object"),
         ([101, 102, 103], 3),
         (("a", "b"), 2),
         (None, 0),
