@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from . import leftovers
+
+TIDY = ("unit", "contract", "stateful", "concurrency", "faults", "chaos")  # others run what is not ours
 LOCAL = {None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0"}
 
 
@@ -24,6 +30,7 @@ def stay_home(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(stay_home)
+sys.addaudithook(leftovers.note)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,3 +44,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     found, minimum = len(session.items), session.config.getoption("minimum_tests")
     if found < minimum:
         raise pytest.UsageError(f"{found} tests collected, and there were {minimum}: has one been lost?")
+    gc.freeze()  # what was collected stays: nobody has to look through it again
+
+
+@pytest.fixture(autouse=True)
+def _begins() -> None:
+    """What was opened before is a server of all tests, or a fixture's of the module."""
+    leftovers.begin()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # after the records of the log are gone
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Who opens a store, a client, a server or an event loop in a test closes it, or lets go of it."""
+    if item.path.relative_to(Path(__file__).parent).parts[0] not in TIDY:
+        return (yield)
+    leftovers.give_up_bookings()
+    yield
+    item.funcargs.clear()  # type: ignore[attr-defined]
+    failed = hasattr(sys, "last_value")  # and its traceback keeps what it had
+    left = not failed and leftovers.still_open()
+    assert not left, f"the test has left open: {left}"

@@ -28,18 +28,18 @@ HELD, COST = Decimal("0.1"), Decimal("0.04")
 LEASE_S = 60
 
 
-def _raises(error: BaseException) -> Callable[[Session], None]:
+def _raises(error: type[BaseException]) -> Callable[[Session], None]:
     def end(session: Session) -> None:
-        with suppress(type(error)), session.reserve(cost=HELD):
+        with suppress(error), session.reserve(cost=HELD):
             raise error
 
     return end
 
 
-def _araises(error: BaseException) -> Callable[[Session], None]:
+def _araises(error: type[BaseException]) -> Callable[[Session], None]:
     def end(session: Session) -> None:
         async def call() -> None:
-            with suppress(type(error)):
+            with suppress(error):
                 async with session.areserve(cost=HELD):
                     raise error
 
@@ -143,14 +143,14 @@ ENDS: dict[str, tuple[Callable[[Session], None], Decimal | int]] = {
     "left without a word": (_left, HELD),
     "forgotten": (_forgotten, HELD),
     "unknown, then known": (_late, COST),
-    "connection refused": (_raises(ConnectionRefusedError()), 0),
-    "timeout": (_raises(TimeoutError()), HELD),
-    "interrupt": (_raises(KeyboardInterrupt()), HELD),
-    "exit": (_raises(SystemExit()), HELD),
-    "recursion": (_raises(RecursionError()), HELD),
-    "async connection refused": (_araises(ConnectionRefusedError()), 0),
-    "async timeout": (_araises(TimeoutError()), HELD),
-    "async cancelled": (_araises(asyncio.CancelledError()), HELD),
+    "connection refused": (_raises(ConnectionRefusedError), 0),
+    "timeout": (_raises(TimeoutError), HELD),
+    "interrupt": (_raises(KeyboardInterrupt), HELD),
+    "exit": (_raises(SystemExit), HELD),
+    "recursion": (_raises(RecursionError), HELD),
+    "async connection refused": (_araises(ConnectionRefusedError), 0),
+    "async timeout": (_araises(TimeoutError), HELD),
+    "async cancelled": (_araises(asyncio.CancelledError), HELD),
     "cancelled twice": (_cancelled_twice, HELD),
     "a sibling fails": (_sibling_fails, HELD),
     "stream closed": (_stream_closed, HELD),

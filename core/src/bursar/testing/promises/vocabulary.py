@@ -65,6 +65,10 @@ class Vocabulary:
         self.clock = ManualClock(1_750_000_000)
         self.store = self.open_store(self.clock)
 
+    def teardown_method(self) -> None:
+        """Let go of the store: pytest keeps the object until all tests are over."""
+        del self.store
+
     def ask(
         self,
         id: str,

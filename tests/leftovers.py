@@ -1,0 +1,49 @@
+"""What a test opened and did not close: sockets, and by them servers, clients, event loops and stores."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+from typing import Any
+from weakref import ref
+
+_OPENED: list[ref[socket.socket]] = []
+
+
+def note(event: str, args: tuple[Any, ...]) -> None:
+    """Remember each socket that is made."""
+    if event == "socket.__new__" and isinstance(args[0], socket.socket):
+        _OPENED.append(ref(args[0]))
+
+
+def begin() -> None:
+    """What was opened up to here is not the next test's."""
+    _OPENED.clear()
+
+
+def give_up_bookings() -> None:
+    """What waits for a server that is gone waits in a thread, which keeps its store."""
+    for thread in threading.enumerate():
+        if thread.name == "bursar-mailbox":
+            mailbox = thread._target.__self__  # type: ignore[attr-defined]
+            wake = mailbox._wake
+            mailbox.renew()
+            wake.set()
+            del mailbox
+            thread.join(5)
+
+
+def still_open() -> list[socket.socket]:
+    """The sockets of a test that is over, when what it dropped is collected as well."""
+    found = _still_open()
+    if found:
+        del found
+        gc.collect()
+        found = _still_open()
+    return found
+
+
+def _still_open() -> list[socket.socket]:
+    alive = (opened() for opened in tuple(_OPENED))
+    return [made for made in alive if made is not None and made.fileno() != -1]
