@@ -9,7 +9,8 @@ from contextlib import closing
 import pytest
 
 from bursar import Budget, Tripped
-from bursar.store import Amounts, Entry, MemoryStore, Store, Subject
+from bursar.store import Amounts, Entry, Store, Subject
+from bursar.store.memory import MemoryStore
 from bursar.store.redis import RedisStore, open_redis
 from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock

@@ -6,7 +6,7 @@ import ast
 from importlib import import_module
 from pathlib import Path
 
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.store.redis import RedisStore, open_redis
 from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock, StoreContract

@@ -195,4 +195,4 @@ def read(client: Any, options: Any) -> Demand:
     return demand
 
 
-seam = Patching(Client, AsyncClient, read)
+patching = Patching(Client, AsyncClient, read, ("/chat/completions", {"model": "gpt-4o", "max_tokens": 50}))

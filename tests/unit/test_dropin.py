@@ -13,7 +13,7 @@ import bursar
 from bursar import Budget, BudgetExceeded, BursarError, Session, dropin, hookimpl, plugins
 from bursar.testing import ScriptedProvider
 
-from .sdk import AsyncClient, Client, Options, seam
+from .sdk import Client, Options, patching
 from .test_seam import CHAT
 
 
@@ -25,18 +25,18 @@ class Plugin:
 
     @hookimpl
     def bursar_wrap_client(self, client: object, session: Session) -> object | None:
-        return seam.wrap(client, session) if isinstance(client, Client | AsyncClient) else None
+        return patching.wrap(client, session)
 
     @hookimpl
     def bursar_patch(self) -> str:
         self.patched += 1
-        seam.patch()
+        patching.patch()
         return "openai"
 
     @hookimpl
     def bursar_unpatch(self) -> None:
         self.patched -= 1
-        seam.unpatch()
+        patching.unpatch()
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_init_sees_that_it_covers(broken: Any, monkeypatch: pytest.MonkeyPatch) 
     from bursar_anthropic import _adapter
 
     before = methods()
-    original = _adapter.seam._methods
+    original = _adapter.patching._methods
 
     def without_request(cls: type, *args: Any) -> Any:
         found = original(cls, *args)
@@ -103,7 +103,7 @@ def test_init_sees_that_it_covers(broken: Any, monkeypatch: pytest.MonkeyPatch) 
             found["request"] = vars(broken)["request"]
         return found
 
-    monkeypatch.setattr(_adapter.seam, "_methods", without_request)
+    monkeypatch.setattr(_adapter.patching, "_methods", without_request)
     with pytest.raises(BursarError, match=f"{broken.__name__} is not covered"):
         bursar.init("$1")
     assert methods() == before and bursar.get_session() is None

@@ -1,6 +1,7 @@
 """For packages that cover an SDK: how its requests leave, are held, and are read as they come back."""
 
 from .demand import Demand, Unbounded, body_of, listed, whole, with_members
+from .hooks import ClientHooks
 from .patching import Patching
 from .paths import Paths, biller
 from .reading import Reading, UnboundedReading, text_bytes
@@ -8,6 +9,7 @@ from .sse import data_of, object_of
 
 __all__ = [
     # Where requests leave
+    "ClientHooks",
     "Patching",
     # What a request asks for, at its worst
     "Demand",
