@@ -26,12 +26,12 @@ def begin() -> None:
 def give_up_bookings() -> None:
     """What waits for a server that is gone waits in a thread, which keeps its store."""
     for thread in threading.enumerate():
-        if thread.name == "bursar-mailbox":
-            mailbox = thread._target.__self__  # type: ignore[attr-defined]
-            wake = mailbox._wake
-            mailbox.renew()
+        work = getattr(thread, "_target", None)  # absent when it ends
+        if work is not None and thread.name == "bursar-mailbox":
+            wake = work.__self__._wake
+            work.__self__.renew()
             wake.set()
-            del mailbox
+            del work
             thread.join(5)
 
 
