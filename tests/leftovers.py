@@ -27,12 +27,13 @@ def give_up_bookings() -> None:
     """What waits for a server that is gone waits in a thread, which keeps its store."""
     for thread in threading.enumerate():
         work = getattr(thread, "_target", None)  # absent when it ends
-        if work is not None and thread.name == "bursar-mailbox":
-            wake = work.__self__._wake
-            work.__self__.renew()
-            wake.set()
-            del work
-            thread.join(5)
+        if work is None or thread.name != "bursar-mailbox" or work.__self__._postman is not thread:
+            continue
+        wake = work.__self__._wake
+        work.__self__.renew()
+        wake.set()
+        del work
+        thread.join(5)
 
 
 def still_open(wait_s: float = 2) -> list[socket.socket]:
