@@ -12,7 +12,7 @@ import pytest
 
 import bursar
 from bursar import Budget, BudgetExceeded, Session
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import Reply, ScriptedProvider
 
 from .surfaces import CHAT

@@ -14,7 +14,7 @@ import pytest
 
 import bursar
 from bursar import Budget
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock, Reply, ScriptedProvider
 
 from .surfaces import SURFACES, take
