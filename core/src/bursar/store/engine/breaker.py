@@ -1,4 +1,4 @@
-"""The breaker of one session: closed, open, or letting one call at a time try."""
+"""The circuit breaker of a session."""
 
 from __future__ import annotations
 
