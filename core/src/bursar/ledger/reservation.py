@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 from types import TracebackType
@@ -11,9 +10,10 @@ from typing import Any
 from ..errors import BudgetExceeded, CallVetoed
 from ..pricing.quote import quote
 from ..pricing.request import CallRequest
-from ..reports.events import Event
+from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
+from ..runtime.log import logger
 from ..store.base import Entry, Path, Refused
 from ..values.call import Call
 from ..values.policy import Policy, Terms
@@ -29,7 +29,7 @@ def reserve(
     ledger: Ledger,
     path: Path,
     request: CallRequest,
-    events: deque[Event],
+    events: Events,
     terms: Terms,
     session: object,
 ) -> Steps[Hold]:
@@ -62,12 +62,16 @@ def reserve(
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
-        refused = refusal(answer, asked.call, _loop_s(ledger.policy))
+        refused = refusal(answer, asked, _loop_s(ledger.policy))
         _refuse(ledger, asked.call, refused, events)
         raise refused
     cap = asked.cap(answer.amounts)
     call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
     hold = Hold(ledger, path, call, asked, answer, events)
+    if hold.clamped and not answer.repeated:
+        wanted = hold.wanted_output_tokens
+        events.append(Event("clamp", call, wanted))
+        logger.info("call %s to %r: output cap lowered from %s to %s", id, call.model, wanted, cap)
     try:
         if not answer.repeated:
             ledger.hooks.reserved(hold)
@@ -91,10 +95,10 @@ def probe(ledger: Ledger, path: Path, request: CallRequest, terms: Terms) -> Ste
     entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, ledger.calendars)
     answer = yield from ledger.ask(verbs.probe, entry, asked.minimum, terms)
     if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
-        raise refusal(answer, asked.call, _loop_s(ledger.policy))
+        raise refusal(answer, asked, _loop_s(ledger.policy))
 
 
-def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: deque[Event]) -> None:
+def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: Events) -> None:
     events.append(Event("refusal", call, str(error)))
     ledger.hooks.refused(Refusal(call, error, ledger.clock.now()))
 
