@@ -31,6 +31,7 @@ from bursar.values.window import calendar
 
 from ..contract.toy_store import ToyStore
 from ..files import file_url
+from ..scale import scaled
 from ..servers import shared_url
 
 LEASE_S = 60
@@ -328,7 +329,8 @@ class SqliteMachine(LedgerMachine):
 
 TestRedisMachine, TestSqliteMachine = RedisMachine.TestCase, SqliteMachine.TestCase
 TestMemoryMachine, TestToyMachine = MemoryMachine.TestCase, ToyMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
-TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=200)
-TestRedisMachine.settings = settings(TestMemoryMachine.settings, max_examples=60)
+# Some lives of fifty steps in each store every time, at other dice each time; with `--full` ten times as many.
+TestMemoryMachine.settings = settings(max_examples=scaled(80, 800), stateful_step_count=50, deadline=None)
+TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=scaled(40, 400))
+TestRedisMachine.settings = settings(TestMemoryMachine.settings, max_examples=scaled(20, 200))
 TestSqliteMachine.settings = settings(TestRedisMachine.settings)

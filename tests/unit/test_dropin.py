@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, BursarError, Session, dropin, hookimpl, plugins
+from bursar import Budget, BudgetExceeded, BursarError, Session, coverage, hookimpl, plugins
 from bursar.testing import ScriptedProvider
 
 from .sdk import Client, Options, patching
@@ -43,7 +43,7 @@ class Plugin:
 def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
     plugin = Plugin()
     monkeypatch.setattr(plugins, "_installed", lambda: (plugins._plugin(plugin, "mini"),))
-    monkeypatch.setattr(dropin, "find_spec", lambda name: name if name == "openai" else None)
+    monkeypatch.setattr(coverage, "find_spec", lambda name: name if name == "openai" else None)
     yield plugin
     bursar.teardown()
     assert plugin.patched == 0
@@ -89,7 +89,7 @@ def test_init_is_called_once(plugin: Plugin) -> None:
 
 def test_an_sdk_that_nothing_covers(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is installed would spend unseen: an error that names what to install, and nothing is covered."""
-    monkeypatch.setattr(dropin, "find_spec", lambda name: name)
+    monkeypatch.setattr(coverage, "find_spec", lambda name: name)
     for cover in (lambda: bursar.init("$1"), bursar.budgeted("$1")(lambda: None)):
         with pytest.raises(BursarError, match="pip install bursar-anthropic"):
             cover()

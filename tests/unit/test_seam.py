@@ -13,6 +13,7 @@ import pytest
 
 import bursar
 from bursar import Budget, BudgetExceeded, BursarError, Session, StoreUnavailable, UnpriceableCall
+from bursar.integration import Run
 from bursar.ledger.context import pays_for_process
 from bursar.sdk import Patching
 from bursar.sdk.patching import unwrap
@@ -403,12 +404,24 @@ def test_only_so_many_answers_are_waited_for() -> None:
 # -- refusals that somebody swallows ------------------------------------------------------------------
 
 
-def test_a_refusal_that_is_swallowed_comes_back(caller: Caller) -> None:
+def test_a_refusal_that_a_run_swallows_comes_back(caller: Caller) -> None:
     """A framework between the client and the caller may hide it: the end of the session does not."""
     session = Budget("$0.0001").session()
     client = patching.wrap(caller.client(), session)
-    with pytest.raises(BudgetExceeded), session, contextlib.suppress(BudgetExceeded):
+    with pytest.raises(BudgetExceeded), session:
+        run = Run()
+        with contextlib.suppress(BudgetExceeded):
+            caller.ask(client)
+        run.close()
+
+
+def test_a_refusal_outside_of_runs_comes_once(caller: Caller) -> None:
+    """Whoever called the client has got it, and may go on."""
+    session = Budget("$0.0001").session()
+    client = patching.wrap(caller.client(), session)
+    with session, pytest.raises(BudgetExceeded):
         caller.ask(client)
+    assert isinstance(session.last_refusal, BudgetExceeded)
 
 
 # -- the process ----------------------------------------------------------------------------------

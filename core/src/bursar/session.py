@@ -17,7 +17,7 @@ from .ledger.hold import Hold
 from .ledger.ledger import Ledger
 from .ledger.reservation import Reserving
 from .ledger.steps import Steps, awaitable, blocking
-from .ledger.swallowed import SwallowedRefusals
+from .ledger.swallowed import SwallowedRefusals, current_run
 from .pricing.request import CallRequest
 from .reports.balance import account_views
 from .reports.events import Events
@@ -172,6 +172,19 @@ class Session(Tracking):
         """`reserve` without blocking the event loop: ``await`` it, or ``async with`` it."""
         return Reserving(self._ledger, self._reserve(*args, **kwargs))
 
+    def _book_unreserved(
+        self, asked: Mapping[str, Any], usage: Usage | None, model: str | None, tier: str | None
+    ) -> Steps[Charge]:
+        request = CallRequest(**{**asked, "clamp": False, "requests": asked.get("requests") or {}})
+        booking = reservation.book_unreserved(
+            self._ledger, self._path, request, usage, model, tier, self._events
+        )
+        return (yield from booking)
+
+    def _note_saved(self, asked: Mapping[str, Any], usage: Usage | None) -> Steps[None]:
+        request = CallRequest(**{**asked, "requests": asked.get("requests") or {}})
+        yield from reservation.note_saved(self._ledger, self._path, request, usage)
+
     def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
         try:
             return (yield from super()._book(call, nanos, usage))
@@ -222,7 +235,7 @@ class Session(Tracking):
         It holds for this thread or task, and for those that copy its context.
         """
         token = _finalizing.set(_finalizing.get() | {(id(self._ledger.store), self._path[-1].key)})
-        self._swallowed.take_swallowed()
+        self._swallowed.forget()
         try:
             yield self
         finally:
@@ -277,10 +290,14 @@ class Session(Tracking):
     def surface(self, refusal: BudgetExceeded) -> None:
         """For integrations: a refusal was raised into a framework, which may swallow it.
 
-        A normal exit of the outermost ``with session:`` raises it, unless a call was admitted
-        afterwards, `finalize` was entered, `handled` was called, or the session swallows.
+        Within a `bursar.integration.Run` it is the run's. If that ends normally, and no call was admitted in
+        it afterwards, a normal exit of the outermost ``with session:`` raises the refusal, unless
+        `finalize` was entered, `handled` was called, or the session swallows. Outside of runs it
+        is the caller's, who has got it.
         """
-        self._swallowed.surface(refusal)
+        run = current_run()
+        if run is not None:
+            run.refused(self._swallowed.whole, refusal)
 
     def handled(self, refusal: BaseException) -> None:
         """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``.
@@ -288,7 +305,12 @@ class Session(Tracking):
         Args:
             refusal: the refusal, a copy of it, or an error that it caused.
         """
-        self._swallowed.handled(refusal)
+        self._swallowed.whole.handled(refusal)
+
+    @property
+    def last_refusal(self) -> BudgetExceeded | None:
+        """The newest refusal of a call of this session, or None."""
+        return self._swallowed.last
 
     # -- where it stands --------------------------------------------------------------------
 
@@ -347,8 +369,11 @@ class Session(Tracking):
         self._entered -= 1
         if not self._entered:
             refusal = self._swallowed.take_swallowed()
+            untold = self._swallowed.take_untold()
             if refusal is not None and error is None:
                 raise refusal
+            if untold is not None and error is None:
+                logger.warning("the last call of this session was refused: %s", untold)
 
     async def __aenter__(self) -> Session:
         return self.__enter__()

@@ -23,7 +23,7 @@ from ..values.duration import Duration, to_seconds
 from ..values.money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from ..values.usage import Usage, new_usage
 from . import verbs
-from .context import InContext, claimed_cover, innermost_cover
+from .context import InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
 from .steps import Steps, awaitable, blocking
@@ -50,6 +50,7 @@ class Hold(OneProcess):
         clamped: True when that cap was lowered to what was left.
         charge: what was booked so far, or None.
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
+        session: whose call it is: it pays for what is sent beside it within ``with hold:``.
     """
 
     _cover: Cover  # from the moment it is entered
@@ -62,8 +63,10 @@ class Hold(OneProcess):
         asked: Quote,
         granted: Granted,
         events: Events,
+        session: Any = None,
     ) -> None:
         self._ledger = ledger
+        self.session = session
         self._path = path
         self._asked = asked
         self._held = granted.amounts
@@ -409,10 +412,4 @@ def cover(hold: Hold) -> Cover:
 def covered_hold() -> Hold | None:
     """The hold that pays for what is sent from here, or None: then reserve."""
     covered = innermost_cover()
-    return covered.hold if covered is not None else None
-
-
-def claim_hold() -> Hold | None:
-    """The hold that pays for the request that is about to be sent, for it alone; None: reserve."""
-    covered = claimed_cover()
     return covered.hold if covered is not None else None

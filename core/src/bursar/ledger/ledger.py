@@ -111,9 +111,24 @@ class Ledger:
         self._late.append(steps)
 
     def charge(
-        self, path: Path, call: Call, nanos: int, usage: Usage | None, events: deque[Event]
+        self,
+        path: Path,
+        call: Call,
+        nanos: int,
+        usage: Usage | None,
+        events: deque[Event],
+        *,
+        estimated_tokens: int | None = None,
     ) -> Steps[Charge]:
         """Book what nobody held.
+
+        Args:
+            path: the accounts it is charged to, from the root.
+            call: what it is for.
+            nanos: what it cost.
+            usage: its token counts, where known.
+            events: where it is noted.
+            estimated_tokens: the tokens of a charge that is a guess.
 
         Raises:
             BudgetExceeded: it is booked, and a limit is exceeded now.
@@ -122,11 +137,14 @@ class Ledger:
             subject = Subject(call.kind, (), call.provider, call.tool)
         else:
             subject = self.prices.subject(call.model, call.provider, call.tool)
-        tokens = usage.tokens if usage is not None else 0
+        guessed = estimated_tokens is not None
+        tokens = usage.tokens if usage is not None else estimated_tokens or 0
         tally = usage.tally() if usage is not None else {}
+        if guessed:
+            tally["estimated"] = 1
         entry = Entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally, self.calendars)
         booked = yield from self.book(verbs.book, entry)
-        charge = Charge(call.id, call, to_usd(nanos), usage, False, NO_USD, NO_USD, booked.now_ms / 1000)
+        charge = Charge(call.id, call, to_usd(nanos), usage, guessed, NO_USD, NO_USD, booked.now_ms / 1000)
         events.append(Event("charge", call, charge, "settled"))
         self.hooks.settled(charge)
         if booked.news:

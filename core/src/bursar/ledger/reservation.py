@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import BudgetExceeded, CallVetoed
+from ..pricing.price import cost_nanos
 from ..pricing.quote import quote
 from ..pricing.request import CallRequest
 from ..reports.events import Event, Events
@@ -15,8 +16,11 @@ from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
 from ..runtime.log import logger
 from ..store.base import Entry, Path, Refused
+from ..values.amounts import NOTHING
 from ..values.call import Call
+from ..values.charge import Charge
 from ..values.policy import Policy, Terms
+from ..values.usage import Usage
 from . import verbs
 from .fingerprint import fingerprint
 from .hold import Hold
@@ -67,7 +71,7 @@ def reserve(
         raise refused
     cap = asked.cap(answer.amounts)
     call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
-    hold = Hold(ledger, path, call, asked, answer, events)
+    hold = Hold(ledger, path, call, asked, answer, events, session)
     if hold.clamped and not answer.repeated:
         wanted = hold.wanted_output_tokens
         events.append(Event("clamp", call, wanted))
@@ -96,6 +100,42 @@ def probe(ledger: Ledger, path: Path, request: CallRequest, terms: Terms) -> Ste
     answer = yield from ledger.ask(verbs.probe, entry, asked.minimum, terms)
     if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
         raise refusal(answer, asked, _loop_s(ledger.policy))
+
+
+def book_unreserved(
+    ledger: Ledger,
+    path: Path,
+    request: CallRequest,
+    usage: Usage | None,
+    model: str | None,
+    tier: str | None,
+    events: Events,
+) -> Steps[Charge]:
+    """Book the answer of a call that nobody reserved for: by its usage, else at the worst case of its request.
+
+    Raises:
+        BudgetExceeded: it is booked, and a limit is exceeded now.
+        UnknownModel: the model has no price; nothing was booked.
+        UnpriceableCall: there is no usage, and the worst case has no bound; nothing was booked.
+    """
+    asked = quote(request, new_id(), ledger.prices, ledger.policy)
+    rates = ledger.answer_rates(asked.call, asked.rates, model, tier)
+    if usage is not None and not usage.flaw and rates is not None:
+        nanos = cost_nanos(rates, usage)
+        return (yield from ledger.charge(path, asked.call, nanos, usage, events))
+    tokens = asked.want.tokens
+    charging = ledger.charge(path, asked.call, asked.want.usd, None, events, estimated_tokens=tokens)
+    return (yield from charging)
+
+
+def note_saved(ledger: Ledger, path: Path, request: CallRequest, usage: Usage | None) -> Steps[None]:
+    """Count what a cache saved of a call that was not sent."""
+    asked = quote(request, new_id(), ledger.prices, ledger.policy)
+    nanos = 0 if usage is None or usage.flaw or asked.rates is None else cost_nanos(asked.rates, usage)
+    if nanos:
+        tally = {"saved": nanos}
+        entry = Entry(asked.call.id, path, asked.subject, NOTHING, tally, ledger.calendars)
+        yield from ledger.book(verbs.book, entry)
 
 
 def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: Events) -> None:

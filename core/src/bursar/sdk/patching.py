@@ -15,8 +15,8 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from ..errors import BursarError
-from ..ledger.hold import claim_hold
-from ..session import Session, current_session
+from ..ledger import context
+from ..session import Session
 from .attempts import ATTEMPT
 from .demand import Demand
 from .methods import awaitable_methods, blocking_methods
@@ -78,6 +78,8 @@ class Patching:
             BursarError: a paid request would pass unseen; nothing is covered then.
         """
         with self._lock:
+            if self._patched:
+                return
             for base in (self._blocking, self._awaitable):
                 self._patch(base)
                 for cls in _with_request(base):
@@ -136,8 +138,8 @@ class Patching:
         Raises:
             UnpriceableCall: the session that pays for the client does not allow it.
         """
-        session = session_of(client) or (current_session() if self._patched else None)
-        if session is not None and claim_hold() is None:
+        session: Session | None = session_of(client) or (context.paying() if self._patched else None)
+        if session is not None and not isinstance(context.claimed(), context.InContext):
             allow_or_refuse(session, endpoint)
         return session is not None
 
@@ -174,7 +176,8 @@ class Patching:
             if not demand.free:
                 if session is None:
                     return None
-                return Sending(client, session, demand, options, self._background, self._read)
+                own = session_of(client) is not None
+                return Sending(client, session, demand, options, self._background, self._read, own=own)
             hold = None if demand.polled is None else self._background.get(demand.polled)
             if hold is None:
                 return None
@@ -216,4 +219,5 @@ def _with_request(base: type) -> Iterator[type]:
 
 def _payer(client: object) -> Session | None:
     """Who pays for a client in a covered process; a wrapped one pays by itself."""
-    return current_session() if session_of(client) is None else None
+    session: Session | None = context.paying() if session_of(client) is None else None
+    return session

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ..errors import BudgetExceeded, BursarError, UnpriceableCall
-from ..ledger.hold import Hold, claim_hold, covered_hold
+from ..ledger.context import InContext, Promise, claimed, innermost
+from ..ledger.hold import Hold, covered_hold
 from ..ledger.steps import Steps
 from ..pricing.outcome import outcome_of
 from ..session import Session
@@ -30,6 +31,7 @@ class Sending:
         background: holds of answers that are not made yet.
         read: what a client's request asks for.
         hold: that of the answer that is asked after.
+        own: True where the client is wrapped: it always charges `session`.
 
     Attributes:
         options: the request that may be sent: its worst case is held.
@@ -47,6 +49,8 @@ class Sending:
         background: Background,
         read: Callable[[Any, Any], Demand],
         hold: Hold | None = None,
+        *,
+        own: bool = False,
     ) -> None:
         self.client = client
         self.options = self._given = options
@@ -55,6 +59,8 @@ class Sending:
         self._background = background
         self._read = read
         self._hold = hold
+        self._own = own
+        self._promise: Promise | None = None
         self._told: tuple[object, object] = (None, None)
         self._answered = False  # by the attempt that is under way
         self._room: int | None = None  # the output that an error answer has left to this request
@@ -214,10 +220,17 @@ class Sending:
             demand = self._demand
             self.meter = Meter(self._hold, demand.reading(), self._background, polled=demand.polled)
             return True
-        hold = claim_hold()
-        if hold is not None:
-            self._take(hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
-        return hold is not None
+        payment = claimed(self._demand.ask.get("messages"))
+        if isinstance(payment, InContext):
+            if not self._own and payment.hold.session is not None:
+                self._session = payment.hold.session
+            self._take(payment.hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
+            return True
+        promise = innermost() if payment is None else payment
+        if isinstance(promise, Promise):
+            self._promise = promise
+            self._session = self._session if self._own else promise.session
+        return False
 
     @property
     def _surcharge(self) -> str | None:
@@ -229,14 +242,21 @@ class Sending:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
         why_not = demand.why_not or self._surcharge
-        if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
-            allow_or_refuse(session, demand.endpoint, why_not)
-            ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
         try:
-            return (yield from session._reserve(**ask))
-        except BudgetExceeded as refusal:
-            session.surface(refusal)  # whoever called the SDK may swallow it
-            raise
+            if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
+                allow_or_refuse(session, demand.endpoint, why_not)
+                ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
+            hold = yield from session._reserve(**ask)
+        except BursarError as error:
+            raised = error if self._promise is None else self._promise.convert(error)
+            if isinstance(raised, BudgetExceeded):
+                session.surface(raised)  # whoever called the SDK may swallow it
+            if raised is error:
+                raise
+            raise raised from error.__cause__
+        if self._promise is not None:
+            self._promise.on_hold(hold)
+        return hold
 
     def _take(self, hold: Hold, *, flat: bool = False) -> None:
         allowed = Allowed.by(hold)
