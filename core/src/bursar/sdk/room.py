@@ -31,7 +31,7 @@ _WORDINGS: tuple[tuple[str, Callable[..., int]], ...] = (
         lambda _, most: most,
     ),  # Anthropic
     (
-        rf"supports at most {_N} completion tokens",
+        rf"supports at most {_N} (?:completion|output) tokens",
         lambda most: most,
     ),  # OpenAI
     (
