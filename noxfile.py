@@ -160,10 +160,9 @@ def core(session: Session) -> None:
 @nox.session
 @nox.parametrize(("framework", "version"), [nox.param(f, v, id=f"{f}, {v}") for f, v in VERSIONS])
 def integration(session: Session, framework: str, version: str) -> None:
-    """One framework: at the floor of its pyproject.toml, the newest, or (the seam only) the last of an older line."""
+    """One framework at its floor, at its newest, or the seam tests at the last release of an older line."""
     home = f"integrations/{framework}"
     within = BETWEEN.get(framework, {}).get(version, "")
-    chosen_tests = ("-m", "seam") if within else ()
     resolution = "lowest-direct" if version == "lowest" else "highest"
     chosen = ("--group", f"{home}/pyproject.toml:test", f"--resolution={resolution}", "--upgrade")
     wheels(session, CORE, home, *neighbours(framework), options=(*chosen, *filter(None, [within])))
@@ -174,7 +173,7 @@ def integration(session: Session, framework: str, version: str) -> None:
     pytest(
         session,
         "-Wdefault",  # frameworks warn about each other
-        *chosen_tests,
+        *(("-m", "seam") if within else ()),
         f"tests/integration/{framework}",
         "tests/integration/test_versions.py",
         minimum=f"{framework}-seam" if within else framework,

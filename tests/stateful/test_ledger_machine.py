@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from bursar import HoldClosed, Limit
-from bursar.store import (
-    Amounts,
-    Breaker,
-    Entry,
-    Granted,
-    MemoryStore,
-    Refused,
-    StalePeriod,
-    Store,
-    Subject,
-    Terms,
-)
+from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Store, Subject, Terms
+from bursar.store.memory import MemoryStore
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock
