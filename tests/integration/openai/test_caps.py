@@ -15,10 +15,11 @@ import bursar
 from bursar import BudgetExceeded, Price
 from bursar.testing import Rate, Reply
 
-from .surfaces import ASKED, CHAT, RESPONSE, TEXT, Surface, Word, parsing
+from ..client_contract.surface import Surface
+from .surfaces import ASKED, CHAT, RESPONSE, TEXT, Word, parsing
 
 if TYPE_CHECKING:
-    from .conftest import Bench
+    from ..client_contract.bench import Bench
 
 _MOST = Reply(output_tokens="most")
 _CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -34,13 +35,13 @@ WAYS: dict[str, tuple[Callable[[Any, dict[str, Any]], Any], str]] = {
 
 
 def asks(
-    surface: str, model: str | None = None, cap: int | None = None, text: str = "hi", **more: Any
+    surface: str, model: str | None = None, cap: int | None = None, said: str = "hi", **more: Any
 ) -> Surface:
     """A request with or without a cap."""
     base, name = {
-        "chat": ({**CHAT, "messages": [{"role": "user", "content": text}]}, "max_tokens"),
-        "responses": ({**RESPONSE, "input": text}, "max_output_tokens"),
-        "completions": ({**TEXT, "prompt": text}, "max_tokens"),
+        "chat": ({**CHAT, "messages": [{"role": "user", "content": said}]}, "max_tokens"),
+        "responses": ({**RESPONSE, "input": said}, "max_output_tokens"),
+        "completions": ({**TEXT, "prompt": said}, "max_tokens"),
     }[surface.partition("-")[0]]
     body = {key: value for key, value in base.items() if key not in _CAPS} | more
     body |= ({"model": model} if model else {}) | ({name: cap} if cap else {})
@@ -79,7 +80,7 @@ def test_bytes_bound_the_input_above_the_window(limit: str, sent: int, bench: Be
     bench.provider.always(Reply(input_tokens=12_000))
     prices = {"gpt-4o": Price("2.50", 10, context_window=4_096)}
     client, session = bench.paid(limit, prices=prices, clamp=False)
-    call = asks("chat", cap=16, text="x" * 12_000)
+    call = asks("chat", cap=16, said="x" * 12_000)
     if sent:
         bench.take(call, client)
     else:
@@ -104,7 +105,7 @@ def test_a_prompt_and_the_models_maximum_would_not_fit_its_window(bench: Bench) 
     bench.provider.rates["gpt-4"] = Rate("30", "60")
     bench.provider.always(_MOST)
     client, session = bench.paid("$2")
-    bench.take(asks("chat", "gpt-4", text="x" * 4_000), client)
+    bench.take(asks("chat", "gpt-4", said="x" * 4_000), client)
     assert (bench.provider.arrivals, caps(bench.provider.served[0].body)) == (1, {})
     bench.assert_exact(session)
 
@@ -176,7 +177,7 @@ def test_the_field_of_the_cap_is_that_of_the_model_behind_the_name(
     monkeypatch.setattr(bench.provider, "deployments", {"my-thinker": "o3-mini"})
     bench.provider.rates["o3-mini"] = Rate("1.10", "4.40")
     settings = {"azure_endpoint": bench.provider.url, "api_key": "none", "api_version": "2025-01-01"}
-    client: Any = bench.keep(bench.way.azure(**settings, max_retries=0))
+    client: Any = bench.client("AzureOpenAI", **settings)
     session = bench.pay(client, limit, aliases={"my-thinker": "o3-mini"})
     bench.take(asks(surface, "my-thinker"), client)
     assert list(caps(bench.provider.served[-1].body)) == names
