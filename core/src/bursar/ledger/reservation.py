@@ -111,7 +111,7 @@ def book_unreserved(
     tier: str | None,
     events: Events,
 ) -> Steps[Charge]:
-    """Book the answer of a call that nobody reserved for: by its usage, else at the worst case of its request.
+    """Book an answer that nobody reserved for: by its usage, else at the worst case of its request.
 
     Raises:
         BudgetExceeded: it is booked, and a limit is exceeded now.

@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from ..errors import BudgetExceeded, CallVetoed, LoopDetected, Tripped, VelocityExceeded
 
 _NOTE = (
-    "A framework swallowed this refusal: its run ended normally and made no call afterwards, so the refusal is"
-    " raised where the `with session:` ends. To turn this off: session.handled(refusal) where it is dealt with,"
-    " or budget.session(swallow=True)."
+    "A framework swallowed this refusal: its run ended normally and made no call afterwards, so the refusal"
+    " is raised where the `with session:` ends. To turn this off: session.handled(refusal) where it is dealt"
+    " with, or budget.session(swallow=True)."
 )
 
 
