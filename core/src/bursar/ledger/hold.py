@@ -73,6 +73,7 @@ class Hold(OneProcess):
         self._events = events
         self._forks = forks()
         self.call = call
+        self.clamped = call.max_output_tokens < asked.call.max_output_tokens
         self.charge: Charge | None = None
         self.state: State = granted.state
         self.repeated = granted.repeated
@@ -91,11 +92,6 @@ class Hold(OneProcess):
     def max_output_tokens(self) -> int | None:
         """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
-
-    @property
-    def clamped(self) -> bool:
-        """True when the output cap was lowered to what was left."""
-        return self.call.max_output_tokens < self.wanted_output_tokens
 
     @property
     def wanted_output_tokens(self) -> int:
@@ -349,9 +345,12 @@ class Hold(OneProcess):
         self, amounts: Amounts, usage: Usage | None, estimated: bool, truncated: bool = False
     ) -> Entry:
         tally = {} if usage is None else usage.tally()
-        for name, counts in (("estimated", estimated), ("clamped", self.clamped), ("truncated", truncated)):
-            if counts:
-                tally[name] = 1
+        if estimated:
+            tally["estimated"] = 1
+        if self.clamped:
+            tally["clamped"] = 1
+            if truncated:
+                tally["truncated"] = 1
         subject, calendars = self._asked.subject, self._ledger.calendars
         return new_tuple(Entry, (self.call.id, self._path, subject, amounts, tally, calendars, None))
 
