@@ -34,7 +34,7 @@ def give_up_bookings() -> None:
     """What waits for a server that is gone waits in a thread, which keeps its store."""
     for thread in threading.enumerate():
         work = getattr(thread, "_target", None)  # absent when it ends
-        if work is None or thread.name != "bursar-mailbox" or work.__self__._postman is not thread:
+        if work is None or thread.name != "bursar-outbox" or work.__self__._deliverer is not thread:
             continue
         wake = work.__self__._wake
         work.__self__.renew()

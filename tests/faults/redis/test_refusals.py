@@ -342,7 +342,7 @@ def test_a_forked_child_has_connections_of_its_own(server: Server) -> None:
 
 
 def test_what_a_fork_inherits_is_made_anew(server: Server) -> None:
-    """Connections, locks, and an empty mailbox: seen from inside, as a child would."""
+    """Connections, locks, and an empty outbox: seen from inside, as a child would."""
     budget = Budget("$1/total", store=server.url(timeout="0.5s"))
     hold = budget.session("$1").reserve(cost="$0.10")
     store = store_of(budget)

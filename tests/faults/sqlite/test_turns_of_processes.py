@@ -200,7 +200,7 @@ except BudgetExceeded as error:
 
 
 def test_a_fork_is_seen_from_inside(tmp_path: Path) -> None:
-    """What is open is closed before it; a child has threads and a mailbox of its own, and may be told to touch nothing."""
+    """What is open is closed before it; a child has threads and an outbox of its own, and may be told to touch nothing."""
     budget = Budget("$1/total", store=file_url(tmp_path / "budget.db"))
     session = budget.session("$1")
     session.reserve(cost="$0.10").settle(cost="$0.10")
