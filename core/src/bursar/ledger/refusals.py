@@ -148,7 +148,8 @@ def _why(asked: Quote) -> str:
         lowered = f"with its output cap lowered to {asked.smallest:,} tokens{times}"
         return f" ({lowered}, and {call.input_tokens:,} tokens of input at the most)"
     if not asked.given:
-        return f" (no output cap was set: the model's own {cap:,} tokens{times})"
+        no_cap = "no output cap was set" if asked.cap_name else "it takes no output cap"
+        return f" ({no_cap}: the model's own {cap:,} tokens{times})"
     return f" ({call.input_tokens:,} tokens of input and {cap:,} of output at the most{times})"
 
 
@@ -172,7 +173,7 @@ def _advice(limit: Limit, refused: Refused, asked: Quote) -> str:
 def _fitting_cap(limit: Limit, refused: Refused, asked: Quote) -> int:
     """The largest output cap with two digits that count whose worst case fits what is left; 0: none does."""
     room, want = refused.remaining - refused.kept, asked.want
-    if asked.worst is None or limit.unit == "calls" or room <= 0:
+    if asked.worst is None or not asked.cap_name or limit.unit == "calls" or room <= 0:
         return 0
     granted = want._replace(usd=room) if limit.unit == "usd" else want._replace(tokens=room)
     cap = asked.cap(granted)
