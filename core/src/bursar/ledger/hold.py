@@ -1,4 +1,4 @@
-"""An amount set aside before a call is made."""
+"""`Hold`: an amount set aside before a call is made, until it is settled, released or in doubt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves paid calls through the store: reserve, then settle, release or doubt."""
+"""`Ledger`: the store, prices and policy of a budget; moves paid calls through the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A refusal, by the store or by a plugin, as an error that says what to do."""
+"""Makes the error of a refusal: which limit refuses, what was asked, what is left, what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first step of a paid call: its worst case is set aside, or the call is refused."""
+"""Reserves the worst case of a call, or refuses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refusals that come once: to the caller of a framework, or at the end of the session that they are about."""
+"""Tells each refusal once: to the caller of a framework, or at the end of its session."""
 
 from __future__ import annotations
 

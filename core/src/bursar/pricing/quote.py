@@ -1,4 +1,4 @@
-"""The worst case of a call, priced before it is sent."""
+"""Prices the worst case of a call before it is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller wants to spend money on."""
+"""`CallRequest`: the checked arguments of a reserve."""
 
 from __future__ import annotations
 

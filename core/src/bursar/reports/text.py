@@ -1,4 +1,4 @@
-"""The cost report as people read it in a terminal or a log."""
+"""The cost report as text for a terminal or a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters: verbs with their arguments, that a store did not answer; also as lines of JSON."""
+"""`Message`: a verb with its arguments that the store has not acknowledged; also as a line of JSON."""
 
 from __future__ import annotations
 

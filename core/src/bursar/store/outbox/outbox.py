@@ -1,4 +1,4 @@
-"""Bookings that a store did not take: kept in order, and sent again until they land."""
+"""`Outbox`: bookings that a store did not take, kept in order and sent again until they land."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters on disk: what a process could not deliver outlives it."""
+"""`Spool`: messages in a file, so that they outlive the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Balances in Redis: every verb is one run of one script."""
+"""`RedisStore`: balances in Redis; every verb is one run of one script."""
 
 from __future__ import annotations
 

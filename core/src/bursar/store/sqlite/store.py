@@ -1,4 +1,4 @@
-"""Balances in a file: every verb is one transaction."""
+"""`SqliteStore`: balances in a file; every verb is one transaction."""
 
 from __future__ import annotations
 
