@@ -158,7 +158,7 @@ def test_the_cap_that_would_fit_fits() -> None:
             Limit("10k calls", tool="*"),
             TOOL,
             1,
-            "a run of 'web_search' was not made: it needs up to 1 call, and 1,500 calls of the 10k calls/session"
+            "a run of 'web_search' was not made: it needs 1 call, and 1,500 calls of the 10k calls/session"
             " limit (tool=*) of 'default' are left, 500 calls of it are held by calls in flight; raise the limit",
             id="calls",
         ),

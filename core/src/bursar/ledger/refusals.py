@@ -128,7 +128,8 @@ def _what_is_left(limit: Limit, refused: Refused, asked: Quote) -> str:
         needed, left = limit.show(refused.asked), limit.show(refused.remaining)
     why = _why(asked) if limit.unit != "calls" else ""
     is_ = "is" if limit.unit == "usd" else "are"
-    text = f"it needs up to {needed}{why}, and {left} of {_which(limit, refused.account)} {is_} left"
+    up_to = "" if limit.unit == "calls" else "up to "
+    text = f"it needs {up_to}{needed}{why}, and {left} of {_which(limit, refused.account)} {is_} left"
     if refused.kept:
         text += f", {limit.show(refused.kept)} of it kept for finalize()"
     if refused.reserved:
