@@ -188,5 +188,5 @@ def test_twins_have_names_docstring_and_signature() -> None:
 
 def test_the_arguments_of_a_verb_are_given_by_position() -> None:
     """By name they would reach the awaiting driver of no store; the mistake is told before the store is asked."""
-    with pytest.raises(TypeError, match="'read' are given by position"):
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
         run(store_verbs.read(root="default"), ScriptedStore())

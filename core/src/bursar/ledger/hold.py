@@ -15,7 +15,7 @@ from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess, forks
 from ..runtime.log import logger
-from ..store.base import Booked, Entry, Granted, Path, State
+from ..store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from ..values.amounts import NOTHING, Amounts
 from ..values.call import Call
 from ..values.charge import Charge, new_charge
@@ -169,7 +169,13 @@ class Hold(OneProcess):
         ledger = self._ledger
         truncated = cut and self.clamped
         entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated, truncated)
-        booked = yield from ledger.book(verbs.settle, entry)
+        terms = ledger.policy.terms
+        stated = yield from verbs.settle(entry, terms)
+        booked: Booked = (
+            (yield from ledger.again(stated, verbs.settle, entry, terms))
+            if isinstance(stated, StalePeriod)
+            else stated
+        )
         if response is not _ABSENT:
             remember(response)
         charge = self._close("settled", booked, nanos, usage, estimated, truncated)

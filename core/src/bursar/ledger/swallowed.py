@@ -91,8 +91,9 @@ class SwallowedRefusals:
     def note(self, refusal: BudgetExceeded | None) -> None:
         """A call was refused, or admitted: None."""
         self._latest, self._told = refusal, False
-        self.last = self.last if refusal is None else refusal
-        if refusal is None and (run := current_run()) is not None:
+        if refusal is not None:
+            self.last = refusal
+        elif _run.get() is not None and (run := current_run()) is not None:
             run.admitted(self.whole)
         if self._whole is not None:
             self._whole.note(refusal)
