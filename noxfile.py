@@ -31,7 +31,9 @@ VERSIONS = [(f, v) for f in FRAMEWORKS for v in ("lowest", *BETWEEN.get(f, ()), 
 CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
-CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
+CORE_TESTS = [
+    f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "scale")
+]
 AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
 ALONE = ("-m", "alone")
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
@@ -327,6 +329,14 @@ def chaos(session: Session) -> None:
     session.run("python", "-m", "tests.chaos", *session.posargs)
     if not session.posargs:
         pytest(session, *CORE_TESTS, "--full", minimum="core")
+
+
+@nox.session(default=False)
+def scale(session: Session) -> None:
+    """Read a budget with 100,000 sessions in a loop beside eight threads that spend; `-- redis`."""
+    wheels(session, CORE)
+    tools(session, "test")
+    session.run("python", "-m", "tests.scale", *session.posargs)
 
 
 @nox.session(default=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ from .errors import BudgetExceeded, BursarError, StoreError
 from .ledger import context, reservation
 from .ledger.hold import Hold
 from .ledger.ledger import Ledger
+from .ledger.reading import read_session
 from .ledger.reservation import Reserving
 from .ledger.steps import Steps, awaitable, blocking
 from .ledger.swallowed import SwallowedRefusals, current_run
@@ -22,6 +24,7 @@ from .pricing.request import CallRequest
 from .reports.balance import account_views
 from .reports.events import Events
 from .reports.report import build_report
+from .runtime.fork import forks
 from .runtime.ids import new_id
 from .runtime.log import logger
 from .store.base import Path
@@ -62,6 +65,7 @@ class Session(Tracking):
         *,
         swallow: bool = False,
         whole: Session | None = None,
+        named: bool = True,
     ) -> None:
         super().__init__(ledger, path, Events(maxlen=_EVENTS) if whole is None else whole._events)
         self._whole = whole  # the session that this is a part of
@@ -73,6 +77,8 @@ class Session(Tracking):
         self._closed_s: float | None = None
         self._closings = count()
         self.metadata = metadata
+        if not named:
+            weakref.finalize(self, _over, ledger, path[-1].key, forks()).atexit = False
         ledger.hooks.session_opened(self)
 
     @property
@@ -206,7 +212,8 @@ class Session(Tracking):
         account = session_account(
             self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
         )
-        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallowed.swallow)
+        path, swallow = (*self._path, account), self._swallowed.swallow
+        return Session(self._ledger, path, {}, swallow=swallow, named=name is not None)
 
     def part(self, name: str, *limits: LimitLike) -> Session:
         """A child session that is not a run by itself: a node of a graph, a step of a workflow.
@@ -326,7 +333,7 @@ class Session(Tracking):
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
-        snapshot = yield from self._snapshot(whole_tree=True)
+        snapshot = yield from read_session(self._path)
         report = build_report(
             snapshot,
             account_views(snapshot, self._path),
@@ -385,6 +392,12 @@ class Session(Tracking):
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r}>"
+
+
+def _over(ledger: Ledger, key: str, born: int) -> None:
+    """The last handle on a session is gone; a copy of it in a forked child says nothing."""
+    if born == forks():
+        ledger.ended(key)
 
 
 def current_session() -> Session | None:

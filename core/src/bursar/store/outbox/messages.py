@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from ...errors import StoreUnavailable
 from ...runtime.ids import new_id
 from ...values.account import Account, root_key
 from ...values.amounts import Amounts
@@ -16,10 +17,14 @@ from ...values.limits import Limit, stored_limit
 from ...values.policy import Breaker, Terms
 from ...values.window import Calendar, Period
 from ..base import Entry
+from ..layout import newer
 
-_KINDS = {
-    kind.__name__: kind for kind in (Account, Amounts, Breaker, Calendar, Entry, Period, Subject, Terms)
-}
+LAYOUT = 2  # of a line; those of 1 have no number, and begin the kinds with a capital letter
+_KINDS: dict[str, Any] = {
+    "account": Account, "amounts": Amounts, "breaker": Breaker, "calendar": Calendar, "entry": Entry,
+    "period": Period, "subject": Subject, "terms": Terms,
+}  # fmt: skip
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 _LIMIT = ("unit", "amount", "window", "model", "tool", "provider", "tz")
 
 KEPT = ("settle", "book", "doubt", "release", "withdraw")  # what has happened, and is to be known
@@ -71,6 +76,7 @@ def to_line(message: Message, store: str) -> str:
         store: which store it is for.
     """
     words = {
+        "layout": LAYOUT,
         "store": store,
         "mark": message.nonce,
         "since": round(message.since_s, 3),
@@ -85,7 +91,11 @@ def from_words(words: Mapping[str, Any]) -> Message:
 
     Raises:
         ValueError: it is none.
+        StoreUnavailable: it is of a newer layout.
     """
+    layout = words.get("layout", 1)
+    if isinstance(layout, int) and layout > LAYOUT:
+        raise StoreUnavailable(newer(layout, LAYOUT))
     try:
         verb, nonce, since_s = words["verb"], str(words["mark"]), float(words["since"])
         arguments = tuple(map(_unpack, words["arguments"]))
@@ -101,9 +111,9 @@ def from_words(words: Mapping[str, Any]) -> Message:
 def _pack(value: Any) -> Any:
     """A value of JSON that `_unpack` makes the same value of."""
     if isinstance(value, Limit):
-        return {"Limit": {name: getattr(value, name) for name in _LIMIT}}
-    kind = type(value).__name__
-    if kind in _KINDS:
+        return {"limit": {name: getattr(value, name) for name in _LIMIT}}
+    kind = _NAMES.get(type(value))
+    if kind is not None:
         names = [part.name for part in fields(value)] if is_dataclass(value) else value._fields
         return {kind: {name: _pack(getattr(value, name)) for name in names}}
     if isinstance(value, Mapping):
@@ -117,7 +127,8 @@ def _unpack(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, parts),) = value.items()
-    if kind == "Limit":
+    kind = kind.lower()
+    if kind == "limit":
         return stored_limit(**parts)
     parts = {name: _unpack(part) for name, part in parts.items()}
     return _KINDS[kind](**parts) if kind else parts

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...errors import BursarError
+from ...errors import BursarError, StoreUnavailable
 from ...runtime.log import logger
 from .messages import Message, from_words, to_line
 
@@ -91,7 +91,11 @@ class Spool:
             return _lines(file)[1]
 
     def left(self) -> list[Message]:
-        """What earlier processes could not deliver to this store, in their order."""
+        """What earlier processes could not deliver to this store, in their order.
+
+        Raises:
+            StoreUnavailable: a line is of a newer layout.
+        """
         messages = []
         with self._opened() as file:
             lines, done = _lines(file)
@@ -100,6 +104,8 @@ class Spool:
                 continue
             try:
                 messages.append(from_words(words))
+            except StoreUnavailable as error:
+                raise StoreUnavailable(f"line {number} of {self.path} {error}") from None
             except (ValueError, BursarError):
                 logger.error("line %d of %s cannot be read, and stays there", number, self.path)
         return messages

@@ -11,7 +11,7 @@ from ..engine import constants
 # In the order in which they need each other.
 _PARTS = (
     *("step", "account", "window", "limit", "rule", "breaker"),
-    *("record", "retire", "spend", "order", "look", "run"),
+    *("record", "retire", "spend", "migrate", "order", "look", "run"),
 )
 
 
