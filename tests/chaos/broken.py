@@ -11,18 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bursar.runtime.ids import new_id
-from bursar.store import (
-    PLAIN,
-    Amounts,
-    Booked,
-    Entry,
-    Granted,
-    MemoryStore,
-    Refused,
-    StalePeriod,
-    Store,
-    Terms,
-)
+from bursar.store import PLAIN, Amounts, Booked, Entry, Granted, Refused, StalePeriod, Store, Terms
+from bursar.store.memory import MemoryStore
 from bursar.store.redis import script
 from bursar.store.sqlite import SqliteStore
 from bursar.store.sqlite import store as sqlite_store

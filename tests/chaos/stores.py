@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import redis
 
-from bursar.store import MemoryStore, Store
+from bursar.store import Store
+from bursar.store.memory import MemoryStore
 from bursar.store.urls import open_store
 
 from ..servers import Server, store_url

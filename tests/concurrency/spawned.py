@@ -15,7 +15,7 @@ import wire
 from bursar import Budget, BudgetExceeded, Call, Charge, Limit, Price, UnknownModel, Usage
 from bursar.pricing.book import register_model, register_models
 from bursar.pricing.overrides import registered
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 

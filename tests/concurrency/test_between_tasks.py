@@ -8,7 +8,7 @@ import pytest
 
 from bursar import Budget, BudgetExceeded, HoldClosed, Session
 from bursar.integration import covered_hold
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 from .wire import ask_models

@@ -15,7 +15,7 @@ from bursar import Budget, BudgetExceeded, Call, Charge, HoldClosed, Limit, Pric
 from bursar.integration import covered_hold
 from bursar.pricing import overrides as registry
 from bursar.pricing.book import PriceBook, register_model
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 from .wire import ask_models

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from bursar import Budget, BudgetExceeded, Limit, Price, Tripped, UnknownModel, Usage
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget, BudgetExceeded, Session
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import Reply, ScriptedProvider
 
 PROMPT = "Why is the sky blue, and why not violet?"

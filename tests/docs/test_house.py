@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WORKSHOP = (ROOT / "pyproject.toml").read_text("utf-8")
 FRAMEWORKS = sorted(path.parent.name for path in ROOT.glob("integrations/*/pyproject.toml"))
-TEST_FILES = sorted(ROOT.glob("tests/**/test_*.py"))
+TEST_FILES = sorted([*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("tests/**/client_contract/*.py")])
 
 
 def named(path: Path) -> str:
@@ -20,40 +22,50 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def written_tests(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """The test functions and methods of a file."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"):
-            yield node
+def functions(body: Iterable[ast.AST]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Those among these nodes."""
+    return (node for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
 
 
-@pytest.mark.parametrize("path", TEST_FILES, ids=named)
-def test_every_test_says_what_it_proves(path: Path) -> None:
+@lru_cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All that is written in a file."""
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+def test_every_test_says_what_it_proves() -> None:
     """A docstring on each test function."""
-    assert [test.name for test in written_tests(path) if not ast.get_docstring(test)] == []
+    silent = [
+        f"{named(path)}::{test.name}"
+        for path in TEST_FILES
+        for test in functions(nodes(path))
+        if test.name.startswith("test_") and not ast.get_docstring(test)
+    ]
+    assert not silent, "\n".join(silent)
 
 
-@pytest.mark.parametrize("path", TEST_FILES, ids=named)
-def test_no_two_tests_of_a_scope_share_a_name(path: Path) -> None:
+def test_no_two_tests_of_a_scope_share_a_name() -> None:
     """The second would hide the first, and nobody would miss it."""
-    for scope in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(scope, (ast.Module, ast.ClassDef)):
-            names = [
-                node.name
-                for node in scope.body
-                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name != "_"
-            ]
-            assert len(set(names)) == len(names)
+    hidden = [
+        f"{named(path)}::{name}"
+        for path in TEST_FILES
+        for scope in nodes(path)
+        if isinstance(scope, (ast.Module, ast.ClassDef))
+        for name, times in Counter(node.name for node in functions(scope.body)).items()
+        if times > 1 and name != "_"
+    ]
+    assert not hidden, "\n".join(hidden)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/integration/**/*.py")), ids=named)
-def test_a_missing_framework_fails(path: Path) -> None:
+def test_a_missing_framework_fails() -> None:
     """A skip would turn a broken environment into a green run; what a version lacks is deselected, and named."""
-    words = {
-        getattr(node, "attr", getattr(node, "id", ""))
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-    }
-    assert not {"importorskip", "skip", "xfail"} & words
+    skips = [
+        f"{named(path)}:{node.lineno}: {word}"
+        for path in sorted(ROOT.glob("tests/integration/**/*.py"))
+        for node in nodes(path)
+        if (word := getattr(node, "attr", getattr(node, "id", ""))) in {"importorskip", "skip", "xfail"}
+    ]
+    assert not skips, "\n".join(skips)
 
 
 def test_the_readme_and_the_ci_run_the_same_command() -> None:
@@ -72,7 +84,9 @@ def test_an_integration_is_known_everywhere(framework: str) -> None:
     """An extra, a workspace source, the linters, the type checker, a number of tests, and the README."""
     package, distribution = f"bursar_{framework}", f"bursar-{framework}"
     contracts = WORKSHOP.partition("[tool.importlinter]")[2]
-    assert f'{framework} = ["{distribution}>=' in (ROOT / "core/pyproject.toml").read_text("utf-8")
+    optional = (ROOT / f"integrations/{framework}/pyproject.toml").read_text("utf-8").count("\nsdk = [")
+    brings = "[sdk]" * optional
+    assert f'{framework} = ["{distribution}{brings}>=' in (ROOT / "core/pyproject.toml").read_text("utf-8")
     assert f"{distribution} = {{ workspace = true }}" in WORKSHOP
     assert f"integrations/{framework}/src" in WORKSHOP
     assert re.search(rf"^{framework} = \d+$", WORKSHOP, re.MULTILINE)

@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 
 from bursar import Budget, Session
-from bursar.store import MemoryStore, Store
+from bursar.store import Store
+from bursar.store.memory import MemoryStore
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock
@@ -28,18 +29,18 @@ HELD, COST = Decimal("0.1"), Decimal("0.04")
 LEASE_S = 60
 
 
-def _raises(error: BaseException) -> Callable[[Session], None]:
+def _raises(error: type[BaseException]) -> Callable[[Session], None]:
     def end(session: Session) -> None:
-        with suppress(type(error)), session.reserve(cost=HELD):
+        with suppress(error), session.reserve(cost=HELD):
             raise error
 
     return end
 
 
-def _araises(error: BaseException) -> Callable[[Session], None]:
+def _araises(error: type[BaseException]) -> Callable[[Session], None]:
     def end(session: Session) -> None:
         async def call() -> None:
-            with suppress(type(error)):
+            with suppress(error):
                 async with session.areserve(cost=HELD):
                     raise error
 
@@ -143,14 +144,14 @@ ENDS: dict[str, tuple[Callable[[Session], None], Decimal | int]] = {
     "left without a word": (_left, HELD),
     "forgotten": (_forgotten, HELD),
     "unknown, then known": (_late, COST),
-    "connection refused": (_raises(ConnectionRefusedError()), 0),
-    "timeout": (_raises(TimeoutError()), HELD),
-    "interrupt": (_raises(KeyboardInterrupt()), HELD),
-    "exit": (_raises(SystemExit()), HELD),
-    "recursion": (_raises(RecursionError()), HELD),
-    "async connection refused": (_araises(ConnectionRefusedError()), 0),
-    "async timeout": (_araises(TimeoutError()), HELD),
-    "async cancelled": (_araises(asyncio.CancelledError()), HELD),
+    "connection refused": (_raises(ConnectionRefusedError), 0),
+    "timeout": (_raises(TimeoutError), HELD),
+    "interrupt": (_raises(KeyboardInterrupt), HELD),
+    "exit": (_raises(SystemExit), HELD),
+    "recursion": (_raises(RecursionError), HELD),
+    "async connection refused": (_araises(ConnectionRefusedError), 0),
+    "async timeout": (_araises(TimeoutError), HELD),
+    "async cancelled": (_araises(asyncio.CancelledError), HELD),
     "cancelled twice": (_cancelled_twice, HELD),
     "a sibling fails": (_sibling_fails, HELD),
     "stream closed": (_stream_closed, HELD),

@@ -52,7 +52,8 @@ from bursar import (
     wrap_client,
 )
 from bursar.integration import Answer, Cover, as_session, cover, covered_hold, outcome_of, read_answer
-from bursar.store import MemoryStore, Store
+from bursar.store import Store
+from bursar.store.memory import MemoryStore
 from bursar.testing import (
     ManualClock,
     Rate,
@@ -72,6 +73,7 @@ budget = Budget("$5", "2M tokens/total", Limit("$1", model="gpt-4o"), prices={"m
 assert_type(budget, Budget)
 assert_type(Budget(5, 0.5, Decimal("0.25"), max_spend="$9"), Budget)
 assert_type(Budget(unknown_model=(1, "2.50"), unknown_outcome="observed", clamp=16), Budget)
+assert_type(Budget(clamp="text"), Budget)
 assert_type(Budget(lease=timedelta(minutes=5), clock=ManualClock(), store=MemoryStore()), Budget)
 assert_type(Budget(tool_prices={"search": "$0.01"}, aliases={"mine": "gpt-4o"}, tier="batch"), Budget)
 assert_type(Budget("$5/day", tz="Europe/Oslo", child_limits=("$1", Limit("5 calls/1h"), 2)), Budget)
@@ -435,7 +437,9 @@ with ScriptedProvider(rates=rates, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as
     assert_type(provider.openai_url, str)
     assert_type(provider.anthropic_url, str)
     assert_type(provider.port, int)
-    provider.script(Reply(output_tokens=6), answers, Reply(status=503, billed=True))
+    provider.script(
+        Reply(output_tokens=6), answers, Reply(output_tokens="most"), Reply(status=503, billed=True)
+    )
     provider.always(lambda _: Reply())
     provider.pause()
     provider.wait_for(hits=1, timeout=0.5)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from bursar.runtime.clock import Clock, SystemClock
 from bursar.store import MemoryStore, Store
-from bursar.store.redis import open_redis
+from bursar.store.redis import RedisStore, open_redis
 from bursar.store.sqlite import open_sqlite
 
 from ..contract.toy_store import ToyStore
@@ -41,7 +41,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True)
-def where_balances_live(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A budget without `store=` gets an empty store of this kind."""
-    if hasattr(request, "param"):
-        monkeypatch.setattr("bursar.settings.MemoryStore", request.param)
+def where_balances_live(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A budget without `store=` gets an empty store of this kind; its connections end with the test.
+
+    What a test raises may be a parameter, which keeps the frames that it passed, and so the store.
+    """
+    if not hasattr(request, "param"):
+        yield
+        return
+    made: list[Store] = []
+
+    def make(clock: Clock | None = None) -> Store:
+        made.append(request.param(clock))
+        return made[-1]
+
+    monkeypatch.setattr("bursar.settings.MemoryStore", make)
+    yield
+    for store in made:
+        if isinstance(store, RedisStore):
+            for client in store._clients._blocking.values():
+                client.close()

@@ -170,7 +170,7 @@ def test_partial_usage_counts(usage: dict[str, Any], tokens: int) -> None:
 @pytest.mark.parametrize(
     "response",
     [
-        None, "text", 5, b"", [], {}, object(),
+        None, "text", 5, b"", [], {}, pytest.param(object(), id="object"),
         {"usage": None}, {"usage": {}}, {"usage": []}, {"usage": "many"}, {"usage": 5},
         {"usage": {"prompt_tokens": None, "completion_tokens": None}},
         {"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}},

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bursar import Budget, Hold
-from bursar.ledger.hold import Cover, claim_hold, cover, covered_hold
+from bursar.ledger.context import InContext, claimed
+from bursar.ledger.hold import Cover, cover, covered_hold
 
 OUTER: Hold = Budget().session().reserve(cost=0)
 INNER: Hold = Budget().session().reserve(cost=0)
@@ -160,6 +161,12 @@ def test_thousand_closed_covers_are_not_kept() -> None:
         first = Cover(OUTER)
     assert first.outer is None
     first.close()
+
+
+def claim_hold() -> object:
+    """The hold that pays for the request that is about to be sent."""
+    payment = claimed()
+    return payment.hold if isinstance(payment, InContext) else None
 
 
 def test_a_hold_pays_for_one_request() -> None:

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from bursar import Budget
-from bursar.sdk import Demand, Reading, Unbounded, body_of, listed, text_bytes, whole, with_members
+from bursar.sdk import (
+    Allowed,
+    Demand,
+    Reading,
+    Unbounded,
+    body_of,
+    listed,
+    text_bytes,
+    text_of,
+    whole,
+    with_members,
+)
 from bursar.values.call import Call
 
 
@@ -56,7 +67,7 @@ def test_a_demand_that_says_nothing_is_free() -> None:
     """It has no price and no words, sends what it was given, and takes errors as they are."""
     demand, given = Demand(polled="resp_1"), options({})
     assert demand.free and demand.polled == "resp_1"
-    assert demand.fit(given, 5) is given and demand.again(ValueError()) is None
+    assert demand.fit(given, Allowed(5)) is given and demand.again(ValueError()) is None
     assert not Demand({"model": "m"}).free and not Demand(endpoint="audio").free
     with pytest.raises(NotImplementedError):
         demand.reading()
@@ -136,3 +147,11 @@ def test_a_budget_lists_what_it_allows() -> None:
     for wrong in ("audio", ("audio", "smell"), (5,), 5, None):
         with pytest.raises(ValueError, match="allow="):
             Budget(allow=wrong)
+
+
+def test_the_text_of_a_body_is_all_that_may_be_input() -> None:
+    """Whatever its members are, but for those that are named; also what JSON has no form for is counted."""
+    body = {"a": "sky", "stream": True, "b": [1, {"c": None}], "d": Budget}
+    text = text_of(body, without={"stream"})
+    assert text.startswith('{"a": "sky", "b": [1, {"c": null}], "d": ') and "Budget" in text
+    assert "stream" not in text

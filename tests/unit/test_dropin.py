@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, BursarError, Session, dropin, hookimpl, plugins
+from bursar import Budget, BudgetExceeded, BursarError, Session, coverage, hookimpl, plugins
 from bursar.testing import ScriptedProvider
 
-from .sdk import AsyncClient, Client, Options, seam
+from .sdk import Client, Options, patching
 from .test_seam import CHAT
 
 
@@ -25,25 +25,25 @@ class Plugin:
 
     @hookimpl
     def bursar_wrap_client(self, client: object, session: Session) -> object | None:
-        return seam.wrap(client, session) if isinstance(client, Client | AsyncClient) else None
+        return patching.wrap(client, session)
 
     @hookimpl
     def bursar_patch(self) -> str:
         self.patched += 1
-        seam.patch()
+        patching.patch()
         return "openai"
 
     @hookimpl
     def bursar_unpatch(self) -> None:
         self.patched -= 1
-        seam.unpatch()
+        patching.unpatch()
 
 
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
     plugin = Plugin()
     monkeypatch.setattr(plugins, "_installed", lambda: (plugins._plugin(plugin, "mini"),))
-    monkeypatch.setattr(dropin, "find_spec", lambda name: name if name == "openai" else None)
+    monkeypatch.setattr(coverage, "find_spec", lambda name: name if name == "openai" else None)
     yield plugin
     bursar.teardown()
     assert plugin.patched == 0
@@ -89,7 +89,7 @@ def test_init_is_called_once(plugin: Plugin) -> None:
 
 def test_an_sdk_that_nothing_covers(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is installed would spend unseen: an error that names what to install, and nothing is covered."""
-    monkeypatch.setattr(dropin, "find_spec", lambda name: name)
+    monkeypatch.setattr(coverage, "find_spec", lambda name: name)
     for cover in (lambda: bursar.init("$1"), bursar.budgeted("$1")(lambda: None)):
         with pytest.raises(BursarError, match="pip install bursar-anthropic"):
             cover()

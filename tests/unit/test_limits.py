@@ -115,7 +115,7 @@ def test_selectors_are_names(selector: str) -> None:
         (Limit("5 calls", tool="other"), set()),
         (Limit("$1", tool="web_search", model="gpt-4o"), {MODEL_IN_TOOL}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, Limit) else str(len(value)),
 )
 def test_limit_counts_what_it_selects(limit: Limit, counted: set[Subject]) -> None:
     """A limit counts the calls that all its selectors match; without a tool, ``calls`` are calls to models."""

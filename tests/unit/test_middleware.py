@@ -13,7 +13,7 @@ from bursar import Budget, BudgetExceeded, Session
 from bursar.ledger.context import pays_for_process
 from bursar.testing import Reply, ScriptedProvider
 
-from .sdk import AsyncClient, Client, Failed, Options, seam
+from .sdk import AsyncClient, Client, Failed, Options, patching
 
 CHAT: dict[str, Any] = {
     "model": "gpt-4o",
@@ -103,7 +103,7 @@ class Caller:
         client = self.kind(self.provider.openai_url)
         client._middleware = () if chain is None else (chain,)
         session = Budget(*limits, clamp=False).session()
-        return seam.wrap(client, session), session
+        return patching.wrap(client, session), session
 
     def ask(self, client: Any, options: Any = None) -> Any:
         return self.wait(client.request(object, options or Options(**CHAT)))
@@ -120,7 +120,7 @@ def provider() -> Iterator[ScriptedProvider]:
     with ScriptedProvider() as provider:
         yield provider
     pays_for_process(None)
-    seam.unpatch()
+    patching.unpatch()
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])

@@ -42,7 +42,7 @@ class Index:
         (5, 5_000_000_000),
         (0, 0),
         (4_500_000, 4_500_000_000_000_000),
-        (Index(7), 7_000_000_000),
+        pytest.param(Index(7), 7_000_000_000, id="index"),
         (0.5, 500_000_000),
         (0.1 + 0.2, 300_000_000),
         (-0.0, 0),
@@ -78,7 +78,7 @@ def test_amount_is_read_exactly(value: object, nanos: int) -> None:
         Decimal("NaN"), Decimal("sNaN"), Decimal("-NaN123"), Decimal("Infinity"), Decimal("-Infinity"),
         Decimal("-0.01"), Decimal("1.0000000001"), Decimal("1." + "0" * 40 + "1"), Decimal("1E-10"),
         Decimal("1E-2000000"), Decimal("1E+400"), Decimal("4500000.000000001"),
-        True, False, None, b"5", [], {}, object(), 5j, Fraction(1, 2), ("5",),
+        True, False, None, b"5", [], {}, pytest.param(object(), id="object"), 5j, Fraction(1, 2), ("5",),
     ],
     ids=lambda value: shown(value)[:40],
 )  # fmt: skip

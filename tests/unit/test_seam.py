@@ -13,13 +13,15 @@ import pytest
 
 import bursar
 from bursar import Budget, BudgetExceeded, BursarError, Session, StoreUnavailable, UnpriceableCall
+from bursar.integration import Run
 from bursar.ledger.context import pays_for_process
+from bursar.sdk import Patching
 from bursar.sdk.patching import unwrap
 from bursar.sdk.settlement import Background
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import Reply, ScriptedProvider
 
-from .sdk import AsyncClient, Client, Failed, Options, seam
+from .sdk import AsyncClient, Client, Failed, Options, patching, read
 
 CHAT: dict[str, Any] = {
     "model": "gpt-4o",
@@ -42,7 +44,7 @@ class Caller:
 
     def wrapped(self, *limits: Any, max_retries: int = 0, **settings: Any) -> tuple[Any, Session]:
         session = Budget(*limits, **settings).session()
-        return seam.wrap(self.client(max_retries=max_retries), session), session
+        return patching.wrap(self.client(max_retries=max_retries), session), session
 
     def ask(self, client: Any, options: Any = None, **kwargs: Any) -> Any:
         call = client.request(object, options or Options(**CHAT), **kwargs)
@@ -79,7 +81,7 @@ def provider() -> Iterator[ScriptedProvider]:
     with ScriptedProvider() as provider:
         yield provider
     pays_for_process(None)
-    seam.unpatch()
+    patching.unpatch()
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
@@ -119,7 +121,7 @@ def test_a_stream_is_settled_by_what_passes(caller: Caller) -> None:
 def test_a_stream_in_frames_of_amazons(limit: str, provider: ScriptedProvider) -> None:
     """The events that are wrapped in them are read; the frames pass as they came."""
     session = Budget(limit).session()
-    client = seam.wrap(Client(provider.url), session)
+    client = patching.wrap(Client(provider.url), session)
     body = {**CHAT, "model": "claude-haiku-4-5"}
     options = Options("/model/claude-haiku-4-5/invoke-with-response-stream", **body)
     if limit == "$1":
@@ -165,7 +167,7 @@ def test_copies_are_wrapped_and_others_are_not(caller: Caller) -> None:
     caller.ask(caller.client())
     assert session.calls == 1
     again, other = caller.wrapped("$1")
-    assert type(seam.wrap(again, session)).__mro__[1] is type(caller.client())
+    assert type(patching.wrap(again, session)).__mro__[1] is type(caller.client())
     caller.ask(again)
     assert (session.calls, other.calls) == (2, 0)
     assert type(unwrap(again)) is type(caller.client())
@@ -330,16 +332,16 @@ def test_something_is_opened(provider: ScriptedProvider) -> None:
     client, session = caller.wrapped("$1")
     allowed, _ = caller.wrapped("$1", allow=["realtime"])
     with pytest.raises(UnpriceableCall):
-        seam.open(client, "realtime")
-    assert seam.open(allowed, "realtime") is True
+        patching.open(client, "realtime")
+    assert patching.open(allowed, "realtime") is True
     with session.reserve(cost="$0.10"):
-        assert seam.open(client, "realtime") is True
+        assert patching.open(client, "realtime") is True
     with session:
-        assert seam.open(bare, "realtime") is False  # covered by nobody
-        seam.patch()
+        assert patching.open(bare, "realtime") is False  # covered by nobody
+        patching.patch()
         with pytest.raises(UnpriceableCall):
-            seam.open(bare, "realtime")
-    assert seam.open(bare, "realtime") is False
+            patching.open(bare, "realtime")
+    assert patching.open(bare, "realtime") is False
 
 
 # -- answers that are made in the background --------------------------------------------------------
@@ -365,7 +367,7 @@ def test_who_pays_nothing_may_fetch_it(caller: Caller) -> None:
     client, session = caller.wrapped("$1")
     made = Options("/responses", model="gpt-4o", input="sky", background=True, max_tokens=50)
     id = json.loads(caller.ask(client, made))["id"]
-    seam.patch()
+    patching.patch()
     spent = caller.provider.bill
     caller.ask(caller.client())
     caller.ask(caller.client(), Options(f"/responses/{id}", "GET"))
@@ -402,12 +404,24 @@ def test_only_so_many_answers_are_waited_for() -> None:
 # -- refusals that somebody swallows ------------------------------------------------------------------
 
 
-def test_a_refusal_that_is_swallowed_comes_back(caller: Caller) -> None:
+def test_a_refusal_that_a_run_swallows_comes_back(caller: Caller) -> None:
     """A framework between the client and the caller may hide it: the end of the session does not."""
     session = Budget("$0.0001").session()
-    client = seam.wrap(caller.client(), session)
-    with pytest.raises(BudgetExceeded), session, contextlib.suppress(BudgetExceeded):
+    client = patching.wrap(caller.client(), session)
+    with pytest.raises(BudgetExceeded), session:
+        run = Run()
+        with contextlib.suppress(BudgetExceeded):
+            caller.ask(client)
+        run.close()
+
+
+def test_a_refusal_outside_of_runs_comes_once(caller: Caller) -> None:
+    """Whoever called the client has got it, and may go on."""
+    session = Budget("$0.0001").session()
+    client = patching.wrap(caller.client(), session)
+    with session, pytest.raises(BudgetExceeded):
         caller.ask(client)
+    assert isinstance(session.last_refusal, BudgetExceeded)
 
 
 # -- the process ----------------------------------------------------------------------------------
@@ -418,8 +432,8 @@ def test_a_covered_process(caller: Caller) -> None:
     before = [vars(kind).copy() for kind in (Client, AsyncClient)]
     client, own = caller.wrapped("$1")
     bare, session = caller.client(), Budget("$1").session()
-    seam.patch()
-    seam.patch()  # over another layer: of ours, here
+    patching.patch()
+    patching.patch()  # over another layer: of ours, here
     caller.ask(bare)
     pays_for_process(session)
     caller.ask(bare)
@@ -430,40 +444,48 @@ def test_a_covered_process(caller: Caller) -> None:
     caller.ask(retrying)
     assert (own.calls, session.calls, session.reserved) == (1, 4, 0)
     pays_for_process(None)
-    seam.unpatch()
+    patching.unpatch()
     assert [vars(kind).copy() for kind in (Client, AsyncClient)] == before
 
 
 def test_other_layers_stay(provider: ScriptedProvider) -> None:
     """Where somebody has patched over us, nothing is taken from under them."""
-    seam.patch()
+    patching.patch()
     ours = Client.request
 
     def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
         return ours(self, *args, **kwargs)
 
     Client.request = theirs  # type: ignore[method-assign]
-    seam.unpatch()
+    patching.unpatch()
     assert Client.request is theirs
     Caller(provider, asynchronous=False).ask(Client(provider.openai_url))
     Client.request = ours.__wrapped__  # type: ignore[attr-defined, method-assign]
 
 
-def test_the_cover_is_proved() -> None:
-    """A call that has to be refused is; one that passes, or fails otherwise, is an error."""
-    nothing = Budget("$0").session()
-    seam.patch()
-    seam.prove(nothing, Options(**CHAT))
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_the_cover_is_proved(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A paid call that is not stopped before it is sent is an error, whoever answers it; then nothing is covered."""
+    before = [vars(kind).copy() for kind in (Client, AsyncClient)]
+    patching.patch()
+    patching.prove()
+    patching.unpatch()
     with pytest.raises(BursarError, match="Client is not covered"):
-        seam.prove(Budget("$1").session(), Options(**CHAT))
-    seam.unpatch()
+        patching.prove()
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(BursarError, match=f"{kind.__name__} is not covered"),
+    ):
+        patched.setattr(kind, "post", lambda *args, **kwargs: None)
+        patching.patch()
+    assert [vars(kind).copy() for kind in (Client, AsyncClient)] == before
+
+
+def test_a_free_question_proves_nothing() -> None:
+    """What costs nothing passes, and so does not show that what is paid for would be stopped."""
+    free = Patching(Client, AsyncClient, read, ("/models/gpt-4o", {}))
     with pytest.raises(BursarError, match="Client is not covered"):
-        seam.prove(nothing, Options(**CHAT))
-    bare = Client.request
-    Client.request = lambda *args, **kwargs: None  # type: ignore[method-assign, assignment]
-    with pytest.raises(BursarError, match="Client is not covered"):
-        seam.prove(nothing, Options(**CHAT))
-    Client.request = bare  # type: ignore[method-assign]
+        free.patch()
 
 
 @pytest.mark.parametrize(("limit", "requests"), [("$1", 1), ("$0.0001", 0)])
@@ -478,8 +500,7 @@ def test_a_library_that_kept_the_method_from_before(limit: str, requests: int, c
 
     theirs, session = Traced.request, Budget(limit).session()
     pays_for_process(session)
-    seam.patch()
-    seam.prove(Budget("$0").session(), Options(**CHAT))
+    patching.patch()
     client = Traced(caller.provider.openai_url)
     if requests:
         assert b"usage" in caller.ask(client)
@@ -487,9 +508,9 @@ def test_a_library_that_kept_the_method_from_before(limit: str, requests: int, c
         with pytest.raises(BudgetExceeded):
             caller.ask(client)
     own = Budget("$1").session()
-    caller.ask(seam.wrap(client, own))  # whose class has a `request`, too, and is left alone
+    caller.ask(patching.wrap(client, own))  # whose class has a `request`, too, and is left alone
     assert (caller.provider.arrivals, session.calls, own.calls) == (requests + 1, requests, 1)
-    seam.unpatch()
+    patching.unpatch()
     assert Traced.request is theirs
 
 
@@ -499,10 +520,10 @@ def test_a_method_that_was_taken_before_goes_no_way_around(cover: str, caller: C
     client, session = caller.client(), Budget("$1").session()
     client.request = client.request
     if cover == "wrap":
-        seam.wrap(client, session)
+        patching.wrap(client, session)
     else:
         pays_for_process(session)
-        seam.patch()
+        patching.patch()
     with pytest.raises(BursarError, match="goes around its budget"):
         caller.ask(client)
     assert (caller.provider.arrivals, session.reserved) == (0, 0)
@@ -523,10 +544,10 @@ def test_what_need_not_be_paid_may_go_any_way(caller: Caller) -> None:
         stray = caller.client()
         stray.request = stray.request
         pays_for_process(payer)
-        seam.patch()
+        patching.patch()
         caller.ask(stray)
         caller.ask(stray, Options(f"/responses/{id}", "GET"))
-        seam.unpatch()
+        patching.unpatch()
     assert caller.provider.arrivals == 5 and session.reserved > 0
 
 

@@ -6,12 +6,15 @@ import asyncio
 import copy
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 
 from bursar import Budget, BudgetExceeded, Session
+from bursar.integration import Run
+from bursar.ledger.swallowed import current_run
 
 
 @contextmanager
@@ -32,7 +35,15 @@ def entered(session: Session, how: str) -> Iterator[None]:
 
 
 def swallow(session: Session, cost: object = 2) -> BudgetExceeded:
-    """A call inside a framework that hides what goes wrong."""
+    """A run of a framework that hides what goes wrong, and ends normally."""
+    run = Run()
+    refusal = raise_inside(session, cost)
+    run.close()
+    return refusal
+
+
+def raise_inside(session: Session, cost: object = 2) -> BudgetExceeded:
+    """A call inside a framework is refused."""
     try:
         session.reserve(cost=cost)  # type: ignore[arg-type]
     except BudgetExceeded as refusal:
@@ -139,16 +150,97 @@ def test_errors_that_cause_each_other_end() -> None:
         session.handled(one)
 
 
-def test_a_later_call_makes_up_for_it() -> None:
-    """The agent went on within its budget; a refusal after that is raised again."""
+def test_a_later_call_of_the_run_makes_up_for_it() -> None:
+    """The framework went on within the budget; a refusal after that, or a call after the run, does not help."""
     session = session_of_a_dollar()
     with session:
-        swallow(session)
+        run = Run()
+        raise_inside(session)
         session.reserve(cost="$0.10").settle(cost="$0.10")
+        run.close()
+    with pytest.raises(BudgetExceeded), session:
+        run = Run()
+        session.reserve(cost="$0.10").settle(cost="$0.10")
+        raise_inside(session)
+        run.close()
     with pytest.raises(BudgetExceeded), session:
         swallow(session)
         session.reserve(cost="$0.10").settle(cost="$0.10")
+
+
+def test_a_run_that_ends_by_an_exception_has_told_its_caller(caplog: pytest.LogCaptureFixture) -> None:
+    """Caught or not, the refusal is never raised again, and no warning is logged."""
+    session = session_of_a_dollar()
+    with session:
+        run = Run()
+        refusal = raise_inside(session)
+        run.close(refusal)
+    assert "the last call" not in caplog.text and session.last_refusal is refusal
+
+
+def test_a_refusal_outside_of_runs_is_the_callers() -> None:
+    """Whoever called the SDK has got it."""
+    session = session_of_a_dollar()
+    with session:
+        raise_inside(session)
+    assert session.report()["refusals"] == 1
+
+
+def test_a_nested_run_hands_on_to_the_run_around_it() -> None:
+    """What the inner framework swallowed, the outer one may make up for, or tell its caller."""
+    for makes_up, error in ((True, None), (False, Wrapped("told")), (False, None)):
+        session = session_of_a_dollar()
+        expected = pytest.raises(BudgetExceeded) if not makes_up and error is None else nullcontext()
+        with expected, session:
+            outer = Run()
+            swallow(session)
+            if makes_up:
+                session.reserve(cost="$0.10").settle(cost="$0.10")
+            outer.close(error)
+
+
+def test_a_run_may_end_in_another_context() -> None:
+    """End hooks often run in a copy of the context; what comes after the run is not inside it."""
+    session = session_of_a_dollar()
+    with session:
+        outer, inner = Run(), Run()
+        copy_context().run(inner.close)
+        assert current_run() is outer
+        copy_context().run(outer.close)
+        outer.close()
+        assert current_run() is None
+        raise_inside(session)
+
+
+def test_the_refusal_says_why_it_comes_at_the_end() -> None:
+    """A note on it names the way to turn that off; on Python 3.10 it is in the message."""
+    session = session_of_a_dollar()
+    with pytest.raises(BudgetExceeded) as raised, session:
         swallow(session)
+    told = "\n".join((str(raised.value), *getattr(raised.value, "__notes__", ())))
+    assert "session.handled(refusal)" in told and "swallow=True" in told
+
+
+def test_a_refusal_that_was_the_last_call_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Once, at a normal exit, where the caller got it outside of any run; not after a later call or `handled`."""
+    session = session_of_a_dollar()
+    with session, pytest.raises(BudgetExceeded):
+        session.reserve(cost=2)
+    last = [record for record in caplog.records if record.msg.startswith("the last call")]
+    assert [record.levelname for record in last] == ["WARNING"]
+    assert "sess_" not in last[0].msg
+    caplog.clear()
+    with session:
+        pass
+    with session:
+        with pytest.raises(BudgetExceeded):
+            session.reserve(cost=2)
+        session.reserve(cost="$0.10").settle(cost="$0.10")
+    with session:
+        with pytest.raises(BudgetExceeded) as refused:
+            session.reserve(cost=2)
+        session.handled(refused.value)
+    assert "the last call" not in caplog.text
 
 
 def test_a_charge_after_the_fact_does_not_make_up_for_it() -> None:

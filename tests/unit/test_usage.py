@@ -34,8 +34,12 @@ def test_plausible_usage_has_no_flaw(usage: Usage) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [None, -1, 1.0, float("nan"), "5", True, 2**63, 10**10 + 1, Int(5), [], object()], ids=repr
-)
+    "count",
+    [
+        None, -1, 1.0, float("nan"), "5", True, 2**63, 10**10 + 1, Int(5), [], pytest.param(object(), id="object"),
+    ],
+    ids=repr,
+)  # fmt: skip
 @pytest.mark.parametrize(
     "name", [field.name for field in dataclasses.fields(Usage) if field.name != "requests"]
 )

@@ -8,15 +8,12 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from importlib.util import find_spec
 from typing import Any, TypeVar, cast
 
+from . import coverage
 from .budget import Budget
-from .clients import INTEGRATIONS
 from .errors import BursarError
 from .ledger.context import pays_for_process
-from .ledger.hook_call import HookFailed, Implementation
-from .plugins import Plugins
 from .session import Session, current_session, session_of_process
 from .values.limits import LimitLike
 from .values.money import Money
@@ -25,7 +22,6 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _lock = threading.RLock()
-_covering = 0  # how many of us want the SDKs covered
 
 
 def init(*limits: LimitLike, **settings: Any) -> Session:
@@ -44,7 +40,7 @@ def init(*limits: LimitLike, **settings: Any) -> Session:
         if session_of_process() is not None:
             raise BursarError("init() was called before; call teardown() first")
         session = Budget(*limits, **settings).session()
-        _cover()
+        coverage.cover()
         pays_for_process(session)
     return session
 
@@ -56,7 +52,7 @@ def teardown() -> dict[str, Any] | None:
         if session is None:
             return None
         pays_for_process(None)
-        _uncover()
+        coverage.uncover()
     session.close()
     return session.report()
 
@@ -190,56 +186,11 @@ def _stream_async(function: Callable[..., Any], budget: Budget) -> Callable[...,
 @contextmanager
 def _covered(budget: Budget) -> Iterator[Session]:
     """A session of its own, and the SDKs covered."""
-    _cover()
+    coverage.cover()
     try:
         yield budget.session()
     finally:
-        _uncover()
-
-
-# -- the SDKs ----------------------------------------------------------------------------------
-
-
-def _cover() -> None:
-    """Cover the SDKs, unless they are.
-
-    Raises:
-        BursarError: a plugin failed to, or an SDK is installed that none covers.
-    """
-    global _covering  # noqa: PLW0603 - the state of the process
-    with _lock:
-        if not _covering:
-            try:
-                covered = {patch.ask({}, str) for patch in _implementations("bursar_patch")}
-                missing = [sdk for sdk in INTEGRATIONS if sdk not in covered and find_spec(sdk) is not None]
-                if missing:
-                    names = " ".join(INTEGRATIONS[sdk] for sdk in missing)
-                    raise BursarError(f"{' and '.join(missing)} would spend unseen: pip install {names}")
-            except HookFailed as failed:
-                _unpatch()
-                raise BursarError(f"the SDKs are not covered: {failed}") from failed.__cause__
-            except BaseException:
-                _unpatch()
-                raise
-        _covering += 1
-
-
-def _uncover() -> None:
-    """Uncover them, unless somebody else needs them covered."""
-    global _covering  # noqa: PLW0603 - the state of the process
-    with _lock:
-        _covering -= 1
-        if not _covering:
-            _unpatch()
-
-
-def _unpatch() -> None:
-    for unpatch in _implementations("bursar_unpatch"):
-        unpatch.tell({})
-
-
-def _implementations(hook: str) -> tuple[Implementation, ...]:
-    return Plugins().implementations(hook)
+        coverage.uncover()
 
 
 def _paying() -> Session:

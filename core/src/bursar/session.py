@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,9 +19,10 @@ from .ledger.ledger import Ledger
 from .ledger.reading import read_session
 from .ledger.reservation import Reserving
 from .ledger.steps import Steps, awaitable, blocking
-from .ledger.swallowed import SwallowedRefusals
+from .ledger.swallowed import SwallowedRefusals, current_run
 from .pricing.request import CallRequest
 from .reports.balance import account_views
+from .reports.events import Events
 from .reports.report import build_report
 from .runtime.fork import forks
 from .runtime.ids import new_id
@@ -67,7 +67,7 @@ class Session(Tracking):
         whole: Session | None = None,
         named: bool = True,
     ) -> None:
-        super().__init__(ledger, path, deque(maxlen=_EVENTS) if whole is None else whole._events)
+        super().__init__(ledger, path, Events(maxlen=_EVENTS) if whole is None else whole._events)
         self._whole = whole  # the session that this is a part of
         self._swallowed: SwallowedRefusals = SwallowedRefusals(
             swallow=swallow, whole=None if whole is None else whole._swallowed
@@ -103,6 +103,8 @@ class Session(Tracking):
         tier: str | None = None,
         key: str | None = None,
         clamp: bool | int = True,
+        formatted: bool = False,
+        cap_name: str = "max_tokens",
         windows: int = 1,
         stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
@@ -124,6 +126,8 @@ class Session(Tracking):
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left; a number is the smallest cap that is of use.
+            formatted: True when the answer is to have a format, which ``Budget(clamp="text")`` never cuts.
+            cap_name: what the request calls its output cap, for the text of a refusal; empty: it takes none.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.
@@ -152,6 +156,8 @@ class Session(Tracking):
             tier=tier,
             key=key,
             clamp=clamp,
+            formatted=formatted,
+            cap_name=cap_name,
             windows=windows,
             stored_tokens=stored_tokens,
             requests=requests or {},
@@ -171,6 +177,19 @@ class Session(Tracking):
     def areserve(self, *args: Any, **kwargs: Any) -> Reserving:
         """`reserve` without blocking the event loop: ``await`` it, or ``async with`` it."""
         return Reserving(self._ledger, self._reserve(*args, **kwargs))
+
+    def _book_unreserved(
+        self, asked: Mapping[str, Any], usage: Usage | None, model: str | None, tier: str | None
+    ) -> Steps[Charge]:
+        request = CallRequest(**{**asked, "clamp": False, "requests": asked.get("requests") or {}})
+        booking = reservation.book_unreserved(
+            self._ledger, self._path, request, usage, model, tier, self._events
+        )
+        return (yield from booking)
+
+    def _note_saved(self, asked: Mapping[str, Any], usage: Usage | None) -> Steps[None]:
+        request = CallRequest(**{**asked, "requests": asked.get("requests") or {}})
+        yield from reservation.note_saved(self._ledger, self._path, request, usage)
 
     def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
         try:
@@ -223,7 +242,7 @@ class Session(Tracking):
         It holds for this thread or task, and for those that copy its context.
         """
         token = _finalizing.set(_finalizing.get() | {(id(self._ledger.store), self._path[-1].key)})
-        self._swallowed.take_swallowed()
+        self._swallowed.forget()
         try:
             yield self
         finally:
@@ -278,10 +297,14 @@ class Session(Tracking):
     def surface(self, refusal: BudgetExceeded) -> None:
         """For integrations: a refusal was raised into a framework, which may swallow it.
 
-        A normal exit of the outermost ``with session:`` raises it, unless a call was admitted
-        afterwards, `finalize` was entered, `handled` was called, or the session swallows.
+        Within a `bursar.integration.Run` it is the run's. If that ends normally, and no call was admitted in
+        it afterwards, a normal exit of the outermost ``with session:`` raises the refusal, unless
+        `finalize` was entered, `handled` was called, or the session swallows. Outside of runs it
+        is the caller's, who has got it.
         """
-        self._swallowed.surface(refusal)
+        run = current_run()
+        if run is not None:
+            run.refused(self._swallowed.whole, refusal)
 
     def handled(self, refusal: BaseException) -> None:
         """The caller has dealt with a refusal: it is not raised again at the end of ``with session:``.
@@ -289,7 +312,12 @@ class Session(Tracking):
         Args:
             refusal: the refusal, a copy of it, or an error that it caused.
         """
-        self._swallowed.handled(refusal)
+        self._swallowed.whole.handled(refusal)
+
+    @property
+    def last_refusal(self) -> BudgetExceeded | None:
+        """The newest refusal of a call of this session, or None."""
+        return self._swallowed.last
 
     # -- where it stands --------------------------------------------------------------------
 
@@ -348,8 +376,11 @@ class Session(Tracking):
         self._entered -= 1
         if not self._entered:
             refusal = self._swallowed.take_swallowed()
+            untold = self._swallowed.take_untold()
             if refusal is not None and error is None:
                 raise refusal
+            if untold is not None and error is None:
+                logger.warning("the last call of this session was refused: %s", untold)
 
     async def __aenter__(self) -> Session:
         return self.__enter__()

@@ -1,9 +1,13 @@
 """For adapters of frameworks: whose money a call is, who has it held, and how a refusal gets out."""
 
 from ..budget import as_session
+from ..coverage import covered_sdks
+from ..ledger.context import Promise
 from ..ledger.hold import Cover, cover, covered_hold
+from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
 from ..pricing.response import Answer, read_answer
+from .promises import book_unclaimed, cover_later, note_saved
 from .refusals import never_breaks, raised_as
 
 __all__ = [
@@ -11,13 +15,19 @@ __all__ = [
     "as_session",
     # Two layers pay for a call once
     "Cover",
+    "Promise",
     "cover",
+    "cover_later",
     "covered_hold",
+    "covered_sdks",
     # What came of a call
     "Answer",
+    "book_unclaimed",
+    "note_saved",
     "outcome_of",
     "read_answer",
     # Refusals, and hooks that must not fail
+    "Run",
     "never_breaks",
     "raised_as",
 ]

@@ -1,20 +1,25 @@
-"""Who pays for what is sent from here: a hold that covers it, or the session of the context or process.
+"""The context of a call: the hold or promise that pays for it, and the session of its thread or task.
 
 Whoever reserves first puts the hold into the context; a layer below that finds one there
-sends on it instead of reserving again. So two layers never pay for one call.
+sends on it instead of reserving again. So two layers never pay for one call. A layer that
+knows a request is coming, and cannot change it, promises to pay: the layer that sends it reserves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-# -- holds ----------------------------------------------------------------------------------
+# -- holds and promises ---------------------------------------------------------------------
 
 
 class Coverable(Protocol):
     """A hold, as far as the context looks at it."""
+
+    @property
+    def session(self) -> Any: ...
 
     @property
     def _open(self) -> bool: ...
@@ -23,26 +28,41 @@ class Coverable(Protocol):
 H = TypeVar("H", bound=Coverable)
 
 
-class InContext(Generic[H]):
-    """A hold in the context, from its making until `close`.
+class Payment:
+    """What pays for the next request of this context, from its making until `close`.
 
     Closing sets a flag that copies of the context share: callbacks that end a call
     often run in another context than those that began it, where a token would not fit.
 
     Attributes:
-        hold: what pays for the call.
         active: False once the call is over.
-        outer: the cover that this one lies in, or None.
+        outer: the payment that this one lies in, or None.
+        entered: the sessions that were entered when it was made.
     """
 
-    __slots__ = ("_unclaimed", "active", "hold", "outer")
+    __slots__ = ("_unclaimed", "active", "entered", "outer")
 
-    def __init__(self, hold: H) -> None:
-        self.hold = hold
+    def __init__(self) -> None:
         self.active = True
-        self._unclaimed = [hold]
-        self.outer = innermost_cover()
+        self._unclaimed = [True]
+        self.outer = innermost()
+        self.entered = _entered.get()
         _innermost.set(self)
+
+    @property
+    def session(self) -> Any:
+        """Who pays for what is sent beside the one request."""
+        raise NotImplementedError
+
+    @property
+    def usable(self) -> bool:
+        """True while it may pay for a request."""
+        return self.active
+
+    @property
+    def claimed(self) -> bool:
+        """True once a request was sent on it."""
+        return not self._unclaimed
 
     def close(self) -> None:
         """The call is over; does nothing the second time."""
@@ -51,15 +71,12 @@ class InContext(Generic[H]):
             _innermost.set(self.outer)
 
     def claim(self) -> bool:
-        """True for the first request that is sent on the hold; it pays for one."""
+        """True for the first request that is sent on it; it pays for one."""
         try:
             self._unclaimed.pop()
         except IndexError:
             return False
         return True
-
-    def __enter__(self) -> H:
-        return self.hold
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -67,26 +84,123 @@ class InContext(Generic[H]):
         self.close()
 
 
-_innermost: ContextVar[InContext[Any] | None] = ContextVar("bursar_cover", default=None)
+class InContext(Payment, Generic[H]):
+    """A hold in the context.
+
+    Attributes:
+        hold: what pays for the call.
+    """
+
+    __slots__ = ("hold",)
+
+    def __init__(self, hold: H) -> None:
+        super().__init__()
+        self.hold = hold
+
+    @property
+    def session(self) -> Any:
+        return self.hold.session
+
+    @property
+    def usable(self) -> bool:
+        return self.active and self.hold._open
+
+    def __enter__(self) -> H:
+        return self.hold
 
 
-def innermost_cover() -> InContext[Any] | None:
-    """The innermost cover whose hold is open, or None."""
+class Promise(Payment):
+    """A session pays for the request that a covered SDK is about to send; the SDK reserves for it.
+
+    Args:
+        session: who pays.
+        convert: the error that the caller of the SDK gets for one of ours.
+        on_hold: told each hold that is reserved on the promise.
+        texts: what the request sends, to tell several promises of one context apart.
+    """
+
+    __slots__ = ("_session", "convert", "on_hold", "texts")
+
+    def __init__(
+        self,
+        session: Any,
+        convert: Callable[[Exception], Exception],
+        on_hold: Callable[[Any], None],
+        texts: Iterable[str] = (),
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self.convert = convert
+        self.on_hold = on_hold
+        self.texts = frozenset(texts)
+
+    @property
+    def session(self) -> Any:
+        return self._session
+
+    def __enter__(self) -> Promise:
+        return self
+
+
+_innermost: ContextVar[Payment | None] = ContextVar("bursar_payment", default=None)
+
+
+def innermost() -> Payment | None:
+    """The innermost payment that is not over, or None."""
     return _active(_innermost.get())
 
 
-def claimed_cover() -> InContext[Any] | None:
-    """The innermost cover that pays for the request about to be sent, claimed by it; or None."""
-    covered = innermost_cover()
-    while covered is not None and not covered.claim():
-        covered = _active(covered.outer)
-    return covered
+def innermost_cover() -> InContext[Any] | None:
+    """The innermost hold in the context that is open, or None."""
+    for payment in _payments():
+        if isinstance(payment, InContext) and payment.usable:
+            return payment
+    return None
 
 
-def _active(cover: InContext[Any] | None) -> InContext[Any] | None:
-    while cover is not None and not (cover.active and cover.hold._open):
-        cover = cover.outer
-    return cover
+def claimed(sent: object = None) -> Payment | None:
+    """What pays for the request that is about to be sent, claimed by it; or None.
+
+    The innermost that is unclaimed; of several promises the one whose texts the request sends.
+
+    Args:
+        sent: the messages of the request.
+    """
+    unclaimed = [payment for payment in _payments() if payment.usable and not payment.claimed]
+    promises = [payment for payment in unclaimed if isinstance(payment, Promise)]
+    if len(promises) > 1 and unclaimed[0] is promises[0]:
+        texts = frozenset(_texts(sent))
+        promises.sort(key=lambda promise: not promise.texts <= texts)  # keeps the order of those alike
+        unclaimed[:0] = promises
+    for payment in unclaimed:
+        if payment.claim():
+            return payment
+    return None
+
+
+def _payments() -> Iterator[Payment]:
+    payment = innermost()
+    while payment is not None:
+        yield payment
+        payment = _active(payment.outer)
+
+
+def _active(payment: Payment | None) -> Payment | None:
+    while payment is not None and not payment.active:
+        payment = payment.outer
+    return payment
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in messages, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _texts(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
 
 
 # -- sessions -------------------------------------------------------------------------------
@@ -126,3 +240,16 @@ def current() -> Any:
     """The session that was entered last and not left in this context, else that of the process, or None."""
     entered = _entered.get()
     return entered[-1] if entered else _of_process
+
+
+def paying() -> Any:
+    """The session that pays for a request sent from here, or None.
+
+    That of the innermost hold or promise, unless a session was entered since; else `current`.
+    """
+    payment = _innermost.get()
+    if payment is not None:
+        payment = _active(payment)
+        if payment is not None and payment.entered == _entered.get():
+            return payment.session
+    return current()

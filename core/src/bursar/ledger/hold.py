@@ -1,8 +1,7 @@
-"""An amount set aside before a call is made."""
+"""`Hold`: an amount set aside before a call is made, until it is settled, released or in doubt."""
 
 from __future__ import annotations
 
-from collections import deque
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -12,11 +11,11 @@ from ..pricing.outcome import outcome_of
 from ..pricing.price import cost_nanos
 from ..pricing.quote import Quote
 from ..pricing.response import read_answer
-from ..reports.events import Event
+from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess, forks
 from ..runtime.log import logger
-from ..store.base import Booked, Entry, Granted, Path, State
+from ..store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from ..values.amounts import NOTHING, Amounts
 from ..values.call import Call
 from ..values.charge import Charge, new_charge
@@ -24,10 +23,11 @@ from ..values.duration import Duration, to_seconds
 from ..values.money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from ..values.usage import Usage, new_usage
 from . import verbs
-from .context import InContext, claimed_cover, innermost_cover
+from .context import InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
 from .steps import Steps, awaitable, blocking
+from .truncation import truncation, warn_once
 
 _ABSENT = object()
 
@@ -47,8 +47,10 @@ class Hold(OneProcess):
         state: ``"reserved"``, ``"settled"``, ``"released"`` or ``"in_doubt"``.
         max_output_tokens: the output cap to send, lowered where the budget clamped it;
             None for a call without output tokens.
+        clamped: True when that cap was lowered to what was left.
         charge: what was booked so far, or None.
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
+        session: whose call it is: it pays for what is sent beside it within ``with hold:``.
     """
 
     _cover: Cover  # from the moment it is entered
@@ -60,15 +62,18 @@ class Hold(OneProcess):
         call: Call,
         asked: Quote,
         granted: Granted,
-        events: deque[Event],
+        events: Events,
+        session: Any = None,
     ) -> None:
         self._ledger = ledger
+        self.session = session
         self._path = path
         self._asked = asked
         self._held = granted.amounts
         self._events = events
         self._forks = forks()
         self.call = call
+        self.clamped = call.max_output_tokens < asked.call.max_output_tokens
         self.charge: Charge | None = None
         self.state: State = granted.state
         self.repeated = granted.repeated
@@ -89,10 +94,14 @@ class Hold(OneProcess):
         return self.call.max_output_tokens or None
 
     @property
+    def wanted_output_tokens(self) -> int:
+        """The output cap before it was lowered, in tokens."""
+        return self._asked.call.max_output_tokens
+
+    @property
     def binding_cap(self) -> int | None:
-        """The output cap that the request has to carry; None where the model's own is no higher."""
-        cap, own = self.max_output_tokens, self._asked.own_cap
-        return None if cap is None or (own is not None and cap >= own) else cap
+        """The cap that a request without one has to carry; None: its provider lets nothing grow above it."""
+        return None if self._asked.enforced and not self.clamped else self.max_output_tokens
 
     # -- outcomes -------------------------------------------------------------------------
 
@@ -107,6 +116,7 @@ class Hold(OneProcess):
         model: str | None = None,
         tier: str | None = None,
         estimated: bool = False,
+        cut: bool = False,
     ) -> Steps[Charge]:
         """Book what the call cost. Always: above the hold as an overrun, never refused.
 
@@ -124,6 +134,7 @@ class Hold(OneProcess):
             model: the model that answered; that of the response by default, else the requested one.
             tier: the service tier it was served at, likewise.
             estimated: True when the counts are a guess of the caller's.
+            cut: True when the answer ended at its output cap; a response tells it by itself.
 
         Raises:
             HoldClosed: it was settled before, with another amount.
@@ -139,6 +150,7 @@ class Hold(OneProcess):
                 return (yield from self._charged_elsewhere())
             usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
+            cut = cut or answer.cut
         elif input_tokens is not None or output_tokens is not None:
             usage = new_usage(input_tokens or 0, output_tokens or 0)
         elif usage is None and cost is None:
@@ -155,11 +167,18 @@ class Hold(OneProcess):
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
         ledger = self._ledger
-        entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated)
-        booked = yield from ledger.book(verbs.settle, entry)
+        truncated = cut and self.clamped
+        entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated, truncated)
+        terms = ledger.policy.terms
+        stated = yield from verbs.settle(entry, terms)
+        booked: Booked = (
+            (yield from ledger.again(stated, verbs.settle, entry, terms))
+            if isinstance(stated, StalePeriod)
+            else stated
+        )
         if response is not _ABSENT:
             remember(response)
-        charge = self._close("settled", booked, nanos, usage, estimated)
+        charge = self._close("settled", booked, nanos, usage, estimated, truncated)
         if booked.news:
             yield from ledger.announce(booked, self._path, self.call)
         return charge
@@ -328,15 +347,27 @@ class Hold(OneProcess):
             return None
         return nanos if nanos <= MAX_NANOS else None
 
-    def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
+    def _entry(
+        self, amounts: Amounts, usage: Usage | None, estimated: bool, truncated: bool = False
+    ) -> Entry:
         tally = {} if usage is None else usage.tally()
         if estimated:
             tally["estimated"] = 1
+        if self.clamped:
+            tally["clamped"] = 1
+            if truncated:
+                tally["truncated"] = 1
         subject, calendars = self._asked.subject, self._ledger.calendars
         return new_tuple(Entry, (self.call.id, self._path, subject, amounts, tally, calendars, None))
 
     def _close(
-        self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
+        self,
+        state: State,
+        booked: Booked,
+        nanos: int,
+        usage: Usage | None,
+        estimated: bool,
+        truncated: bool = False,
     ) -> Charge:
         self.state = state
         self.charge = charge = new_charge(
@@ -348,13 +379,25 @@ class Hold(OneProcess):
             overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
             saved=NO_USD,
             at=booked.now_ms / 1000,
+            clamped=self.clamped,
+            truncated=truncated,
         )
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
+        if truncated:
+            warn_once(self._events, self._truncation())
         if not booked.repeated:
             self._events.append(new_tuple(Event, ("charge", self.call, charge, state)))
             self._ledger.hooks.settled(charge)
         return charge
+
+    def explain(self, error: BaseException) -> None:
+        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was."""
+        if self.charge is not None and self.charge.truncated and hasattr(error, "add_note"):
+            error.add_note(f"bursar: {self._truncation()}")
+
+    def _truncation(self) -> str:
+        return truncation(self._path, self.call, self.wanted_output_tokens)
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"
@@ -374,10 +417,4 @@ def cover(hold: Hold) -> Cover:
 def covered_hold() -> Hold | None:
     """The hold that pays for what is sent from here, or None: then reserve."""
     covered = innermost_cover()
-    return covered.hold if covered is not None else None
-
-
-def claim_hold() -> Hold | None:
-    """The hold that pays for the request that is about to be sent, for it alone; None: reserve."""
-    covered = claimed_cover()
     return covered.hold if covered is not None else None

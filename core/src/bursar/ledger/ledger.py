@@ -1,4 +1,4 @@
-"""Moves paid calls through the store: reserve, then settle, release or doubt."""
+"""`Ledger`: the store, prices and policy of a budget; moves paid calls through the store."""
 
 from __future__ import annotations
 
@@ -143,9 +143,24 @@ class Ledger:
         self._late.append(steps)
 
     def charge(
-        self, path: Path, call: Call, nanos: int, usage: Usage | None, events: deque[Event]
+        self,
+        path: Path,
+        call: Call,
+        nanos: int,
+        usage: Usage | None,
+        events: deque[Event],
+        *,
+        estimated_tokens: int | None = None,
     ) -> Steps[Charge]:
         """Book what nobody held.
+
+        Args:
+            path: the accounts it is charged to, from the root.
+            call: what it is for.
+            nanos: what it cost.
+            usage: its token counts, where known.
+            events: where it is noted.
+            estimated_tokens: the tokens of a charge that is a guess.
 
         Raises:
             BudgetExceeded: it is booked, and a limit is exceeded now.
@@ -154,11 +169,14 @@ class Ledger:
             subject = Subject(call.kind, (), call.provider, call.tool)
         else:
             subject = self.prices.subject(call.model, call.provider, call.tool)
-        tokens = usage.tokens if usage is not None else 0
+        guessed = estimated_tokens is not None
+        tokens = usage.tokens if usage is not None else estimated_tokens or 0
         tally = usage.tally() if usage is not None else {}
+        if guessed:
+            tally["estimated"] = 1
         entry = Entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally, self.calendars)
         booked = yield from self.book(verbs.book, entry)
-        charge = Charge(call.id, call, to_usd(nanos), usage, False, NO_USD, NO_USD, booked.now_ms / 1000)
+        charge = Charge(call.id, call, to_usd(nanos), usage, guessed, NO_USD, NO_USD, booked.now_ms / 1000)
         events.append(Event("charge", call, charge, "settled"))
         self.hooks.settled(charge)
         if booked.news:
@@ -197,19 +215,6 @@ class Ledger:
         self.hooks.settled(charge)
         return charge
 
-    def ask(
-        self,
-        verb: Callable[[Entry, Amounts, Terms], Steps[Granted | Refused | StalePeriod]],
-        entry: Entry,
-        minimum: Amounts,
-        terms: Terms,
-    ) -> Steps[Granted | Refused]:
-        """Ask whether a call fits, by `verbs.reserve` or `verbs.probe`."""
-        answer = yield from verb(entry, minimum, terms)
-        if isinstance(answer, StalePeriod):
-            answer = yield from self._again(answer, lambda current: verb(current, minimum, terms), entry)
-        return answer
-
     def book(
         self, verb: Callable[[Entry, Terms], Steps[Booked | StalePeriod]], entry: Entry
     ) -> Steps[Booked]:
@@ -217,10 +222,12 @@ class Ledger:
         terms = self.policy.terms
         answer = yield from verb(entry, terms)
         if isinstance(answer, StalePeriod):
-            answer = yield from self._again(answer, lambda current: verb(current, terms), entry)
+            answer = yield from self.again(answer, verb, entry, terms)
         return answer
 
-    def _again(self, stale: StalePeriod, ask: Callable[[Entry], Steps[Any]], entry: Entry) -> Steps[Any]:
+    def again(
+        self, stale: StalePeriod, verb: Callable[..., Steps[Any]], entry: Entry, *arguments: Any
+    ) -> Steps[Any]:
         """Ask the store once more, with the calendar of its own time.
 
         Raises:
@@ -230,7 +237,7 @@ class Ledger:
         for _ in range(3):
             now = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
             self.calendars = {**self.calendars, **now}
-            answer = yield from ask(entry._replace(periods=self.calendars))
+            answer = yield from verb(entry._replace(periods=self.calendars), *arguments)
             if not isinstance(answer, StalePeriod):
                 return answer
         raise StoreError("the clock of the store jumps: it accepts no calendar period")

@@ -1,22 +1,26 @@
-"""The first step of a paid call: its worst case is set aside, or the call is refused."""
+"""Reserves the worst case of a call, or refuses it."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from ..errors import BudgetExceeded, CallVetoed
+from ..pricing.price import cost_nanos
 from ..pricing.quote import quote
 from ..pricing.request import CallRequest
-from ..reports.events import Event
+from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
-from ..store.base import Entry, Path, Refused
+from ..runtime.log import logger
+from ..store.base import Entry, Granted, Path, Refused, StalePeriod
+from ..values.amounts import NOTHING
 from ..values.call import Call
+from ..values.charge import Charge
 from ..values.policy import Policy, Terms
+from ..values.usage import Usage
 from . import verbs
 from .fingerprint import fingerprint
 from .hold import Hold
@@ -29,7 +33,7 @@ def reserve(
     ledger: Ledger,
     path: Path,
     request: CallRequest,
-    events: deque[Event],
+    events: Events,
     terms: Terms,
     session: object,
 ) -> Steps[Hold]:
@@ -58,16 +62,25 @@ def reserve(
     asked = ledger.hooks.estimated(asked)
     repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
     entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
-    answer = yield from ledger.ask(verbs.reserve, entry, asked.minimum, terms)
+    stated = yield from verbs.reserve(entry, asked.minimum, terms)
+    answer: Granted | Refused = (
+        (yield from ledger.again(stated, verbs.reserve, entry, asked.minimum, terms))
+        if isinstance(stated, StalePeriod)
+        else stated
+    )
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
-        refused = refusal(answer, asked.call, _loop_s(ledger.policy))
+        refused = refusal(answer, asked, _loop_s(ledger.policy))
         _refuse(ledger, asked.call, refused, events)
         raise refused
     cap = asked.cap(answer.amounts)
     call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
-    hold = Hold(ledger, path, call, asked, answer, events)
+    hold = Hold(ledger, path, call, asked, answer, events, session)
+    if hold.clamped and not answer.repeated:
+        wanted = hold.wanted_output_tokens
+        events.append(Event("clamp", call, wanted))
+        logger.info("call %s to %r: output cap lowered from %s to %s", id, call.model, wanted, cap)
     try:
         if not answer.repeated:
             ledger.hooks.reserved(hold)
@@ -89,12 +102,53 @@ def probe(ledger: Ledger, path: Path, request: CallRequest, terms: Terms) -> Ste
     """
     asked = ledger.hooks.estimated(quote(request, new_id(), ledger.prices, ledger.policy))
     entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, ledger.calendars)
-    answer = yield from ledger.ask(verbs.probe, entry, asked.minimum, terms)
+    stated = yield from verbs.probe(entry, asked.minimum, terms)
+    answer: Granted | Refused = (
+        (yield from ledger.again(stated, verbs.probe, entry, asked.minimum, terms))
+        if isinstance(stated, StalePeriod)
+        else stated
+    )
     if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
-        raise refusal(answer, asked.call, _loop_s(ledger.policy))
+        raise refusal(answer, asked, _loop_s(ledger.policy))
 
 
-def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: deque[Event]) -> None:
+def book_unreserved(
+    ledger: Ledger,
+    path: Path,
+    request: CallRequest,
+    usage: Usage | None,
+    model: str | None,
+    tier: str | None,
+    events: Events,
+) -> Steps[Charge]:
+    """Book an answer that nobody reserved for: by its usage, else at the worst case of its request.
+
+    Raises:
+        BudgetExceeded: it is booked, and a limit is exceeded now.
+        UnknownModel: the model has no price; nothing was booked.
+        UnpriceableCall: there is no usage, and the worst case has no bound; nothing was booked.
+    """
+    asked = quote(request, new_id(), ledger.prices, ledger.policy)
+    rates = ledger.answer_rates(asked.call, asked.rates, model, tier)
+    if usage is not None and not usage.flaw and rates is not None:
+        nanos = cost_nanos(rates, usage)
+        return (yield from ledger.charge(path, asked.call, nanos, usage, events))
+    tokens = asked.want.tokens
+    charging = ledger.charge(path, asked.call, asked.want.usd, None, events, estimated_tokens=tokens)
+    return (yield from charging)
+
+
+def note_saved(ledger: Ledger, path: Path, request: CallRequest, usage: Usage | None) -> Steps[None]:
+    """Count what a cache saved of a call that was not sent."""
+    asked = quote(request, new_id(), ledger.prices, ledger.policy)
+    nanos = 0 if usage is None or usage.flaw or asked.rates is None else cost_nanos(asked.rates, usage)
+    if nanos:
+        tally = {"saved": nanos}
+        entry = Entry(asked.call.id, path, asked.subject, NOTHING, tally, ledger.calendars)
+        yield from ledger.book(verbs.book, entry)
+
+
+def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: Events) -> None:
     events.append(Event("refusal", call, str(error)))
     ledger.hooks.refused(Refusal(call, error, ledger.clock.now()))
 

@@ -1,4 +1,4 @@
-"""What an exception says about the bill.
+"""Tells from an exception whether a call can be on the bill: ``"released"`` or ``"unknown"``.
 
 Providers do not bill a complete error answer, and cannot bill what never reached
 them. Anything else may be on the bill: the request was sent, and nobody knows.
@@ -7,6 +7,8 @@ them. Anything else may be on the bill: the request was sent, and nobody knows.
 from __future__ import annotations
 
 from typing import Literal
+
+from ..errors import BursarError
 
 Outcome = Literal["released", "unknown"]
 
@@ -41,8 +43,8 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 def _status(error: BaseException) -> int | None:
-    if _is(error, _NO_ANSWER):
-        return None
+    if isinstance(error, BursarError) or _is(error, _NO_ANSWER):
+        return None  # a refusal has a status, but is about another call
     for holder in (error, _get(error, "response")):
         status = _get(holder, "status_code")
         if type(status) is int:

@@ -1,4 +1,4 @@
-"""What a caller wants to spend money on."""
+"""`CallRequest`: the checked arguments of a reserve."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from .book import check_tier
 @dataclass(slots=True, kw_only=True)  # not frozen: that would triple the time it takes to make one
 class CallRequest:
     """The arguments of `Session.reserve`, checked.
+
+    Attributes:
+        formatted: True when the answer is to have a format, which a lower output cap may cut off.
+        cap_name: what the request calls its output cap; empty where it takes none.
 
     Raises:
         TypeError: there is nothing to pay for, or an iterator where it would be used up.
@@ -33,6 +37,8 @@ class CallRequest:
     tier: str | None = None
     key: str | None = None
     clamp: bool | int = True
+    formatted: bool = False
+    cap_name: str = "max_tokens"
     windows: int = 1
     stored_tokens: int = 0
     requests: Mapping[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The cost report: a plain dict that ``json.dumps`` takes."""
+"""Builds the cost report: a plain dict that ``json.dumps`` takes."""
 
 from __future__ import annotations
 
@@ -67,6 +67,8 @@ def _build(now_ms: int, below: Below, views: tuple[AccountView, ...], durability
         },
         "refusals": leaf.tally.get("refusals", 0),
         "would_refuse": leaf.tally.get("would_refuse", 0),
+        "clamped": leaf.tally.get("clamped", 0),
+        "truncated": leaf.tally.get("truncated", 0),
         "estimated": leaf.tally.get("estimated", 0),
         "saved": float(to_usd(leaf.tally.get("saved", 0))),
         "duration_seconds": max(0, now_ms - leaf.opened_ms) / 1000,

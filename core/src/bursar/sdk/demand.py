@@ -1,12 +1,34 @@
-"""What one request asks a provider for, as an integration reads it."""
+"""`Demand`: what one request may cost, as a package for an SDK reads it."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from ..ledger.hold import Hold
 from .reading import Reading, UnboundedReading
+
+
+class Allowed(NamedTuple):
+    """How much output a request may ask for.
+
+    Attributes:
+        cap: the most output tokens of one choice that are held; None: the hold does not say.
+        needed: True where a request without a cap of its own has to carry this one; False where its
+            provider lets no answer grow above it.
+        model: the model behind the name that is sent.
+    """
+
+    cap: int | None = None
+    needed: bool = True
+    model: str | None = None
+
+    @classmethod
+    def by(cls, hold: Hold) -> Allowed:
+        """What a hold pays for."""
+        return cls(hold.max_output_tokens, hold.binding_cap is not None, hold.call.model)
 
 
 class Demand:
@@ -43,8 +65,8 @@ class Demand:
         """True when it costs nothing, whatever it asks for."""
         return not self.ask and self.endpoint is None
 
-    def fit(self, options: Any, cap: int | None) -> Any:
-        """The options to send: those given, or a copy whose output cap is not above `cap`.
+    def fit(self, options: Any, allowed: Allowed) -> Any:
+        """The options to send: those given, or a copy whose output cap is not above what is allowed.
 
         What belongs to the caller is never changed.
         """
@@ -108,6 +130,16 @@ def with_members(options: Any, members: Mapping[str, Any]) -> Any:
     }
     options.extra_json = extra or options.extra_json
     return options
+
+
+def text_of(body: Mapping[str, Any], without: Container[str]) -> str:
+    """The members of a body that may be input, as the text that bounds them.
+
+    Args:
+        body: the JSON object that is sent.
+        without: those that are no input, or are counted by themselves.
+    """
+    return json.dumps({name: value for name, value in body.items() if name not in without}, default=str)
 
 
 def whole(value: object) -> int | None:

@@ -1,4 +1,4 @@
-"""The methods of an SDK's client that a request passes, covered: blocking, and for asyncio.
+"""Covers the methods of an SDK's client that a request passes: blocking, and for asyncio.
 
 `request` is passed once, ``_build_request`` before each attempt, the retry method after each
 that failed and is repeated, and ``_process_response`` with the answer. Where an SDK has
@@ -37,6 +37,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
                 except Exception as error:
                     if not sending.again(error):
                         sending.meter.fail(error)
+                        sending.meter.hold.explain(error)
                         raise
         except BaseException:
             sending.meter.abandon()  # of no effect after an outcome
@@ -78,6 +79,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
                 except Exception as error:
                     if not sending.again(error):
                         await sending.meter.afail(error)
+                        sending.meter.hold.explain(error)
                         raise
         except BaseException:
             sending.meter.abandon()  # of no effect after an outcome

@@ -9,14 +9,14 @@ imported here: an integration brings its classes, and reads its requests.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from itertools import chain
 from typing import Any, TypeVar
 
-from ..errors import BudgetExceeded, BursarError
-from ..ledger.hold import claim_hold
-from ..session import Session, current_session
+from ..errors import BursarError
+from ..ledger import context
+from ..session import Session
 from .attempts import ATTEMPT
 from .demand import Demand
 from .methods import awaitable_methods, blocking_methods
@@ -34,22 +34,33 @@ class Patching:
         blocking: the base class of its clients.
         awaitable: the base class of its asynchronous clients.
         read: what a client's request asks for: ``read(client, options)``.
+        question: the path and the body of a request that is paid for.
     """
 
-    def __init__(self, blocking: type, awaitable: type, read: Callable[[Any, Any], Demand]) -> None:
+    def __init__(
+        self,
+        blocking: type,
+        awaitable: type,
+        read: Callable[[Any, Any], Demand],
+        question: tuple[str, Mapping[str, Any]],
+    ) -> None:
         self._blocking = blocking
         self._awaitable = awaitable
         self._read = read
+        self._question = question
+        self._asking: object = None  # the client that sends the question
         self._background = Background()
         self._lock = threading.RLock()
         self._patched: list[tuple[type, str, Method, Method | None]] = []
 
-    def wrap(self, client: C, session: Session) -> C:
+    def wrap(self, client: C, session: Session) -> C | None:
         """Let a session pay for what this client sends, and the clients that are copied from it.
 
         The client is changed in place, and returned; one that was wrapped before pays from
-        this session only.
+        this session only. None for what is no client of this SDK.
         """
+        if not isinstance(client, (self._blocking, self._awaitable)):
+            return None
         bare = bare_class(client)
         kept = {name: getattr(bare, name) for name in ("__module__", "__qualname__", "__doc__")}
         members = self._methods(bare, lambda _: session, lambda name: getattr(bare, name))
@@ -62,12 +73,22 @@ class Patching:
 
         A subclass with a `request` of its own is covered there, too: a library that patched it
         earlier may have kept the method of the base class from before.
+
+        Raises:
+            BursarError: a paid request would pass unseen; nothing is covered then.
         """
         with self._lock:
+            if self._patched:
+                return
             for base in (self._blocking, self._awaitable):
                 self._patch(base)
                 for cls in _with_request(base):
                     self._patch(cls, only="request")
+            try:
+                self.prove()
+            except BaseException:
+                self.unpatch()
+                raise
 
     def unpatch(self) -> None:
         """Undo `patch`. Where another library has patched over us, ours stays, and passes all on."""
@@ -81,32 +102,31 @@ class Patching:
                 else:
                     setattr(base, name, own)
 
-    def prove(self, session: Session, options: Any) -> None:
-        """See that a paid request is refused before it is sent, by every class of clients.
+    def prove(self) -> None:
+        """See that a paid request is stopped before it is sent, by every class of clients.
 
         It begins where those of the resources do, at `post`.
-
-        Args:
-            session: refuses everything.
-            options: the request.
 
         Raises:
             BursarError: it was let through.
         """
+        path, body = self._question
         bases = (self._blocking, self._awaitable)
         for cls in chain(bases, *map(_with_request, bases)):
             client: Any = object.__new__(cls)
             client._base_url = "http://localhost/"
             name = f"{cls.__module__}.{cls.__name__}"
+            self._asking = client
             try:
-                with session:
-                    call = client.post(options.url, body=options.json_data, cast_to=object)
-                    if issubclass(cls, self._awaitable):
-                        call.send(None)
-            except BudgetExceeded:
+                call = client.post(path, body=body, cast_to=object)
+                if issubclass(cls, self._awaitable):
+                    call.send(None)
+            except _Stopped:
                 continue
             except Exception as error:
                 raise BursarError(f"{name} is not covered: a call that has to be refused passed") from error
+            finally:
+                self._asking = None
             raise BursarError(f"{name} is not covered: a call that has to be refused passed")
 
     def open(self, client: object, endpoint: str) -> bool:
@@ -118,8 +138,8 @@ class Patching:
         Raises:
             UnpriceableCall: the session that pays for the client does not allow it.
         """
-        session = session_of(client) or (current_session() if self._patched else None)
-        if session is not None and claim_hold() is None:
+        session: Session | None = session_of(client) or (context.paying() if self._patched else None)
+        if session is not None and not isinstance(context.claimed(), context.InContext):
             allow_or_refuse(session, endpoint)
         return session is not None
 
@@ -147,6 +167,8 @@ class Patching:
         def begin(client: object, options: Any) -> Sending | None:
             if under_way(client) is not None:
                 return None  # another layer of ours
+            if client is self._asking and not self._read(client, options).free:
+                raise _Stopped
             session = payer(client)
             if session is None and not self._background.waits:
                 return None
@@ -154,13 +176,18 @@ class Patching:
             if not demand.free:
                 if session is None:
                     return None
-                return Sending(client, session, demand, options, self._background, self._read)
+                own = session_of(client) is not None
+                return Sending(client, session, demand, options, self._background, self._read, own=own)
             hold = None if demand.polled is None else self._background.get(demand.polled)
             if hold is None:
                 return None
             return Sending(client, None, demand, options, self._background, self._read, hold)
 
         return begin
+
+
+class _Stopped(Exception):
+    """The question was seen before it was sent."""
 
 
 def bare_class(client: object) -> type:
@@ -176,7 +203,7 @@ def session_of(client: object) -> Session | None:
 
 
 def unwrap(client: C) -> C:
-    """Undo `Seam.wrap`; a client that is not wrapped stays as it is."""
+    """Undo `Patching.wrap`; a client that is not wrapped stays as it is."""
     client.__class__ = bare_class(client)
     return client
 
@@ -192,4 +219,5 @@ def _with_request(base: type) -> Iterator[type]:
 
 def _payer(client: object) -> Session | None:
     """Who pays for a client in a covered process; a wrapped one pays by itself."""
-    return current_session() if session_of(client) is None else None
+    session: Session | None = context.paying() if session_of(client) is None else None
+    return session

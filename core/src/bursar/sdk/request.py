@@ -1,4 +1,4 @@
-"""One request on its way through an SDK, with all the attempts that the SDK makes of it."""
+"""One request of an SDK, with all the attempts that the SDK makes of it: held before each, settled after."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ..errors import BudgetExceeded, BursarError, UnpriceableCall
-from ..ledger.hold import Hold, claim_hold, covered_hold
+from ..ledger.context import InContext, Promise, claimed, innermost
+from ..ledger.hold import Hold, covered_hold
 from ..ledger.steps import Steps
 from ..pricing.outcome import outcome_of
 from ..session import Session
 from .body import attach
-from .demand import Demand
+from .demand import Allowed, Demand, body_of
 from .eventstream import Frames
+from .room import room_left
 from .settlement import Background, Meter
 
 _FRAMED = "amazon.eventstream"
@@ -29,6 +31,7 @@ class Sending:
         background: holds of answers that are not made yet.
         read: what a client's request asks for.
         hold: that of the answer that is asked after.
+        own: True where the client is wrapped: it always charges `session`.
 
     Attributes:
         options: the request that may be sent: its worst case is held.
@@ -46,6 +49,8 @@ class Sending:
         background: Background,
         read: Callable[[Any, Any], Demand],
         hold: Hold | None = None,
+        *,
+        own: bool = False,
     ) -> None:
         self.client = client
         self.options = self._given = options
@@ -54,8 +59,11 @@ class Sending:
         self._background = background
         self._read = read
         self._hold = hold
+        self._own = own
+        self._promise: Promise | None = None
         self._told: tuple[object, object] = (None, None)
         self._answered = False  # by the attempt that is under way
+        self._room: int | None = None  # the output that an error answer has left to this request
 
     # -- before an attempt ----------------------------------------------------------------------
 
@@ -153,11 +161,27 @@ class Sending:
 
     def again(self, error: Exception) -> bool:
         """True when an error answer is to be met by another form of the request, on the same hold."""
-        demand = self._demand.again(error)
-        if demand is None or self.meter.hold.state != "reserved":
+        hold = self.meter.hold
+        if hold.state != "reserved":
             return False
-        self._demand = demand
-        self._take(self.meter.hold)
+        demand = self._demand.again(error)
+        if demand is not None:
+            self._demand = demand
+        elif not self._leaves_room(error):
+            return False
+        self._take(hold)
+        return True
+
+    def _leaves_room(self, error: Exception) -> bool:
+        """True when an error answer says, for the first time, how much lower a cap of ours has to be."""
+        hold, left = self.meter.hold, room_left(error)
+        if left is None or self._room is not None:
+            return False
+        ours = body_of(self.options) != body_of(self._demand.fit(self._given, Allowed()))
+        useful = max(hold._ledger.policy.smallest_cap or 1, int(self._demand.ask.get("clamp", True)))
+        if not ours or not useful <= left < (hold.max_output_tokens or 0):
+            return False
+        self._room = left
         return True
 
     # -- after it -------------------------------------------------------------------------------
@@ -196,10 +220,17 @@ class Sending:
             demand = self._demand
             self.meter = Meter(self._hold, demand.reading(), self._background, polled=demand.polled)
             return True
-        hold = claim_hold()
-        if hold is not None:
-            self._take(hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
-        return hold is not None
+        payment = claimed(self._demand.ask.get("messages"))
+        if isinstance(payment, InContext):
+            if not self._own and payment.hold.session is not None:
+                self._session = payment.hold.session
+            self._take(payment.hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
+            return True
+        promise = innermost() if payment is None else payment
+        if isinstance(promise, Promise):
+            self._promise = promise
+            self._session = self._session if self._own else promise.session
+        return False
 
     @property
     def _surcharge(self) -> str | None:
@@ -211,17 +242,27 @@ class Sending:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
         why_not = demand.why_not or self._surcharge
-        if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
-            allow_or_refuse(session, demand.endpoint, why_not)
-            ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
         try:
-            return (yield from session._reserve(**ask))
-        except BudgetExceeded as refusal:
-            session.surface(refusal)  # whoever called the SDK may swallow it
-            raise
+            if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
+                allow_or_refuse(session, demand.endpoint, why_not)
+                ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
+            hold = yield from session._reserve(**ask)
+        except BursarError as error:
+            raised = error if self._promise is None else self._promise.convert(error)
+            if isinstance(raised, BudgetExceeded):
+                session.surface(raised)  # whoever called the SDK may swallow it
+            if raised is error:
+                raise
+            raise raised from error.__cause__
+        if self._promise is not None:
+            self._promise.on_hold(hold)
+        return hold
 
     def _take(self, hold: Hold, *, flat: bool = False) -> None:
-        self.options = self._demand.fit(self._given, hold.binding_cap)
+        allowed = Allowed.by(hold)
+        if self._room is not None and allowed.cap is not None:
+            allowed = allowed._replace(cap=min(allowed.cap, self._room), needed=True)
+        self.options = self._demand.fit(self._given, allowed)
         self.meter = Meter(hold, self._demand.reading(), self._background, flat=flat)
         self._answered = False
 

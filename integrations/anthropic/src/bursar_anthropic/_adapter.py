@@ -7,10 +7,8 @@ from io import IOBase
 from typing import Any
 
 from anthropic._base_client import AsyncAPIClient, SyncAPIClient
-from anthropic._models import FinalRequestOptions
 from anthropic._types import NotGiven, Omit
 
-from bursar import Budget, Session
 from bursar.sdk import Demand, Patching, Unbounded, body_of
 
 from ._demands import Completions, Messages
@@ -49,34 +47,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-seam = Patching(SyncAPIClient, AsyncAPIClient, read)
-
-
-def wrap(client: object, session: Session) -> object | None:
-    """Let a session pay for a client; None for what is no client of this SDK."""
-    if not isinstance(client, SyncAPIClient | AsyncAPIClient):
-        return None
-    return seam.wrap(client, session)
-
-
-def patch() -> None:
-    """Cover every client of the process, and see that a call which has to be refused is."""
-    question = {
-        "model": "claude-sonnet-4-5",
-        "messages": [{"role": "user", "content": "?"}],
-        "max_tokens": 16,
-    }
-    options = FinalRequestOptions.construct(method="post", url="/v1/messages", json_data=question)
-    nobody = Budget().session()
-    nobody.trip("a call is made to see that it is refused")  # a limit would raise an alert
-    seam.patch()
-    try:
-        seam.prove(nobody, options)
-    except BaseException:
-        seam.unpatch()
-        raise
-
-
-def unpatch() -> None:
-    """Undo `patch`."""
-    seam.unpatch()
+patching = Patching(
+    SyncAPIClient,
+    AsyncAPIClient,
+    read,
+    question=("/v1/messages", {"model": "claude-sonnet-4-5", "messages": [], "max_tokens": 16}),
+)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from openai._base_client import AsyncAPIClient, SyncAPIClient
-from openai._models import FinalRequestOptions
 
-from bursar import Budget, Session
+from bursar import Session
 from bursar.sdk import Demand, Patching, Unbounded, body_of
 
 from ._demands import Bounded, Chat, Compact, Completions, Embeddings, Free, Responses
 from ._realtime import guard, unguard
 from ._surfaces import where
+
+C = TypeVar("C")
 
 _BOUNDED: dict[str, type[Bounded]] = {
     "chat": Chat,
@@ -37,36 +38,33 @@ def read(client: Any, options: Any) -> Demand:
     return _BOUNDED[to.kind](to, body)
 
 
-seam = Patching(SyncAPIClient, AsyncAPIClient, read)
-_wrapped: WeakSet[Any] = WeakSet()
+class _WithSockets(Patching):
+    """Guards WebSockets, too: those of wrapped clients for as long as these are there."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._wrapped: WeakSet[Any] = WeakSet()
+
+    def wrap(self, client: C, session: Session) -> C | None:
+        wrapped = super().wrap(client, session)
+        if wrapped is not None:
+            guard(self)
+            self._wrapped.add(wrapped)
+        return wrapped
+
+    def patch(self) -> None:
+        super().patch()
+        guard(self)
+
+    def unpatch(self) -> None:
+        super().unpatch()
+        if not self._wrapped:
+            unguard()
 
 
-def wrap(client: object, session: Session) -> object | None:
-    """Let a session pay for a client; None for what is no client of this SDK."""
-    if not isinstance(client, SyncAPIClient | AsyncAPIClient):
-        return None
-    guard(seam)
-    _wrapped.add(client)
-    return seam.wrap(client, session)
-
-
-def patch() -> None:
-    """Cover every client of the process, and see that a call which has to be refused is."""
-    question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "?"}], "max_tokens": 16}
-    options = FinalRequestOptions.construct(method="post", url="/chat/completions", json_data=question)
-    nobody = Budget().session()
-    nobody.trip("a call is made to see that it is refused")  # a limit would raise an alert
-    seam.patch()
-    try:
-        seam.prove(nobody, options)
-    except BaseException:
-        seam.unpatch()
-        raise
-    guard(seam)
-
-
-def unpatch() -> None:
-    """Undo `patch`; the WebSockets of wrapped clients stay guarded."""
-    seam.unpatch()
-    if not _wrapped:
-        unguard()
+patching = _WithSockets(
+    SyncAPIClient,
+    AsyncAPIClient,
+    read,
+    question=("/chat/completions", {"model": "gpt-4o", "messages": [], "max_tokens": 16}),
+)

@@ -19,7 +19,7 @@ _guarded: list[tuple[type, str, Callable[..., Any]]] = []
 _allowed: WeakSet[Any] = WeakSet()  # connections that somebody pays for, and are not open yet
 
 
-def guard(seam: Patching) -> None:
+def guard(patching: Patching) -> None:
     """Guard `connect` of every resource that there is, or that the SDK will import later.
 
     What was prepared by a `connect` from before is guarded where it is entered.
@@ -29,11 +29,11 @@ def guard(seam: Patching) -> None:
     there = [resource for base in _RESOURCES for resource in _below(base)]
     for manager in {manager for resource in there for manager in _managers(resource)}:
         for name in [name for name in _ENTERED if name in vars(manager)]:
-            _replace(manager, name, _entering(vars(manager)[name], seam))
+            _replace(manager, name, _entering(vars(manager)[name], patching))
     for resource in there:
-        _guard(resource, seam)
+        _guard(resource, patching)
     for base in _RESOURCES:
-        base.__init_subclass__ = classmethod(lambda cls, **_: _guard(cls, seam))  # type: ignore[assignment]
+        base.__init_subclass__ = classmethod(lambda cls, **_: _guard(cls, patching))  # type: ignore[assignment]
 
 
 def unguard() -> None:
@@ -46,14 +46,14 @@ def unguard() -> None:
             del base.__init_subclass__
 
 
-def _guard(resource: type, seam: Patching) -> None:
+def _guard(resource: type, patching: Patching) -> None:
     connect = vars(resource).get("connect")
     if connect is None:
         return
 
     @wraps(connect)
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        paid = seam.open(self._client, "realtime")
+        paid = patching.open(self._client, "realtime")
         manager = connect(self, *args, **kwargs)
         if paid:
             _allowed.add(manager)
@@ -62,13 +62,13 @@ def _guard(resource: type, seam: Patching) -> None:
     _replace(resource, "connect", guarded)
 
 
-def _entering(enter: Callable[..., Any], seam: Patching) -> Callable[..., Any]:
+def _entering(enter: Callable[..., Any], patching: Patching) -> Callable[..., Any]:
     @wraps(enter)
     def guarded(self: Any) -> Any:
         if self in _allowed:
             _allowed.discard(self)
         else:
-            seam.open(
+            patching.open(
                 next(kept for name, kept in vars(self).items() if name.endswith("__client")), "realtime"
             )
         return enter(self)

@@ -1,4 +1,4 @@
-"""The numbers that the rules in Python and those in Lua share; the script of Redis is given them by name."""
+"""Numbers that the rules in Python and those in Lua share; the script of Redis gets them by name."""
 
 LAYOUT = 2
 """Of what SQLite and Redis keep: a store with a higher number is refused, one with a lower one migrated."""

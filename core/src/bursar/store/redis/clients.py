@@ -1,4 +1,4 @@
-"""The connections to each server: for threads, and for each event loop."""
+"""Connections to each server: for threads, and for each event loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from inspect import signature
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 import redis
 import redis.asyncio as aredis
@@ -29,7 +29,7 @@ _Loop = asyncio.AbstractEventLoop
 
 
 class Clients:
-    """Connects when it is first asked.
+    """Connects when it is first asked, and closes the connections when nobody uses it any more.
 
     Args:
         place: the servers.
@@ -52,6 +52,7 @@ class Clients:
         self._blocking: dict[Node, redis.Redis] = {}
         self._by_loop: WeakKeyDictionary[_Loop, dict[Node, aredis.Redis]] = WeakKeyDictionary()
         self._closers: WeakKeyDictionary[_Loop, AsyncGenerator[None, None]] = WeakKeyDictionary()
+        finalize(self, _disconnect, self._blocking, self._closers)
 
     def run(self, exchange: Exchange) -> Any:
         """Carry out an exchange, blocking."""
@@ -147,3 +148,12 @@ async def _closing(clients: dict[Node, aredis.Redis]) -> AsyncGenerator[None, No
         for client in clients.values():
             await client.aclose()
             await client.connection_pool.disconnect()
+
+
+def _disconnect(clients: dict[Node, redis.Redis], _closers: object) -> None:
+    """Close the blocking connections, before the garbage collector finds their sockets.
+
+    Those of event loops are closed by their loops: each is told when its closer goes, after this.
+    """
+    for client in clients.values():
+        client.connection_pool.disconnect()

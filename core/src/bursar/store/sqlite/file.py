@@ -1,4 +1,4 @@
-"""One file as this process has it open: one connection, which one thread uses at a time."""
+"""The open file: one connection of this process, used by one thread at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from ...errors import StoreError, StoreUnavailable
 from ...runtime.fork import around_forks
@@ -36,7 +36,7 @@ _SAYS = {  # what SQLite says, and what that means for whoever reads it
 
 
 class File:
-    """Opens, looks after, and closes a connection.
+    """Opens, looks after, and closes a connection, at the latest when nobody uses it any more.
 
     Args:
         place: of the file.
@@ -131,7 +131,7 @@ class File:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._close = connection, finalize(self, connection.close)
         else:
             connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
         return connection
@@ -179,7 +179,7 @@ class File:
 
     def _drop(self) -> None:
         if self._connection is not None:
-            self._connection.close()
+            self._close()
         self._connection, self._identity = None, ()
 
     def _failure(self, what: str) -> StoreUnavailable:
@@ -209,6 +209,8 @@ class File:
         self._forking.clear()
         self._turnstile.renew()
         self._stranded = self._connection is not None
+        if self._stranded:
+            self._close.detach()
 
 
 _FILES: WeakSet[File] = WeakSet()

@@ -1,4 +1,4 @@
-"""What the promises of a store are told in."""
+"""Helpers in which the promises of a store are written."""
 
 from __future__ import annotations
 
@@ -64,6 +64,10 @@ class Vocabulary:
         """A fresh store and clock for every test."""
         self.clock = ManualClock(1_750_000_000)
         self.store = self.open_store(self.clock)
+
+    def teardown_method(self) -> None:
+        """Let go of the store: pytest keeps the object until all tests are over."""
+        del self.store
 
     def ask(
         self,
