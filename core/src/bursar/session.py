@@ -78,7 +78,7 @@ class Session(Tracking):
         self._closings = count()
         self.metadata = metadata
         if not named:
-            weakref.finalize(self, _over, ledger, path[-1].key, forks()).atexit = False
+            weakref.finalize(self, _over, weakref.ref(ledger), path[-1].key, forks()).atexit = False
         ledger.hooks.session_opened(self)
 
     @property
@@ -394,9 +394,10 @@ class Session(Tracking):
         return f"<Session {self.id!r}>"
 
 
-def _over(ledger: Ledger, key: str, born: int) -> None:
+def _over(its_ledger: weakref.ref[Ledger], key: str, born: int) -> None:
     """The last handle on a session is gone; a copy of it in a forked child says nothing."""
-    if born == forks():
+    ledger = its_ledger()
+    if ledger is not None and born == forks():
         ledger.ended(key)
 
 
