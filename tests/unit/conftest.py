@@ -25,7 +25,6 @@ ALIKE = (
     *("alerts", "asking_hooks", "breaker", "children", "finalize", "hold", "observing_hooks", "operators"),
     *("parts", "report", "session", "shadow", "tracking"),
 )
-_NONE = SimpleNamespace(params={})
 IN_MEMORY = {
     "test_a_double_cancellation_cannot_lose_a_settle": "counts the turns of a loop, and others wait in a thread",
     "test_a_store_called_from_within_itself_refuses": "calls the store from its own clock",
@@ -61,4 +60,4 @@ def where_balances_live(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     for store in made:
         if isinstance(store, RedisStore):
             for client in store._clients._blocking.values():
-                client.close()
+                client.connection_pool.disconnect()
