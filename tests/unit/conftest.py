@@ -60,4 +60,4 @@ def where_balances_live(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     for store in made:
         if isinstance(store, RedisStore):
             for client in store._clients._blocking.values():
-                client.close()
+                client.connection_pool.disconnect()
