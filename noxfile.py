@@ -32,7 +32,7 @@ CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [
-    f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "scale")
+    f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "bounds")
 ]
 AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
 ALONE = ("-m", "alone")
@@ -336,7 +336,7 @@ def scale(session: Session) -> None:
     """Read a budget with 100,000 sessions in a loop beside eight threads that spend; `-- redis`."""
     wheels(session, CORE)
     tools(session, "test")
-    session.run("python", "-m", "tests.scale", *session.posargs)
+    session.run("python", "-m", "tests.bounds", *session.posargs)
 
 
 @nox.session(default=False)

@@ -13,12 +13,14 @@ from bursar.testing import ManualClock
 
 from ..contract.toy_store import ToyStore
 from ..files import file_url
+from ..scale import scaled
 from ..servers import shared_url
 from .answers import AnswersMachine
 
-SOME = settings(max_examples=60, stateful_step_count=40, deadline=None)
+SOME = settings(max_examples=scaled(30, 300), stateful_step_count=40, deadline=None)
 NO_SEARCH = settings(
     SOME,
+    max_examples=60,
     phases=[Phase.generate],
     derandomize=True,
     database=None,

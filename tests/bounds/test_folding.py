@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 from collections import deque
@@ -18,9 +17,9 @@ from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock
 
 from ..files import file_url
+from ..scale import scaled
 from ..servers import shared_url
 
-REQUESTS = int(os.environ.get("BURSAR_TEST_REQUESTS", "20000"))
 DAYS, TENANTS = 10, 3
 STORES: dict[str, Callable[[ManualClock], Store]] = {
     "memory": MemoryStore,
@@ -50,7 +49,8 @@ def test_request_sessions_are_folded_and_totals_are_exact(where: str) -> None:
     budget._ledger.clock = clock
     tenants = [budget.child(f"tenant {number}") for number in range(TENANTS)]
     dice, made, spent = random.Random(7), deque[tuple[float, int]](), [0] * TENANTS
-    for number in range(REQUESTS):
+    requests = scaled(20_000, 1_000_000)
+    for number in range(requests):
         tenant, nanos = number % TENANTS, dice.randrange(1, 5_000_000)
         session = tenants[tenant].session()
         session.track(None, f"{nanos / 10**9:.9f}", "search")
@@ -59,7 +59,7 @@ def test_request_sessions_are_folded_and_totals_are_exact(where: str) -> None:
             inner.track(None, "0.000000001", "search")
         spent[tenant] += nanos + (inner is not None)
         made.append((clock.now(), 1 if inner is None else 2))
-        clock.advance(DAYS * 86_400 / REQUESTS)
+        clock.advance(DAYS * 86_400 / requests)
         while made[0][0] < clock.now() - 25 * 3_600:
             made.popleft()
         if number % 500 == 499:

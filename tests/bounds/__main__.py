@@ -1,4 +1,4 @@
-"""Read a budget with 100,000 sessions in a loop while others spend: `python -m tests.scale [memory] [sqlite] [redis]`.
+"""Read a budget with 100,000 sessions in a loop while others spend: `python -m tests.bounds [memory] [sqlite] [redis]`.
 
 Prints the longest step of each store and what those who spend wait for, beside a loop over ten sessions, and
 ends with 1 where a bound is passed.
@@ -85,7 +85,7 @@ def spend(store: Store) -> tuple[list[float], int]:
 def beside(store: Store, url: str) -> tuple[float, int, float]:
     """The 99th in a hundred of those who spend beside a reader, refusals, and the reader's longest step."""
     if url:
-        command = [sys.executable, "-m", "tests.scale", "--read", url]
+        command = [sys.executable, "-m", "tests.bounds", "--read", url]
         reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         took, refused = spend(store)
         longest_ms = float(reader.communicate()[0].split()[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +14,10 @@ from bursar.store.redis import RedisStore, open_redis
 from bursar.store.sqlite import SqliteStore, open_sqlite
 
 from ..files import file_url
+from ..scale import scaled
 from ..servers import Server
 from .crowd import fill, readings
 
-SESSIONS = int(os.environ.get("BURSAR_TEST_SESSIONS", "2000"))
 FEW = 2_000  # more than fill a page of each account
 
 
@@ -108,7 +107,7 @@ def test_no_step_grows_with_the_sessions(where: str) -> None:
         store = open_sqlite(file_url(synchronous="normal"))
     fill(store, FEW)
     few = measured(store, server)
-    fill(store, FEW + SESSIONS, FEW)
+    fill(store, FEW + scaled(2_000, 100_000), FEW)
     many = measured(store, server)
     assert all(count for name, count in few.items() if name not in ("holds", "spent"))
     grown = {name: (few[name], many[name]) for name in few if many[name] > 1.1 * few[name] + 20}
