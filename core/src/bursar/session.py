@@ -80,6 +80,11 @@ class Session(Tracking):
         """Its name in the budget."""
         return name_of(self._path[-1].key)
 
+    def is_same_account(self, other: Session) -> bool:
+        """True where both are views of one account in one store."""
+        mine, theirs = self._path[-1].key, other._path[-1].key
+        return mine == theirs and self._ledger.store is other._ledger.store
+
     # -- paid calls -------------------------------------------------------------------------
 
     def _reserve(

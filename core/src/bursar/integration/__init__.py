@@ -7,7 +7,7 @@ from ..ledger.hold import Cover, cover, covered_hold
 from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
 from ..pricing.response import Answer, read_answer
-from .promises import book_unclaimed, cover_later, note_saved
+from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
 from .refusals import never_breaks, raised_as
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "cover_later",
     "covered_hold",
     "covered_sdks",
+    "promise_of_another",
     # What came of a call
     "Answer",
     "book_unclaimed",

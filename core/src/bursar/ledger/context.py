@@ -115,28 +115,37 @@ class Promise(Payment):
     Args:
         session: who pays.
         convert: the error that the caller of the SDK gets for one of ours.
-        on_hold: told each hold that is reserved on the promise.
+        call: what tells the call from others: a promise for the same one is found by it.
         texts: what the request sends, to tell several promises of one context apart.
+
+    Attributes:
+        listeners: are told each hold that is reserved on the promise; one may refuse the call.
     """
 
-    __slots__ = ("_session", "convert", "on_hold", "texts")
+    __slots__ = ("_session", "call", "convert", "listeners", "texts")
 
     def __init__(
         self,
         session: Any,
         convert: Callable[[Exception], Exception],
-        on_hold: Callable[[Any], None],
+        call: object = None,
         texts: Iterable[str] = (),
     ) -> None:
         super().__init__()
         self._session = session
         self.convert = convert
-        self.on_hold = on_hold
+        self.call = call
+        self.listeners: list[Callable[[Any], None]] = []
         self.texts = frozenset(texts)
 
     @property
     def session(self) -> Any:
         return self._session
+
+    def tell(self, hold: Any) -> None:
+        """A hold was reserved on it."""
+        for listener in self.listeners:
+            listener(hold)
 
     def __enter__(self) -> Promise:
         return self
@@ -174,6 +183,14 @@ def claimed(sent: object = None) -> Payment | None:
         unclaimed[:0] = promises
     for payment in unclaimed:
         if payment.claim():
+            return payment
+    return None
+
+
+def promise_of(call: object) -> Promise | None:
+    """The promise of this context for a call, until a request is sent on it; or None."""
+    for payment in _payments():
+        if isinstance(payment, Promise) and payment.call == call and not payment.claimed:
             return payment
     return None
 

@@ -26,6 +26,11 @@ class Run:
         self._refusals: dict[SwallowedRefusals, BudgetExceeded] = {}
         _run.set(self)
 
+    def enter(self) -> None:
+        """Be the run of this context, too, where it is in none: of a thread without the context of its start."""
+        if self.open and current_run() is None:
+            _run.set(self)
+
     def refused(self, whose: SwallowedRefusals, refusal: BudgetExceeded) -> None:
         """A refusal is about to be raised inside."""
         self._refusals[whose] = refusal

@@ -237,7 +237,11 @@ class Sending:
                 raise
             raise raised from error.__cause__
         if self._promise is not None:
-            self._promise.on_hold(hold)
+            try:
+                self._promise.tell(hold)
+            except BaseException:  # the call is not made
+                yield from hold._release()
+                raise
         return hold
 
     def _take(self, hold: Hold, *, flat: bool = False) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ from ._division import divide
 from ._embeddings import warn_of_embeddings
 from ._payers import LimitLike, Money, NodeLimits, Payers
 from ._refusal import fails_closed
+from ._roots import Roots
 from ._run import Run
 from ._runs import Runs
 from ._usage import Result, read_result
@@ -72,6 +74,7 @@ class BudgetCallback(BaseCallbackHandler):
         Budget(tool_prices=tool_prices)  # says what is wrong with them
         self._runs = Runs()
         self._costs = Costs(tell=cost_metadata)
+        self._roots = Roots()
         self._admission = Admission(self._payers, self._runs, self._costs, tool_prices or {})
 
     @property
@@ -134,7 +137,8 @@ class BudgetCallback(BaseCallbackHandler):
         # LangChain makes the outer list anew for each handler; the dict, for each `generate()`.
         given = messages[0] if messages else messages, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(messages))
-        self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
+        with self._started(run_id, parent_run_id):
+            self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
 
     @fails_closed
     def on_llm_start(
@@ -151,7 +155,8 @@ class BudgetCallback(BaseCallbackHandler):
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
         given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(prompts), text=True)
-        self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
+        with self._started(run_id, parent_run_id):
+            self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -169,6 +174,7 @@ class BudgetCallback(BaseCallbackHandler):
     @never_breaks
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Called with the answer. Never raises."""
+        self._roots.end(run_id)
         run = self._runs.take(run_id)
         if run is None or run.request is None:
             return
@@ -186,6 +192,7 @@ class BudgetCallback(BaseCallbackHandler):
     @never_breaks
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when a model call failed, was cancelled, or its stream was left. Never raises."""
+        self._roots.end(run_id, error)
         run = self._runs.take(run_id)
         if run is None or run.request is None:
             return
@@ -213,7 +220,8 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        self._admission.admit_tool(Run(run_id, (serialized,), parent_run_id), name, input_str, metadata)
+        with self._started(run_id, parent_run_id):
+            self._admission.admit_tool(Run(run_id, (serialized,), parent_run_id), name, input_str, metadata)
 
     @never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -226,6 +234,7 @@ class BudgetCallback(BaseCallbackHandler):
         self._pay_tool(run_id, error)
 
     def _pay_tool(self, run_id: UUID, error: BaseException | None) -> None:
+        self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
         if (run := self._runs.take(run_id)) is not None:
             run.pay()
@@ -245,17 +254,20 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a chain, a graph or a node runs. Never raises."""
+        self._roots.start(run_id, parent_run_id)
         self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "chain"), metadata)
 
     @never_breaks
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it is done; its calls are, too. Never raises."""
+        self._roots.end(run_id)
         self._runs.sweep(run_id)
         self._costs.close(run_id)
 
     @never_breaks
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it failed or was cancelled. Never raises."""
+        self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
         self._costs.close(run_id, error)
 
@@ -271,6 +283,7 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a retriever runs: LangChain has no hooks for the embeddings it asks. Never raises."""
+        self._roots.start(run_id, parent_run_id)
         self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "retriever"), metadata)
         if metadata and (maker := metadata.get("ls_embedding_provider")):
             warn_of_embeddings(str(maker))
@@ -278,14 +291,26 @@ class BudgetCallback(BaseCallbackHandler):
     @never_breaks
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Called with what it found; models that it asked are done. Never raises."""
+        self._roots.end(run_id)
         self._runs.sweep(run_id)
         self._costs.close(run_id)
 
     @never_breaks
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it failed or was cancelled. Never raises."""
+        self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
         self._costs.close(run_id, error)
+
+    @contextmanager
+    def _started(self, run_id: UUID, parent: UUID | None) -> Iterator[None]:
+        """A run that is not made has no end hook: its caller gets what is raised inside."""
+        self._roots.start(run_id, parent)
+        try:
+            yield
+        except BaseException as error:
+            self._roots.end(run_id, error)
+            raise
 
     def __copy__(self) -> BudgetCallback:
         return self

@@ -10,15 +10,18 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from bursar import BudgetExceeded, BursarError, Hold, HoldClosed, UnknownModel
+from bursar.integration import book_unclaimed, cover_later, note_saved, promise_of_another
 
 from ._attempt import attempt_of
 from ._caps import Lowered, cap_name
-from ._costs import Costs, name_of
+from ._costs import Costs, Tally, name_of
 from ._payers import Money, Payer, Payers
-from ._refusal import as_refusal
+from ._refusal import LangChainRefusal, as_refusal
 from ._request import read_request
 from ._run import Run
 from ._runs import Runs, withdraw
+from ._sdks import came_around, class_of, is_sent_by_covered_sdk
+from ._usage import Result
 
 
 class Admission:
@@ -63,9 +66,9 @@ class Admission:
             "n": request.n * run.calls,
             "tier": request.tier,
         }
-        if self._admit(
-            run, name_of(serialized, more, request.model), metadata, asked, cap_name(request, params)
-        ):
+        name, cap = name_of(serialized, more, request.model), cap_name(request, params)
+        kind = None if run.text else class_of(serialized)
+        if self._admit(run, name, metadata, asked, cap, kind) and run.hold is not None:
             run.cover = run.hold.cover()
 
     def admit_tool(self, run: Run, name: str, given: str, metadata: Mapping[str, Any] | None) -> None:
@@ -85,11 +88,13 @@ class Admission:
         metadata: Mapping[str, Any] | None,
         asked: dict[str, Any],
         cap: str | None = None,
+        kind: tuple[str, ...] | None = None,
     ) -> bool:
-        """Reserve for a run; False when this very hook was heard before.
+        """Reserve for a run, or promise to pay; False when this very hook was heard before.
 
         Args:
             cap: the argument that a caller may lower so that the call fits.
+            kind: the class of the model, where a covered SDK may be the one to reserve.
         """
         known = self._runs.known(run.id)
         if any(other.is_call_of(run) for other in known):
@@ -97,18 +102,21 @@ class Admission:
         payer = None
         try:
             payer = self._payers.payer(metadata)
-            run.hold = self._hold(run, payer, {other.hold.id for other in known}, asked, cap)
             # Calls of one `generate()` share their metadata: it has no room for the cost of each.
-            tally = self._costs.open(run.id, run.parent, name, metadata if run.batch is None else None)
-            tally.pays(run.hold)
+            told = metadata if run.batch is None else None
+            if kind is not None and self._may_promise(kind, cap):
+                self._promise(run, payer, asked, kind, self._costs.open(run.id, run.parent, name, told))
+            else:
+                taken = {other.hold.id for other in known if other.hold is not None}
+                run.hold = self._hold(run, payer, taken, asked, cap)
+                self._costs.open(run.id, run.parent, name, told).pays(run.hold)
             self._runs.add(run)
         except BursarError as error:
             withdraw(run)
             refusal = as_refusal(error)
-            if payer is not None and isinstance(refusal, BudgetExceeded):
-                if (attempt := attempt_of(self._payers.payee)) is not None:
-                    attempt.note(refusal, payer.session)
-                if not isinstance(refusal, Lowered):
+            if payer is not None:
+                self._note(refusal, payer)
+                if isinstance(refusal, BudgetExceeded) and not isinstance(refusal, Lowered):
                     payer.session.surface(refusal)
             raise refusal from None
         except BaseException:  # a bug, or an interrupt: nothing was sent
@@ -116,6 +124,69 @@ class Admission:
             run.withdraw()
             raise
         return True
+
+    def _may_promise(self, kind: tuple[str, ...], cap: str | None) -> bool:
+        """True where the covered SDK reserves; not where the middleware lowers the cap by itself."""
+        attempt = attempt_of(self._payers.payee)
+        lowers = attempt is not None and attempt.least is not None and cap is not None
+        return not lowers and is_sent_by_covered_sdk(kind)
+
+    def _promise(
+        self, run: Run, payer: Payer, asked: dict[str, Any], kind: tuple[str, ...], tally: Tally
+    ) -> None:
+        """Say that the payer pays for what the SDK sends; it reserves, and books."""
+        call = "langchain", run.id, tuple(map(id, run.given or ()))
+        if (other := promise_of_another(payer.account, call)) is not None:
+            other.listeners.append(lambda hold: self._hold_beside(run, payer, asked, hold, tally))
+            return
+
+        def reserved(hold: Hold) -> None:
+            run.hold = hold
+            tally.pays(hold)
+
+        def book(result: Result) -> None:
+            if result.cached:
+                note_saved(payer.account, asked, result.usage)
+                return
+            came_around(kind)
+            try:
+                book_unclaimed(payer.account, asked, result.usage, model=result.model, tier=result.tier)
+            except BudgetExceeded as refusal:  # it is booked; the next call is refused
+                self._note(refusal, payer)
+
+        run.booking = book
+        run.promise = cover_later(
+            payer.account,
+            raise_as=LangChainRefusal,
+            on_hold=reserved,
+            on_refusal=lambda refusal: self._note(refusal, payer),
+            call=call,
+            texts=_texts(asked["messages"]),
+        )
+
+    def _hold_beside(self, run: Run, payer: Payer, asked: dict[str, Any], hold: Hold, tally: Tally) -> None:
+        """Another account has reserved for the same call: reserve here for what it is about to send.
+
+        Raises:
+            BursarError: the call must not be made.
+        """
+        if run.hold is not None:
+            return  # a retry of the SDK's, which no handler sees
+        sent = {**asked, "messages": None, "input_tokens": hold.call.input_tokens, "clamp": False}
+        sent["max_output_tokens"] = hold.max_output_tokens
+        try:
+            run.hold = self._reserve(payer, f"langchain:{run.id}", set(), sent)
+        except BursarError as error:
+            refusal = as_refusal(error)
+            self._note(refusal, payer)
+            raise refusal from None
+        tally.pays(run.hold)
+
+    def _note(self, refusal: BursarError, payer: Payer) -> None:
+        """Tell the middleware around the call, if there is one, whose refusal this is."""
+        attempt = attempt_of(self._payers.payee)
+        if attempt is not None and isinstance(refusal, BudgetExceeded):
+            attempt.note(refusal, payer.session)
 
     def _hold(self, run: Run, payer: Payer, taken: set[str], asked: dict[str, Any], cap: str | None) -> Hold:
         """A hold for a request that nobody can change any more, or only the middleware by asking anew."""
@@ -149,3 +220,9 @@ class Admission:
             if hold.state == "reserved" and hold.id not in taken:
                 return hold
             count += 1
+
+
+def _texts(messages: Sequence[Any] | None) -> list[str]:
+    """The texts of the messages, as the request has them, too."""
+    contents = [item.get("content") if isinstance(item, Mapping) else item for item in messages or ()]
+    return [content for content in contents if isinstance(content, str) and content]

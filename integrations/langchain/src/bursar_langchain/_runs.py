@@ -125,7 +125,7 @@ class Runs:
     @never_breaks
     def _doubt(self, run: Run, error: BaseException | None = None) -> None:
         """Book a run that seems lost. Should its end come after all, that corrects the amount."""
-        if run.doubted or run.hold.state != "reserved":
+        if run.doubted or not run.is_open:
             return
         run.lose(error)
         with self._lock:
@@ -136,8 +136,7 @@ class Runs:
 
     def _drop(self, run: Run) -> None:
         self._remove(run)
-        run.uncover()
-        run.hold.release()
+        run.withdraw()
 
     def _remove(self, run: Run) -> None:
         with self._lock:
