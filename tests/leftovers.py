@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import threading
+import time
 from typing import Any
 from weakref import ref
 
@@ -25,23 +26,28 @@ def begin() -> None:
 def give_up_bookings() -> None:
     """What waits for a server that is gone waits in a thread, which keeps its store."""
     for thread in threading.enumerate():
-        if thread.name == "bursar-mailbox":
-            mailbox = thread._target.__self__  # type: ignore[attr-defined]
-            wake = mailbox._wake
-            mailbox.renew()
-            wake.set()
-            del mailbox
-            thread.join(5)
+        work = getattr(thread, "_target", None)  # absent when it ends
+        if work is None or thread.name != "bursar-mailbox" or work.__self__._postman is not thread:
+            continue
+        wake = work.__self__._wake
+        work.__self__.renew()
+        wake.set()
+        del work
+        thread.join(5)
 
 
-def still_open() -> list[socket.socket]:
-    """The sockets of a test that is over, when what it dropped is collected as well."""
-    found = _still_open()
-    if found:
-        del found
-        gc.collect()
-        found = _still_open()
-    return found
+def still_open(wait_s: float = 2) -> list[socket.socket]:
+    """The sockets of a test that is over, when what it dropped is collected as well.
+
+    A thread that serves closes its side when it hears that the client has gone, a moment later.
+    """
+    if not _still_open():
+        return []
+    gc.collect()
+    deadline = time.monotonic() + wait_s
+    while _still_open() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return _still_open()
 
 
 def _still_open() -> list[socket.socket]:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import pytest
 
+from ..scale import scaled
 from .broken import BROKEN, FOUND_BY
 from .outcome import Outcome
 from .storm import Storm
@@ -16,8 +17,8 @@ TRIES = 6  # dice say when a process is killed, and not when the machine lets it
 
 @lru_cache
 def storm(store: str, broken: str = "", seed: int = SEED) -> Outcome:
-    """The same dice for all."""
-    return Storm(store, seed, pairs=2_000, kills=2, calls=300, broken=broken, most_s=60).run()
+    """The same dice for all; a longer one with `--full`."""
+    return Storm(store, seed, pairs=scaled(1_000, 4_000), kills=2, calls=300, broken=broken, most_s=60).run()
 
 
 @pytest.mark.parametrize("broken", BROKEN)

@@ -12,13 +12,20 @@ from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock, StoreContract
 
 from ..files import file_url
+from ..scale import scaled
 from ..servers import shared_url
 from .toy_store import ToyStore
 
 PUBLIC = ("bursar", "bursar.store", "bursar.testing")
 
 
-class TestMemoryStore(StoreContract):
+class Promises(StoreContract):
+    """Those of stores that forget by age alone: a few calls do for that, and with `--full` it is many."""
+
+    many_calls = scaled(300, 12_000)
+
+
+class TestMemoryStore(Promises):
     """Balances in this process."""
 
     def open_store(self, clock: ManualClock) -> MemoryStore:
@@ -26,7 +33,7 @@ class TestMemoryStore(StoreContract):
         return MemoryStore(clock)
 
 
-class TestToyStore(StoreContract):
+class TestToyStore(Promises):
     """A list of lines, written by somebody who knows the protocol only."""
 
     def open_store(self, clock: ManualClock) -> ToyStore:
@@ -34,7 +41,7 @@ class TestToyStore(StoreContract):
         return ToyStore(clock)
 
 
-class TestRedisStore(StoreContract):
+class TestRedisStore(Promises):
     """Balances on a server."""
 
     def open_store(self, clock: ManualClock) -> RedisStore:
@@ -42,10 +49,8 @@ class TestRedisStore(StoreContract):
         return open_redis(shared_url(timeout="20s"), clock)
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(Promises):
     """Balances in a file."""
-
-    many_calls = 300  # it forgets by age alone
 
     def open_store(self, clock: ManualClock) -> SqliteStore:
         """An empty file."""

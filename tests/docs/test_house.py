@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WORKSHOP = (ROOT / "pyproject.toml").read_text("utf-8")
 FRAMEWORKS = sorted(path.parent.name for path in ROOT.glob("integrations/*/pyproject.toml"))
-TEST_FILES = sorted(ROOT.glob("tests/**/test_*.py"))
+TEST_FILES = sorted([*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("tests/**/client_contract/*.py")])
 
 
 def named(path: Path) -> str:

@@ -11,7 +11,8 @@ from decimal import Decimal
 import pytest
 
 from bursar import Budget, Session
-from bursar.store import MemoryStore, Store
+from bursar.store import Store
+from bursar.store.memory import MemoryStore
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock

@@ -124,7 +124,7 @@ def test_on_redis_a_window_is_not_opened_by_a_clock(hosts: Pair, redis_url: str,
 @either
 def test_on_redis_a_window_opens_for_both(hosts: Pair, redis_url: str, shift: str) -> None:
     """When it has passed by the server, whatever their own clocks say."""
-    for host in hosts(redis_url, "15min", "$1/3s", shift=shift):
+    for host in hosts(redis_url, "15min", "$1/1s", shift=shift):
         for _ in range(2):
             until(host, "spend 1", "spent")
 
@@ -141,7 +141,7 @@ def test_on_redis_a_lease_is_not_ended_by_a_clock(hosts: Pair, redis_url: str, s
 @either
 def test_on_redis_a_lease_ends_for_both(hosts: Pair, redis_url: str, shift: str) -> None:
     """Then it is booked, and corrected when they settle."""
-    right, wrong = hosts(redis_url, "2s", "$1/total", shift=shift)
+    right, wrong = hosts(redis_url, "1s", "$1/total", shift=shift)
     assert (right("hold 0.5"), wrong("hold 0.25")) == ("held", "held")
     until(wrong, "balance", ["0.75", "0"])
     assert right("balance") == ["0.75", "0"]

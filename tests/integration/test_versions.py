@@ -9,6 +9,8 @@ from importlib.metadata import version
 import pytest
 from packaging.version import Version
 
+pytestmark = pytest.mark.seam
+
 RESOLUTION = os.environ.get("BURSAR_TEST_RESOLUTION")
 WANTED: dict[str, str] = json.loads(os.environ.get("BURSAR_TEST_VERSIONS", "{}"))
 

@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from bursar import HoldClosed, Limit
-from bursar.store import (
-    Amounts,
-    Breaker,
-    Entry,
-    Granted,
-    MemoryStore,
-    Refused,
-    StalePeriod,
-    Store,
-    Subject,
-    Terms,
-)
+from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Store, Subject, Terms
+from bursar.store.memory import MemoryStore
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock
@@ -31,6 +21,7 @@ from bursar.values.window import calendar
 
 from ..contract.toy_store import ToyStore
 from ..files import file_url
+from ..scale import scaled
 from ..servers import shared_url
 
 LEASE_S = 60
@@ -328,7 +319,8 @@ class SqliteMachine(LedgerMachine):
 
 TestRedisMachine, TestSqliteMachine = RedisMachine.TestCase, SqliteMachine.TestCase
 TestMemoryMachine, TestToyMachine = MemoryMachine.TestCase, ToyMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=400, stateful_step_count=50, deadline=None)
-TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=200)
-TestRedisMachine.settings = settings(TestMemoryMachine.settings, max_examples=60)
+# Some lives of fifty steps in each store every time, at other dice each time; with `--full` ten times as many.
+TestMemoryMachine.settings = settings(max_examples=scaled(80, 800), stateful_step_count=50, deadline=None)
+TestToyMachine.settings = settings(TestMemoryMachine.settings, max_examples=scaled(40, 400))
+TestRedisMachine.settings = settings(TestMemoryMachine.settings, max_examples=scaled(20, 200))
 TestSqliteMachine.settings = settings(TestRedisMachine.settings)

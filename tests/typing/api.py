@@ -52,7 +52,8 @@ from bursar import (
     wrap_client,
 )
 from bursar.integration import Answer, Cover, as_session, cover, covered_hold, outcome_of, read_answer
-from bursar.store import MemoryStore, Store
+from bursar.store import Store
+from bursar.store.memory import MemoryStore
 from bursar.testing import (
     ManualClock,
     Rate,

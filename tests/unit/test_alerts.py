@@ -25,7 +25,7 @@ from bursar import (
     StoreUnavailable,
     VelocityExceeded,
 )
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 
 START_S = 1_767_222_000  # 2025-12-31T23:00:00Z

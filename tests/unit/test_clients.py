@@ -19,7 +19,7 @@ from bursar import (
     unwrap_client,
     wrap_client,
 )
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ScriptedProvider
 
 from .agents import Recorder, send

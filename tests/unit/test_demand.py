@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget
-from bursar.sdk import Demand, Reading, Unbounded, body_of, listed, text_bytes, whole, with_members
+from bursar.sdk import Demand, Reading, Unbounded, body_of, listed, text_bytes, text_of, whole, with_members
 from bursar.values.call import Call
 
 
@@ -136,3 +136,11 @@ def test_a_budget_lists_what_it_allows() -> None:
     for wrong in ("audio", ("audio", "smell"), (5,), 5, None):
         with pytest.raises(ValueError, match="allow="):
             Budget(allow=wrong)
+
+
+def test_the_text_of_a_body_is_all_that_may_be_input() -> None:
+    """Whatever its members are, but for those that are named; also what JSON has no form for is counted."""
+    body = {"a": "sky", "stream": True, "b": [1, {"c": None}], "d": Budget}
+    text = text_of(body, without={"stream"})
+    assert text.startswith('{"a": "sky", "b": [1, {"c": null}], "d": ') and "Budget" in text
+    assert "stream" not in text

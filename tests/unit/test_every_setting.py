@@ -25,7 +25,7 @@ from bursar import (
 )
 from bursar.sdk.request import allow_or_refuse
 from bursar.settings import Settings
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 from bursar.values.limits import Limit
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget, BudgetExceeded, Charge, Hold, Session, hookimpl, list_plugins
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ScriptedProvider
 
 from .agents import WAYS, Recorder, work

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bursar import Limit, LimitConflict
-from bursar.store import MemoryStore
 from bursar.store.base import Entry, Granted
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 from bursar.values.account import root_account, session_account
 from bursar.values.amounts import Amounts

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from bursar import Alert, Budget, BudgetExceeded, InvalidAmount, Limit, LimitConflict
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 
 

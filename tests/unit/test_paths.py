@@ -14,6 +14,7 @@ PATHS = Paths(
         ("things", "free", None),
     ],
     free="free",
+    unbounded="unbounded",
 )
 
 
@@ -36,6 +37,20 @@ def test_the_first_rule_that_fits_counts(path: str, kind: str | None) -> None:
     found = PATHS.find(path)
     assert (found and found[0]) == kind
     assert kind != "unbounded" or found == ("unbounded", "other")
+
+
+@pytest.mark.parametrize("method", ["GET", "head", "Delete", "OPTIONS"])
+def test_a_request_that_only_reads_is_free(method: str) -> None:
+    """Wherever it goes, as no model runs."""
+    assert PATHS.billed(method, "/v1/things/5") == ("free", None)
+
+
+@pytest.mark.parametrize(
+    ("path", "billed"), [("/v1/stock", ("free", None)), ("/v1/ore", ("unbounded", "other"))]
+)
+def test_a_request_to_an_unknown_path_is_unbounded(path: str, billed: tuple[str, str | None]) -> None:
+    """What nobody has looked at may cost anything; what is known is billed as such."""
+    assert PATHS.billed("POST", path) == billed
 
 
 @pytest.mark.parametrize(

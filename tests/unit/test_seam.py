@@ -18,7 +18,7 @@ from bursar.ledger.context import pays_for_process
 from bursar.sdk import Patching
 from bursar.sdk.patching import unwrap
 from bursar.sdk.settlement import Background
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import Reply, ScriptedProvider
 
 from .sdk import AsyncClient, Client, Failed, Options, patching, read

@@ -21,7 +21,7 @@ from bursar import (
     Usage,
 )
 from bursar.integration import as_session
-from bursar.store import MemoryStore
+from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 
 # gpt-4o costs $2.50 and $10 a million tokens: 800 in and 200 out are $0.004.

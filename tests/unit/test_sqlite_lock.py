@@ -66,9 +66,12 @@ def next_number(path: Path) -> int:
     return int.from_bytes(queue.read_bytes(), "little") if queue.exists() else 0
 
 
-def lock_thread() -> list[threading.Thread]:
-    """The workers of this process."""
-    return [thread for thread in threading.enumerate() if thread.name == "bursar-sqlite-lock"]
+def workers(lock: Lock) -> list[threading.Thread]:
+    """The threads that wait for it."""
+    threads = (thread for thread in threading.enumerate() if thread.name == "bursar-sqlite-lock")
+    return [
+        thread for thread in threads if getattr(getattr(thread, "_target", None), "__self__", None) is lock
+    ]
 
 
 def test_processes_get_it_in_the_order_in_which_they_came(tmp_path: Path) -> None:
@@ -150,7 +153,7 @@ def test_what_came_too_late_is_given_back(tmp_path: Path) -> None:
         for _ in range(2):
             assert not lock.take(soon(0.1))
             lock.leave()
-        assert len(lock_thread()) == 1
+        assert len(workers(lock)) == 1
         fcntl.flock(theirs, fcntl.LOCK_UN)
         until(lambda: not lock._standing)
         fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -177,7 +180,7 @@ def test_nothing_stays_when_it_is_not_used_any_more(tmp_path: Path, monkeypatch:
         fcntl.flock(theirs, fcntl.LOCK_EX)
         assert not lock.take(soon(0.05))
     lock.leave()
-    until(lambda: not lock_thread())
+    until(lambda lock=lock: not workers(lock))
     assert lock.take(soon())
     lock.leave()
     del lock
@@ -258,7 +261,7 @@ def test_a_worker_whose_start_was_interrupted_is_not_one(
             lock.take(soon())
         lock.leave()
         monkeypatch.undo()
-        until(lambda: not lock_thread())
+        until(lambda: not workers(lock))
         assert not lock.take(soon(0.05))
         lock.leave()
     assert lock.take(soon())

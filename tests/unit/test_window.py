@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from bursar import InvalidAmount
 from bursar.values.window import Calendar, Period, calendar, parse_window, zone
 
+from ..scale import scaled
+
 HOUR_MS = 3_600_000
 ZONES = [
     "UTC",
@@ -86,11 +88,14 @@ def test_periods_divide_time_where_clocks_change(change: tuple[str, int], apart_
     check_partition(max(0, change_ms + apart_ms), tz)
 
 
-def test_periods_divide_time_in_every_zone_there_is() -> None:
-    """To the millisecond around each change since 2017, in all zones that this machine knows."""
-    zones = zoneinfo.available_timezones()
+def test_periods_divide_time_in_the_zones_there_are() -> None:
+    """To the millisecond around each change since 2017, in every tenth zone that this machine knows.
+
+    With `--full` in all of them; those whose clocks do odd things are in `ZONES`, which are tried every time.
+    """
+    zones = sorted(zoneinfo.available_timezones())
     assert len(zones) > 300
-    for tz in sorted(zones):
+    for tz in zones[:: scaled(10, 1)]:
         for change_ms in changes(tz, since_s=1_483_228_800):
             for apart_ms in (-HOUR_MS, -1, 0, HOUR_MS - 1, HOUR_MS):
                 check_partition(change_ms + apart_ms, tz)

@@ -18,6 +18,7 @@ from bursar.values.call import Subject
 from bursar.values.limits import Limit
 from bursar.values.policy import Terms
 
+from ...scale import scaled
 from ...servers import Server, store_url
 from .proxy import Proxy
 
@@ -57,10 +58,13 @@ def _awaiting(store: RedisStore, calls: Calls) -> int:
 
 @pytest.mark.parametrize("make", [_blocking, _awaiting], ids=["sync", "async"])
 def test_every_operation_is_applied_exactly_once(
-    server: Server, make: Callable[[RedisStore, Calls], int], request: pytest.FixtureRequest
+    server: Server, make: Callable[[RedisStore, Calls], int]
 ) -> None:
-    """A quarter of all answers is lost on the way; the ledger is the truth to the nano-dollar."""
-    pairs: int = request.config.getoption("pairs")
+    """A quarter of all answers is lost on the way; the ledger is the truth to the nano-dollar.
+
+    Every verb is lost and asked for again some dozen times; with `--full` it is thousands.
+    """
+    pairs = scaled(100, 5_000)
     path = (root_account("default", (Limit("$4/total"),)),)
     calls: Calls = []
     for number in range(pairs):

@@ -200,7 +200,7 @@ def test_a_server_that_loads_its_data_is_waited_for(slow: Server) -> None:
     hold = budget.session("$1").reserve(cost="$0.20")
     with slow.client() as client:
         client.config_set("rdbcompression", "no")  # it looks up every other megabyte
-        client.mset({f"ballast {number}": "x" * 100_000 for number in range(80)})
+        client.mset({f"ballast {number}": "x" * 100_000 for number in range(40)})
         client.save()
     slow.kill()
     slow.start(key_load_delay=50_000)

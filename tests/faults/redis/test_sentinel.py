@@ -147,6 +147,7 @@ def test_a_stale_master_admits_nothing(newer: SentinelSet) -> None:
     old = newer.master
     newer.sentinels[0].ask("SENTINEL", "FAILOVER", newer.NAME)
     new = newer.wait_for_another()
+    old.ask("REPLICAOF", "127.0.0.1", new.port)  # sentinels say so as well, eight seconds later
     until(lambda: _role(old) == "slave")
     new.ask("CONFIG", "SET", "min-replicas-to-write", 0)
     for _ in range(5):

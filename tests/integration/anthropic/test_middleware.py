@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anthropic
 import pytest
@@ -15,10 +15,8 @@ import bursar
 from bursar import BudgetExceeded, UnpriceableCall
 from bursar.testing import Reply
 
+from ..client_contract.bench import Bench
 from .surfaces import ASKED, CHAT, Surface
-
-if TYPE_CHECKING:
-    from .conftest import Bench
 
 WAYS: dict[str, Surface] = {
     "whole": Surface(lambda c: c.messages.create(**CHAT)),
@@ -67,13 +65,6 @@ class Between(Middleware):
                 if self.until_good and answer.http_response.is_success:
                     break
         return answer
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK waits between attempts; these tests do not."""
-    base = anthropic._base_client.BaseClient
-    monkeypatch.setattr(base, "_calculate_retry_timeout", lambda *args, **kwargs: 0)
 
 
 def same(request: Any) -> Any:

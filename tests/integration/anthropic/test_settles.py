@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anthropic
 import pytest
@@ -12,16 +12,16 @@ import bursar
 from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
 from bursar.testing import Rate, Reply, ScriptedProvider
 
+from ..client_contract.bench import Bench
+from ..client_contract.sdk import ClientSdk
+from ..client_contract.settles import Settles
 from .surfaces import ASKED, CHAT, MODEL, TEXT, Surface
 
-if TYPE_CHECKING:
-    from .conftest import Bench
 
-SETTLED = {
-    "messages": Surface(lambda c: c.messages.create(**CHAT)),
-    "messages-stream": Surface(lambda c: c.messages.create(**CHAT, stream=True), "events"),
-    "beta-stream": Surface(lambda c: c.beta.messages.create(**CHAT, stream=True), "events"),
-}
+class TestSettles(Settles):
+    """Usage, caps, models and bodies."""
+
+
 DETAILED = Reply(
     input_tokens=2_000,
     output_tokens=40,
@@ -32,12 +32,11 @@ DETAILED = Reply(
 OPUS = "claude-opus-4-8"  # has a price for fast mode
 
 
-@pytest.mark.parametrize("surface", SETTLED)
-def test_cached_tokens_are_told_beside_the_input(surface: str, bench: Bench) -> None:
+def test_cached_tokens_are_told_beside_the_input(settled: str, bench: Bench, sdk: ClientSdk) -> None:
     """Read, written for minutes and written for an hour: each is charged at its own price, none of them twice."""
     bench.provider.script(DETAILED)
     client, session = bench.paid("$1")
-    bench.take(SETTLED[surface], client)
+    bench.take(sdk.settled[settled], client)
     assert bench.provider.bill_nanos == 200 * 3_000 + 1_500 * 300 + 100 * 3_750 + 200 * 6_000 + 40 * 15_000
     bench.assert_exact(session)
     tokens = session.report()["breakdown"]["llm"]["tokens"]
@@ -45,14 +44,15 @@ def test_cached_tokens_are_told_beside_the_input(surface: str, bench: Bench) -> 
 
 
 @pytest.mark.parametrize("served", ["standard", "priority", "batch"])
-@pytest.mark.parametrize("surface", SETTLED)
-def test_the_tier_that_answered_sets_the_price(surface: str, served: str, bench: Bench) -> None:
+def test_the_tier_that_answered_sets_the_price(
+    settled: str, served: str, bench: Bench, sdk: ClientSdk
+) -> None:
     """Priority is paid for beforehand and costs what the standard tier does; batch is half of it."""
     if served == "batch":
         bench.provider.rates[MODEL] = Rate("1.50", "7.50")
     bench.provider.script(Reply(service_tier=served))
     client, session = bench.paid("$1")
-    bench.take(SETTLED[surface], client)
+    bench.take(sdk.settled[settled], client)
     bench.assert_exact(session)
 
 
@@ -162,17 +162,6 @@ def test_an_answer_that_tells_of_more_costs_its_hold(
     assert session.spent == held + bursar.Limit("$0.000162").amount / type(held)(10**9)
 
 
-@pytest.mark.parametrize("usage", ["absent", "null", {}, {"input_tokens": -1, "output_tokens": "many"}])
-@pytest.mark.parametrize("surface", SETTLED)
-def test_an_answer_without_usable_usage_is_never_free(surface: str, usage: Any, bench: Bench) -> None:
-    """It costs a bound of what was seen, or its hold; above the bill, and marked as estimated."""
-    bench.provider.script(Reply(usage=usage))
-    client, session = bench.paid("$1")
-    bench.take(SETTLED[surface], client)
-    assert session.spent * 10**9 >= bench.provider.bill_nanos > 0
-    assert (session.reserved, session.report()["estimated"]) == (0, 1)
-
-
 @pytest.mark.parametrize("thinking", [None, {"type": "disabled"}, {"type": "adaptive"}])
 @pytest.mark.parametrize("model", [MODEL, "claude-opus-5-5"])
 def test_an_estimate_goes_by_the_visible_answer(model: str, thinking: Any, sync_bench: Bench) -> None:
@@ -187,37 +176,6 @@ def test_an_estimate_goes_by_the_visible_answer(model: str, thinking: Any, sync_
 
 
 # -- caps -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("limit", "sent"), [("$1", 50), ("$0.0007", 16), ("$0.0002", None)], ids=["fits", "clamped", "refused"]
-)
-@pytest.mark.parametrize(
-    "surface",
-    [
-        lambda c: c.messages.create(**CHAT),
-        lambda c: c.messages.create(**CHAT, stream=True),
-        lambda c: c.messages.create(**{**CHAT, "max_tokens": 9_000}, extra_body={"max_tokens": 50}),
-        lambda c: c.beta.messages.create(**CHAT),
-    ],
-    ids=["max_tokens", "streamed", "extra_body", "beta"],
-)
-def test_the_cap_is_lowered_to_what_is_left(
-    surface: Any, limit: str, sent: int | None, sync_bench: Bench
-) -> None:
-    """The cap that the caller wrote is lowered in the request that is sent, and the bill stays within the limit."""
-    client, session = sync_bench.paid(limit)
-    if sent is None:
-        with pytest.raises(BudgetExceeded):
-            surface(client)
-        assert sync_bench.provider.arrivals == 0
-        return
-    for _ in surface(client):
-        """A stream is read to its end; of a whole answer these are the members."""
-    cap = sync_bench.provider.served[-1].body["max_tokens"]
-    assert cap == 50 if sent == 50 else sent <= cap < 50
-    sync_bench.assert_exact(session)
-    assert sync_bench.provider.bill_nanos <= bursar.Limit(limit).amount
 
 
 THINKING = {"type": "enabled", "budget_tokens": 2_000}
@@ -296,14 +254,13 @@ def test_what_can_be_read_only_once_is_sent(bench: Bench) -> None:
     assert session.report()["overruns"]["count"] == 0
 
 
-def test_the_bound_holds_for_the_harshest_tokenizer() -> None:
+def test_the_bound_holds_for_the_harshest_tokenizer(sdk: ClientSdk) -> None:
     """Where each byte is a token, no call costs more than was held for it."""
     tools: Any = [{"name": "f", "description": "Looks it up.", "input_schema": {"type": "object"}}]
     system: Any = [{"type": "text", "text": "Be brief. " * 50, "cache_control": {"type": "ephemeral"}}]
     with ScriptedProvider(bytes_per_token=1, output_tokens=10_000) as provider:
         session = Budget("$9", clamp=False).session()
-        client = anthropic.Anthropic(base_url=provider.anthropic_url, api_key="none")
-        with bursar.wrap_client(client, session):
+        with bursar.wrap_client(sdk.client(provider), session) as client:
             client.messages.create(**CHAT, tools=tools, system=system)
             client.messages.create(**CHAT, system="Be brief. " * 50)
             list(client.messages.create(**CHAT, stream=True, stop_sequences=["\n"]))
@@ -370,28 +327,6 @@ def test_text_completions_never_tell_their_usage(
 # -- models and bodies --------------------------------------------------------------------------------
 
 
-def test_a_model_without_a_price_is_refused_until_it_has_one(bench: Bench) -> None:
-    """Never guessed, never free: refused before it is sent, and exact once the budget knows the price."""
-    call = Surface(lambda c: c.messages.create(**{**CHAT, "model": "home-made"}))
-    client, session = bench.paid("$1")
-    with pytest.raises(UnknownModel):
-        bench.take(call, client)
-    assert bench.provider.arrivals == 0
-    bursar.teardown()
-    session = bench.pay(client, "$1", prices={"home-made": bursar.Price(1, 2, max_output_tokens=100)})
-    bench.take(call, client)
-    bench.assert_exact(session)
-
-
-@pytest.mark.parametrize("body", [{"messages": ASKED, "max_tokens": 9}, b"{}", [1]])
-def test_a_request_that_cannot_be_read_is_refused(body: Any, sync_bench: Bench) -> None:
-    """Without a model, or as a body that is no object."""
-    client, _ = sync_bench.paid("$1")
-    with pytest.raises(UnpriceableCall):
-        client.post("/v1/messages", body=body, cast_to=object)
-    assert sync_bench.provider.arrivals == 0
-
-
 def test_a_body_that_contains_itself_is_refused(sync_bench: Bench) -> None:
     """With an error of ours, not one of the recursion."""
     client, _ = sync_bench.paid("$1")
@@ -400,13 +335,3 @@ def test_a_body_that_contains_itself_is_refused(sync_bench: Bench) -> None:
     with pytest.raises(UnpriceableCall):
         client.post("/v1/messages", body=body, cast_to=object)
     assert sync_bench.provider.arrivals == 0
-
-
-@pytest.mark.parametrize("cap", [-1, "40", 2.0, None])
-def test_an_odd_cap_is_sent_as_it_is(cap: Any, sync_bench: Bench) -> None:
-    """What a host makes of it is its business: the most that it can mean is held."""
-    client, session = sync_bench.paid("$9")
-    with pytest.raises(anthropic.BadRequestError):
-        client.post("/v1/messages", body={**CHAT, "max_tokens": cap}, cast_to=object)
-    assert sync_bench.provider.arrivals == 1
-    sync_bench.assert_exact(session)

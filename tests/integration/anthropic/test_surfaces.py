@@ -10,24 +10,24 @@ import pkgutil
 import textwrap
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anthropic
 import anthropic.resources
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, UnpriceableCall
-from bursar.testing import Rate, ScriptedProvider
+from bursar import BudgetExceeded, UnpriceableCall
+from bursar.testing import Rate
 
-from .surfaces import CHAT, SURFACES, Surface
+from ..client_contract.bench import Bench
+from ..client_contract.surfaces import Surfaces
+from .surfaces import CHAT, Surface
 
-if TYPE_CHECKING:
-    from .conftest import Bench
 
-httpx: Any = importlib.import_module(
-    anthropic.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
-)  # or its successor
+class TestSurfaces(Surfaces):
+    """What nothing bounds, what is free, and other ways to a client."""
+
 
 # -- the whole SDK ------------------------------------------------------------------------------------
 
@@ -67,6 +67,7 @@ def paths(method: Callable[..., Any]) -> Iterator[tuple[str, str]]:
         yield name, text
 
 
+@pytest.mark.seam
 def test_every_path_of_the_installed_sdk_is_known() -> None:
     """A method of a newer SDK that sends to a path which nobody has looked at fails here."""
     from bursar_anthropic._surfaces import PATHS
@@ -82,6 +83,7 @@ def test_every_path_of_the_installed_sdk_is_known() -> None:
     assert not unknown
 
 
+@pytest.mark.seam
 def test_nothing_of_the_installed_sdk_goes_around_the_seam() -> None:
     """No resource opens a connection by itself: a `connect`, a WebSocket, a request of its own."""
     strange = [
@@ -100,79 +102,6 @@ def _source(method: Callable[..., Any]) -> str:
         return ""
 
 
-# -- what nothing bounds ------------------------------------------------------------------------------
-
-UNBOUNDED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "batches": (
-        "batches",
-        lambda c: c.beta.messages.batches.create(requests=[{"custom_id": "1", "params": CHAT}]),
-    ),
-    "sessions": ("agents", lambda c: c.post("/v1/sessions", body={"agent": "a"}, cast_to=object)),
-    "events": ("agents", lambda c: c.post("/v1/sessions/s_1/events", body={}, cast_to=object)),
-    "runs": ("agents", lambda c: c.post("/v1/deployments/d_1/run?beta=true", body={}, cast_to=object)),
-    "schedules": ("agents", lambda c: c.post("/v1/deployments/d_1/unpause", body={}, cast_to=object)),
-    "dreams": ("agents", lambda c: c.post("/v1/dreams", body={}, cast_to=object)),
-    "unknown": ("other", lambda c: c.post("/v1/foundry/smelt", body={}, cast_to=object)),
-    "put": ("other", lambda c: c.put("/v1/foundry/smelt", body={}, cast_to=object)),
-    "converse": ("other", lambda c: c.post("/model/claude-sonnet-4-5/converse", body={}, cast_to=object)),
-    "disguised": ("other", lambda c: c.post("/v1/files/../messages", body=CHAT, cast_to=object)),
-}
-
-
-def sent(bench: Bench, call: Callable[[Any], Any], client: Any) -> int:
-    """How many requests a call sends; that the provider may not know the path is no matter."""
-    before = bench.provider.arrivals
-    with contextlib.suppress(anthropic.APIStatusError):
-        bench.take(call, client)
-    return bench.provider.arrivals - before
-
-
-@pytest.mark.parametrize("how", ["refused", "allowed", "covered"])
-@pytest.mark.parametrize("endpoint", UNBOUNDED)
-def test_what_nothing_bounds(endpoint: str, how: str, bench: Bench) -> None:
-    """Refused with an error that tells both ways out: the word for `allow=`, and a hold that pays for it."""
-    word, call = UNBOUNDED[endpoint]
-    client, session = bench.paid("$1", allow=(word,) if how == "allowed" else ())
-    if how == "refused":
-        with pytest.raises(UnpriceableCall, match=f"allow=\\('{word}',\\)") as refused:
-            bench.take(call, client)
-        assert (refused.value.endpoint, bench.provider.arrivals) == (word, 0)
-        assert (session.spent, session.reserved) == (0, 0)
-    elif how == "allowed":
-        assert sent(bench, call, client) == 1
-        bench.assert_exact(session)
-    else:
-        with session.reserve(cost="$0.25"):
-            assert sent(bench, call, client) == 1
-        assert session.spent == (Decimal("0.25") if bench.provider.calls else 0)
-        assert session.reserved == 0
-
-
-# -- what is free -------------------------------------------------------------------------------------
-
-FREE: dict[str, Callable[[Any], Any]] = {
-    "count": lambda c: c.beta.messages.count_tokens(model=CHAT["model"], messages=CHAT["messages"]),
-    "models": lambda c: c.get("/v1/models", cast_to=object),
-    "batches": lambda c: c.beta.messages.batches.cancel("batch_1"),
-    "results": lambda c: c.beta.messages.batches.retrieve("batch_1"),
-    "files": lambda c: c.post("/v1/files", body={}, cast_to=object),
-    "sessions": lambda c: c.post("/v1/sessions/s_1/archive", body={}, cast_to=object),
-    "deployments": lambda c: c.post("/v1/deployments/d_1/pause", body={}, cast_to=object),
-    "delete": lambda c: c.delete("/v1/files/file_1", cast_to=object),
-}
-
-
-@pytest.mark.parametrize("call", FREE)
-def test_what_is_free_passes_an_empty_budget(call: str, bench: Bench) -> None:
-    """No hold, no charge, one request: also where nothing is left, while what is paid is refused there."""
-    client, session = bench.paid("$0")
-    assert sent(bench, FREE[call], client) == 1
-    assert session.report()["events"] == []
-    with pytest.raises(BudgetExceeded):
-        bench.take(SURFACES["messages"], client)
-    assert bench.provider.arrivals == 1
-
-
 # -- clouds -------------------------------------------------------------------------------------------
 
 AT_AMAZON, AT_GOOGLE = "anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5@20250929"
@@ -180,16 +109,14 @@ AT_AMAZON, AT_GOOGLE = "anthropic.claude-sonnet-4-5-20250929-v1:0", "claude-sonn
 
 def cloud(bench: Bench, name: str) -> tuple[Any, str]:
     """A client of a cloud, which talks to the provider on this machine; and the name of the model there."""
-    common: dict[str, Any] = {"base_url": bench.provider.url, "max_retries": 0}
-    common["http_client"] = bench.way.http(verify=False)
+    url = bench.provider.url
     if name == "bedrock":
         keys = {"aws_access_key": "none", "aws_secret_key": "none", "aws_region": "us-east-1"}
-        return bench.keep(bench.way.bedrock(**keys, **common)), AT_AMAZON
+        return bench.client("AnthropicBedrock", base_url=url, **keys), AT_AMAZON
     if name == "vertex":
         place = {"region": "global", "project_id": "p", "access_token": "none"}
-        return bench.keep(bench.way.vertex(**place, **common)), AT_GOOGLE
-    common["base_url"] = f"{bench.provider.url}/anthropic"
-    return bench.keep(bench.way.foundry(api_key="none", **common)), CHAT["model"]
+        return bench.client("AnthropicVertex", base_url=url, **place), AT_GOOGLE
+    return bench.client("AnthropicFoundry", base_url=f"{url}/anthropic", api_key="none"), CHAT["model"]
 
 
 CLOUDS = ["bedrock", "vertex", *(["foundry"] if hasattr(anthropic, "AnthropicFoundry") else [])]
@@ -281,7 +208,7 @@ def test_regions_with_a_surcharge(region: str, model: str, known: bool, bench: B
         Rate("3.30", "16.50") if not known else Rate("1", "5") if "haiku" in model else Rate("3", "15")
     )
     place = {"region": region, "project_id": "p", "access_token": "none", "base_url": bench.provider.url}
-    client = bench.keep(bench.way.vertex(http_client=bench.way.http(verify=False), **place))
+    client = bench.client("AnthropicVertex", **place)
     session = bench.pay(client, "$1")
     call = Surface(lambda c: c.messages.create(**{**CHAT, "model": model}))
     if not known:
@@ -303,39 +230,3 @@ def test_a_cloud_that_does_not_have_the_model_is_not_priced_by_another(sync_benc
     with pytest.raises(bursar.UnknownModel, match="at 'bedrock'"):
         client.messages.create(**{**CHAT, "model": "claude-3-5-haiku-20241022"})
     assert sync_bench.provider.arrivals == 0
-
-
-# -- other ways to a client -----------------------------------------------------------------------------
-
-
-def test_methods_taken_before_the_cover_are_covered(bench: Bench) -> None:
-    """A bound method, a resource and a copy from before `init` or `wrap_client` go through it."""
-    client = bench.client()
-    create, messages, raw = client.messages.create, client.beta.messages, client.post
-    session = bench.pay(client, "$1")
-    bench.take(lambda _: create(**CHAT), client)
-    bench.take(Surface(lambda _: messages.with_raw_response.create(**CHAT), "raw"), client)
-    bench.take(lambda _: raw("/v1/messages", body=CHAT, cast_to=object), client)
-    bench.assert_exact(session)
-    assert session.calls == 3
-
-
-def test_a_http_client_of_the_callers_own(provider: ScriptedProvider) -> None:
-    """With its own transport, hooks and timeouts; it sees one request for each charge."""
-    seen: list[Any] = []
-    session = Budget("$1").session()
-    with httpx.Client(event_hooks={"request": [seen.append]}, timeout=9) as http_client:
-        client = anthropic.Anthropic(base_url=provider.anthropic_url, api_key="none", http_client=http_client)
-        bursar.wrap_client(client, session)
-        client.messages.create(**CHAT)
-        list(client.messages.create(**CHAT, stream=True))
-    assert len(seen) == provider.calls == session.calls == 2
-    assert session.spent == provider.bill
-
-
-def test_what_is_no_client_is_refused() -> None:
-    """`wrap_client` takes clients of the SDK, and `unwrap_client` those that are wrapped."""
-    with pytest.raises(TypeError, match="object"):
-        bursar.wrap_client(object(), Budget("$1").session())
-    with anthropic.Anthropic(api_key="none") as client, pytest.raises(TypeError, match="not wrapped"):
-        bursar.unwrap_client(client)

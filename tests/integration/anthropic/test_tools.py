@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anthropic
 import pytest
@@ -12,55 +12,17 @@ from anthropic.resources.beta.messages import Messages as BetaMessages
 from bursar import BudgetExceeded, UnpriceableCall
 from bursar.testing import Reply, ToolCall
 
-from .surfaces import ASKED, CHAT, MODEL, Surface
+from ..client_contract.bench import Bench
+from ..client_contract.tools import Tools
+from .sdk import HIDDEN, WITHOUT_A_BOUND, asking, saying
+from .surfaces import CHAT, MODEL, Surface
 
-if TYPE_CHECKING:
-    from .conftest import Bench
+
+class TestTools(Tools):
+    """Agents, hidden input, and what runs without a bound."""
+
 
 WINDOW_NANOS = 200_000 * 3_000  # claude-sonnet-4-5: what its whole context window costs
-LOOK_UP: Any = {
-    "name": "look_up",
-    "input_schema": {"type": "object", "properties": {"place": {"type": "string"}}},
-}
-
-
-def asking(**members: Any) -> Surface:
-    """A request with members that an early version of the SDK may not know."""
-    return Surface(lambda c: c.post("/v1/messages", body={**CHAT, **members}, cast_to=object))
-
-
-def saying(*parts: dict[str, Any]) -> list[dict[str, Any]]:
-    """A message of the user's with these parts."""
-    return [{"role": "user", "content": [{"type": "text", "text": "Read it."}, *parts]}]
-
-
-@pytest.mark.parametrize(("limit", "requests"), [("$1", 2), ("$0.006", 1), ("$0.0001", 0)])
-def test_an_agent_with_tools(limit: str, requests: int, bench: Bench) -> None:
-    """Each turn is a call of its own: the one that does not fit is not sent, and those that were are paid exactly."""
-    client, session = bench.paid(limit, clamp=False)
-    bench.provider.script(Reply(tool_calls=[ToolCall("look_up", {"place": "Oslo"})]), Reply("sunny"))
-
-    def turn(messages: list[Any]) -> Any:
-        call = Surface(lambda c: c.messages.create(**{**CHAT, "messages": messages}, tools=[LOOK_UP]))
-        return bench.take(call, client)
-
-    messages: list[Any] = list(ASKED)
-
-    def run() -> str:
-        while (message := turn(messages)).stop_reason == "tool_use":
-            (called,) = message.content
-            result = {"type": "tool_result", "tool_use_id": called.id, "content": "sunny " * 100}
-            messages.append({"role": "assistant", "content": message.content})
-            messages.append({"role": "user", "content": [result]})
-        return str(message.content[0].text)
-
-    if requests == 2:
-        assert run() == "sunny"
-    else:
-        with pytest.raises(BudgetExceeded):
-            run()
-    assert bench.provider.arrivals == requests
-    bench.assert_exact(session)
 
 
 if hasattr(BetaMessages, "tool_runner"):  # younger than the floor
@@ -106,52 +68,6 @@ if hasattr(BetaMessages, "tool_runner"):  # younger than the floor
 
 
 # -- input that the request does not contain ------------------------------------------------------------
-
-HIDDEN: dict[str, dict[str, Any]] = {
-    "document file": {
-        "messages": saying({"type": "document", "source": {"type": "file", "file_id": "file_1"}})
-    },
-    "document url": {
-        "messages": saying({"type": "document", "source": {"type": "url", "url": "http://x/y.pdf"}})
-    },
-    "document bytes": {
-        "messages": saying(
-            {
-                "type": "document",
-                "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"},
-            }
-        )
-    },
-    "upload": {"messages": saying({"type": "container_upload", "file_id": "file_1"})},
-    "found before": {
-        "messages": [
-            *ASKED,
-            {"role": "assistant", "content": [{"type": "web_search_tool_result", "content": "encrypted"}]},
-        ]
-    },
-    "container": {"container": "container_1"},
-    "thread": {"thread": {"type": "continue", "previous_message_id": "somebody_elses"}},
-    "context management": {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}},
-    "toolset": {"tools": [{"type": "computer_toolset_20260801", "display_width_px": 1}]},
-}
-
-
-@pytest.mark.parametrize("limit", ["$2", "$0.50"], ids=["enough", "too-little"])
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_hidden_input_is_held_at_the_context_window(hidden: str, limit: str, bench: Bench) -> None:
-    """A provider that bills 150,000 tokens that nobody sees here stays within what was held for them."""
-    bench.provider.always(Reply("ok", hidden_tokens=150_000))
-    client, session = bench.paid(limit, clamp=False)
-    if limit == "$2":
-        bench.take(asking(**HIDDEN[hidden]), client)
-        assert bench.provider.served[0].input_tokens > 150_000
-        assert session.report()["overruns"]["count"] == 0
-    else:
-        with pytest.raises(BudgetExceeded) as refused:
-            bench.take(asking(**HIDDEN[hidden]), client)
-        assert refused.value.asked * 10**9 >= WINDOW_NANOS  # type: ignore[operator]
-        assert bench.provider.arrivals == 0
-    bench.assert_exact(session)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -263,37 +179,6 @@ def test_a_search_is_held_with_each_run_and_each_reading(
             bench.take(call, client)
         assert refused.value.asked * 10**9 >= 3 * WINDOW_NANOS  # type: ignore[operator]
         assert bench.provider.arrivals == 0
-    bench.assert_exact(session)
-
-
-WITHOUT_A_BOUND: dict[str, tuple[dict[str, Any], str]] = {
-    "search": ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "max_uses"),
-    "fetch": ({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch", "max_uses": 0}]}, "max_uses"),
-    "code": ({"tools": [{"type": "code_execution_20250825", "name": "code_execution"}]}, "code_execution"),
-    "advisor": ({"tools": [{"type": "advisor_20260301", "name": "advisor", "max_uses": 1}]}, "advisor"),
-    "tool search": ({"tools": [{"type": "tool_search_tool_bm25_20251119", "name": "s"}]}, "tool_search"),
-    "mcp toolset": ({"tools": [{"type": "mcp_toolset", "mcp_server_name": "x"}]}, "mcp_toolset"),
-    "mcp servers": ({"mcp_servers": [{"type": "url", "url": "http://x", "name": "x"}]}, "mcp_servers"),
-    "unknown": ({"tools": [{"type": "shell_of_tomorrow", "name": "s"}]}, "shell_of_tomorrow"),
-    "fallbacks": ({"fallbacks": [{"model": "claude-opus-4-8"}]}, "fallbacks"),
-    "compaction": ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "compaction"),
-}
-
-
-@pytest.mark.parametrize("how", ["refused", "covered"])
-@pytest.mark.parametrize("unbounded", WITHOUT_A_BOUND)
-def test_what_runs_without_a_bound(unbounded: str, how: str, bench: Bench) -> None:
-    """Refused with the way out; within a hold of the caller's choice it is sent and charged."""
-    client, session = bench.paid("$9")
-    members, named = WITHOUT_A_BOUND[unbounded]
-    if how == "refused":
-        with pytest.raises(UnpriceableCall, match=f"{named}.*session.reserve\\(cost="):
-            bench.take(asking(**members), client)
-        assert (bench.provider.arrivals, session.reserved) == (0, 0)
-    else:
-        with session.reserve(MODEL, cost="$0.50"):
-            bench.take(asking(**members), client)
-        assert bench.provider.arrivals == 1
     bench.assert_exact(session)
 
 

@@ -458,7 +458,7 @@ def test_end_hooks_never_raise(provider: Script, question: Any) -> None:
 def test_store_that_fails_at_the_end(provider: Script, question: Any, monkeypatch: Any) -> None:
     """The answer arrives although it could not be booked; its hold still counts."""
     from bursar import StoreUnavailable
-    from bursar.store import MemoryStore
+    from bursar.store.memory import MemoryStore
 
     store = MemoryStore()
     budget = BudgetCallback(Budget("$1", store=store))
@@ -474,7 +474,7 @@ def test_store_that_fails_at_the_end(provider: Script, question: Any, monkeypatc
 def test_store_that_fails_at_the_start(provider: Script, question: Any, monkeypatch: Any) -> None:
     """Without the store's word nothing is sent."""
     from bursar import StoreUnavailable
-    from bursar.store import MemoryStore
+    from bursar.store.memory import MemoryStore
     from bursar_langchain import LangChainRefusal
 
     store = MemoryStore()

@@ -2,142 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from openai._base_client import BaseClient
 
-import bursar
-from bursar import Session
-from bursar.testing import Rate, Reply, ScriptedProvider
-
-from .surfaces import Async, Surface, Sync
-
-RATES = {
-    "gpt-4o": Rate("2.50", "10", "1.25", runs={"web_search": "0.01", "file_search": "0.0025"}),
-    "gpt-4o-mini": Rate("0.15", "0.60", "0.075"),
-    "gpt-5": Rate("1.25", "10", "0.125"),
-    "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
-    "text-embedding-3-small": Rate("0.02", "0"),
-    "gpt-image-1": Rate("10", "40"),
-    "gpt-4o-transcribe": Rate("2.50", "10", audio_input="6"),
-    "tts-1": Rate("15", "0"),
-    "home-made": Rate("1", "2"),
-}
-WORD = '{"word": "blue"}'
+from ..client_contract.fixtures import *  # noqa: F403 - what the tests of every SDK are given
+from ..client_contract.fixtures import parametrize, theirs
+from ..client_contract.sdk import ClientSdk
+from .sdk import SDK
 
 
-class Bench:
-    """What a test needs: a provider, clients of one kind, and somebody who pays for them."""
-
-    def __init__(self, provider: ScriptedProvider, way: Sync | Async, cover: str) -> None:
-        self.provider = provider
-        self.way = way
-        self.cover = cover
-        self._clients: list[Any] = []
-
-    def client(self, **settings: Any) -> Any:
-        """A client that does not repeat what fails, unless it is told to."""
-        settings = {"base_url": self.provider.openai_url, "api_key": "none", "max_retries": 0, **settings}
-        settings["http_client"] = self.way.http(
-            verify=False
-        )  # certificates take longer to load than all else
-        return self.keep(self.way.kind(**settings))
-
-    def keep(self, client: Any) -> Any:
-        """A client that is closed at the end of the test."""
-        self._clients.append(client)
-        return client
-
-    def close(self) -> None:
-        for client in self._clients:
-            self.way.run(client.close())
-        self.way.close()
-
-    def paid(self, *limits: Any, **settings: Any) -> tuple[Any, Session]:
-        """A client, and the session that pays for it."""
-        of_client = settings.pop("client", {})
-        client = self.client(**of_client)
-        return client, self.pay(client, *limits, **settings)
-
-    def pay(self, client: Any, *limits: Any, **settings: Any) -> Session:
-        """Somebody who pays for a client: a session of its own, or that of the process."""
-        if self.cover == "init":
-            return bursar.init(*limits, **settings)
-        session = bursar.Budget(*limits, **settings).session()
-        assert bursar.wrap_client(client, session) is client
-        return session
-
-    def take(self, call: Surface | Callable[[Any], Any], client: Any, taken: str = "value") -> Any:
-        """Call a surface, and take the whole answer."""
-        return self.way.take(call if isinstance(call, Surface) else Surface(call, taken), client)
-
-    def assert_exact(self, session: Session) -> None:
-        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
-        assert session.spent * 10**9 == self.provider.bill_nanos
-        assert session.reserved == 0
+@pytest.fixture(scope="session")
+def sdk() -> ClientSdk:
+    return SDK
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedProvider]:
-    with ScriptedProvider(snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(running: ScriptedProvider) -> ScriptedProvider:
-    """One that has seen nothing yet."""
-    running.reset()
-    running.rates = dict(RATES)
-    running.always(Reply(WORD))
-    return running
-
-
-@pytest.fixture(params=["sync", "async"])
-def way(request: pytest.FixtureRequest) -> Sync | Async:
-    return Sync() if request.param == "sync" else Async()
-
-
-@pytest.fixture(params=["wrap", "init"])
-def bench(request: pytest.FixtureRequest, provider: ScriptedProvider, way: Sync | Async) -> Iterator[Bench]:
-    bench = Bench(provider, way, request.param)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def sync_bench(provider: ScriptedProvider) -> Iterator[Bench]:
-    """Blocking clients with a session of their own."""
-    bench = Bench(provider, Sync(), "wrap")
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_covered() -> Iterator[None]:
-    """However a test ends, the next one begins with an SDK that nobody covers."""
-    yield
-    bursar.teardown()
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK waits between attempts; these tests do not."""
-    monkeypatch.setattr(BaseClient, "_calculate_retry_timeout", lambda *args, **kwargs: 0)
-
-
-THEIRS = (
-    "ignore::DeprecationWarning",
-    "ignore::ResourceWarning",  # clients that are closed by the collector
-    "ignore::pytest.PytestUnraisableExceptionWarning",  # the same, in a finaliser
-)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with every kind of client that it needs, and everything of the SDK that it takes."""
+    parametrize(metafunc, SDK)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What the SDK warns about by itself is not ours to fail on."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            for warning in THEIRS:
-                item.add_marker(pytest.mark.filterwarnings(warning))
+    theirs(items, Path(__file__).parent)

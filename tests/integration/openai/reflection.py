@@ -88,7 +88,10 @@ class Connecting(Exception):
 
 
 class Walker:
-    """Calls methods of resources, on one client of each kind that somebody may have covered."""
+    """Calls methods of resources, on one client of each kind that somebody may have covered.
+
+    Used in a `with`, at whose end both are closed.
+    """
 
     def __init__(self, cover: Callable[[Any], Any] = lambda client: client) -> None:
         self.transport = Noting()
@@ -99,6 +102,16 @@ class Walker:
         here = {"transport": self.transport, "verify": False}
         self.client = cover(openai.OpenAI(http_client=httpx.Client(**here), **settings))
         self.aclient = cover(openai.AsyncOpenAI(http_client=httpx.AsyncClient(**here), **settings))
+        self.loop = asyncio.new_event_loop()
+
+    def __enter__(self) -> Walker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self.loop.run_until_complete(self.aclient.close())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
 
     def call(self, cls: type, name: str) -> Sent:
         """What becomes of a method that is called with made-up arguments."""
@@ -109,7 +122,10 @@ class Walker:
         for names in (frozenset(), _wanted):
             try:
                 arguments = _arguments(method, names(error) if callable(names) else names)
-                _ = asyncio.run(_awaited(method, arguments)) if asynchronous else _taken(method, arguments)
+                if asynchronous:
+                    self.loop.run_until_complete(_awaited(method, arguments))
+                else:
+                    _taken(method, arguments)
             except Connecting:
                 return Sent(self.transport.seen, None, socket=True)
             except (Exception, Enough) as failed:

@@ -1,22 +1,20 @@
-"""Every surface of the SDK that is paid for, and how its answer is taken, sync and async."""
+"""Every surface of the OpenAI SDK that is paid for."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import openai
 from pydantic import BaseModel
 
 import bursar
+
+from ..client_contract.surface import Surface
 
 ASKED = [{"role": "user", "content": "Why is the sky blue?"}]
 CHAT: dict[str, Any] = {"model": "gpt-4o", "messages": ASKED, "max_tokens": 50}
 TEXT: dict[str, Any] = {"model": "gpt-3.5-turbo-instruct", "prompt": "Why is the sky blue?", "max_tokens": 50}
 RESPONSE: dict[str, Any] = {"model": "gpt-4o", "input": "Why is the sky blue?", "max_output_tokens": 50}
 EMBEDDING: dict[str, Any] = {"model": "text-embedding-3-small", "input": ["sky", "blue"]}
-
 
 # What the user says of models whose endpoints nothing bounds by itself.
 PRICES = {
@@ -39,19 +37,6 @@ def parsing(client: Any) -> Any:
     """Where `parse` and `stream` of chat completions live: early versions have them in beta only."""
     chat = client.chat.completions
     return chat if hasattr(chat, "parse") else client.beta.chat.completions
-
-
-class Surface(NamedTuple):
-    """One way to spend.
-
-    Attributes:
-        call: what a user would write.
-        taken: how the answer is taken: as a ``value``; ``events`` of a stream; ``raw``, a response
-            that holds one of them; a ``manager`` of events, or of a response that is ``opened``.
-    """
-
-    call: Callable[[Any], Any]
-    taken: str = "value"
 
 
 SURFACES: dict[str, Surface] = {
@@ -97,84 +82,3 @@ SURFACES: dict[str, Surface] = {
     "with-options": Surface(lambda c: c.with_options(timeout=20).chat.completions.create(**CHAT)),
     "copy": Surface(lambda c: c.copy().responses.create(**RESPONSE)),
 }
-
-
-def take(surface: Surface, client: Any) -> Any:
-    """Call it with a blocking client, and take the whole answer."""
-    answer = surface.call(client)
-    if surface.taken == "events":
-        return list(answer)
-    if surface.taken == "raw":
-        return answer.parse()
-    if surface.taken == "raw-events":
-        return list(answer.parse())
-    if surface.taken == "manager":
-        with answer as events:
-            return list(events)
-    if surface.taken == "opened":
-        with answer as response:
-            return response.parse()
-    if surface.taken == "opened-lines":
-        with answer as response:
-            return list(response.iter_lines())
-    return answer
-
-
-async def atake(surface: Surface, client: Any) -> Any:
-    """The same with an asynchronous one."""
-    answer = surface.call(client)
-    if surface.taken == "manager":
-        async with answer as events:
-            return [event async for event in events]
-    if surface.taken == "opened":
-        async with answer as response:
-            return await response.parse()
-    if surface.taken == "opened-lines":
-        async with answer as response:
-            return [line async for line in response.iter_lines()]
-    answer = await answer
-    if surface.taken == "events":
-        return [event async for event in answer]
-    if surface.taken == "raw":
-        return answer.parse()
-    if surface.taken == "raw-events":
-        return [event async for event in answer.parse()]
-    return answer
-
-
-class Sync:
-    """Blocking clients."""
-
-    kind = openai.OpenAI
-    http = openai.DefaultHttpxClient
-    azure = openai.AzureOpenAI
-
-    def take(self, surface: Surface, client: Any) -> Any:
-        return take(surface, client)
-
-    def run(self, done: Any) -> Any:
-        return done
-
-    def close(self) -> None:
-        """Nothing runs."""
-
-
-class Async:
-    """Asynchronous clients, on one loop for a whole test."""
-
-    kind = openai.AsyncOpenAI
-    http = openai.DefaultAsyncHttpxClient
-    azure = openai.AsyncAzureOpenAI
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-
-    def take(self, surface: Surface, client: Any) -> Any:
-        return self.run(atake(surface, client))
-
-    def run(self, coroutine: Any) -> Any:
-        return self.loop.run_until_complete(coroutine)
-
-    def close(self) -> None:
-        self.run(self.loop.shutdown_asyncgens())
-        self.loop.close()

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from bursar import BudgetExceeded
 from bursar.testing import Reply
 
-from .surfaces import CHAT, PRICES, RESPONSE, SURFACES, Surface
+from ..client_contract.bench import Bench
+from ..client_contract.blocks import Blocks
+from .surfaces import CHAT, RESPONSE, Surface
 
-if TYPE_CHECKING:
-    from .conftest import Bench
 
-
-@pytest.mark.parametrize("limit", ["$1", "$0.0000001"])
-@pytest.mark.parametrize("surface", SURFACES)
-def test_each_surface_is_paid_once_or_refused(surface: str, limit: str, bench: Bench) -> None:
-    """One request and one exact charge; or no request at all, and the refusal itself, not a wrapping of it."""
-    client, session = bench.paid(limit, client={"max_retries": 2}, prices=PRICES)
-    if limit == "$1":
-        bench.take(SURFACES[surface], client)
-        assert (bench.provider.arrivals, bench.provider.calls, session.calls) == (1, 1, 1)
-    else:
-        with pytest.raises(BudgetExceeded) as refused:
-            bench.take(SURFACES[surface], client)
-        assert type(refused.value) is BudgetExceeded
-        assert (bench.provider.arrivals, session.report()["refusals"]) == (0, 1)
-    bench.assert_exact(session)
+class TestBlocks(Blocks):
+    """Every surface."""
 
 
 AZURE = {
@@ -45,7 +32,7 @@ AZURE = {
 def test_clients_of_azure(surface: str, limit: str, bench: Bench) -> None:
     """The same of Azure's clients, which override what the others have: with each attempt that was in doubt counted."""
     settings = {"azure_endpoint": bench.provider.url, "api_key": "none", "api_version": "2025-01-01"}
-    client: Any = bench.keep(bench.way.azure(**settings, max_retries=2))
+    client: Any = bench.client("AzureOpenAI", **settings, max_retries=2)
     session = bench.pay(client, limit)
     bench.provider.script(Reply(status=500), Reply(drop="before_headers"))
     if limit == "$1":

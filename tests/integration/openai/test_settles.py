@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import openai
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
+from bursar import Budget, BudgetExceeded
 from bursar.testing import Rate, Reply, ScriptedProvider
 
-from .surfaces import ASKED, CHAT, EMBEDDING, RESPONSE, TEXT, Surface
+from ..client_contract.bench import Bench
+from ..client_contract.sdk import ClientSdk
+from ..client_contract.settles import Settles
+from .surfaces import ASKED, CHAT, EMBEDDING, RESPONSE, TEXT
 
-if TYPE_CHECKING:
-    from .conftest import Bench
 
-STREAMED = {
-    "chat": Surface(lambda c: c.chat.completions.create(**CHAT)),
-    "chat-stream": Surface(lambda c: c.chat.completions.create(**CHAT, stream=True), "events"),
-    "responses": Surface(lambda c: c.responses.create(**RESPONSE)),
-    "responses-stream": Surface(lambda c: c.responses.create(**RESPONSE, stream=True), "events"),
-}
+class TestSettles(Settles):
+    """Usage, caps, models and bodies."""
+
+
 DETAILED = Reply(
     input_tokens=2_000,
     output_tokens=40,
@@ -33,12 +31,11 @@ DETAILED = Reply(
 )
 
 
-@pytest.mark.parametrize("surface", STREAMED)
-def test_cached_and_hidden_tokens(surface: str, bench: Bench) -> None:
+def test_cached_and_hidden_tokens(settled: str, bench: Bench, sdk: ClientSdk) -> None:
     """Each class of tokens is charged at its own price, streamed or not."""
     bench.provider.script(DETAILED)
     client, session = bench.paid("$1")
-    bench.take(STREAMED[surface], client)
+    bench.take(sdk.settled[settled], client)
     bench.assert_exact(session)
     tokens = session.report()["breakdown"]["llm"]["tokens"]
     assert (tokens["cached_input"], tokens["cache_write"], tokens["reasoning"]) == (1_500, 100, 25)
@@ -64,17 +61,6 @@ def test_the_tier_that_answered_sets_the_price(
     sync_bench.assert_exact(session)
 
 
-@pytest.mark.parametrize("usage", ["absent", "null", {}, {"prompt_tokens": -1, "completion_tokens": "many"}])
-@pytest.mark.parametrize("surface", STREAMED)
-def test_usage_that_is_missing_or_nonsense(surface: str, usage: Any, bench: Bench) -> None:
-    """Charged by what was seen, or at the hold: never nothing, never below the bill, and marked as estimated."""
-    bench.provider.script(Reply("ok", output_tokens=1, usage=usage))
-    client, session = bench.paid("$1")
-    bench.take(STREAMED[surface], client)
-    assert session.spent * 10**9 >= bench.provider.bill_nanos > 0
-    assert (session.reserved, session.report()["estimated"]) == (0, 1)
-
-
 def test_an_estimate_goes_by_the_visible_answer(sync_bench: Bench) -> None:
     """Without usage a long cap does not cost what it might have cost; hidden reasoning might, and does."""
     client, session = sync_bench.paid("$9")
@@ -83,46 +69,6 @@ def test_an_estimate_goes_by_the_visible_answer(sync_bench: Bench) -> None:
     assert session.spent * 10**9 < 1_000 * 10_000  # a thousand tokens of output
     client.chat.completions.create(model="gpt-5", messages=ASKED, max_completion_tokens=10_000)
     assert session.spent * 10**9 > 10_000 * 10_000
-
-
-@pytest.mark.parametrize(
-    ("limit", "sent"), [("$1", 50), ("$0.0005", 16), ("$0.0001", None)], ids=["fits", "clamped", "refused"]
-)
-@pytest.mark.parametrize(
-    ("surface", "member"),
-    [
-        (lambda c: c.chat.completions.create(**CHAT), "max_tokens"),
-        (lambda c: c.chat.completions.create(**CHAT, stream=True), "max_tokens"),
-        (
-            lambda c: c.chat.completions.create(model="gpt-4o", messages=ASKED, max_completion_tokens=50),
-            "max_completion_tokens",
-        ),
-        (
-            lambda c: c.chat.completions.create(
-                model="gpt-4o", messages=ASKED, extra_body={"max_tokens": 50}
-            ),
-            "max_tokens",
-        ),
-        (lambda c: c.responses.create(**RESPONSE), "max_output_tokens"),
-    ],
-    ids=["max_tokens", "streamed", "max_completion_tokens", "extra_body", "responses"],
-)
-def test_the_cap_is_lowered_to_what_is_left(
-    surface: Any, member: str, limit: str, sent: int | None, sync_bench: Bench
-) -> None:
-    """The cap that the caller wrote is lowered in the request that is sent, and the bill stays within the limit."""
-    client, session = sync_bench.paid(limit)
-    if sent is None:
-        with pytest.raises(BudgetExceeded):
-            surface(client)
-        assert sync_bench.provider.arrivals == 0
-        return
-    for _ in surface(client):
-        """A stream is read to its end; of a whole answer these are the members."""
-    cap = sync_bench.provider.served[-1].body[member]
-    assert cap == 50 if sent == 50 else sent <= cap < 50
-    sync_bench.assert_exact(session)
-    assert sync_bench.provider.bill_nanos <= bursar.Limit(limit).amount
 
 
 @pytest.mark.parametrize(
@@ -212,7 +158,7 @@ def test_sound_and_predictions(surface: str, bench: Bench) -> None:
         Reply(input_tokens=120, audio_input_tokens=100, output_tokens=45, audio_output_tokens=20, usage=usage)
     )
     client, session = bench.paid("$9", prices=prices)
-    bench.take(STREAMED[surface], client)
+    bench.ask(client, stream=surface == "chat-stream")
     bench.assert_exact(session)
     assert bench.provider.bill_nanos == 20 * 2_500 + 100 * 40_000 + 25 * 10_000 + 20 * 80_000
 
@@ -222,7 +168,7 @@ def test_the_model_that_answered_sets_the_price(answered: str, bench: Bench) -> 
     """Its dated name costs what it costs; another model than the one asked for is charged as itself."""
     bench.provider.script(Reply(model=answered))
     client, session = bench.paid("$1")
-    bench.take(STREAMED["chat"], client)
+    bench.ask(client)
     mini = answered.startswith("gpt-4o-mini")
     (served,) = bench.provider.served
     assert bench.provider.bill_nanos == -(
@@ -271,24 +217,22 @@ def test_embeddings_of_text_and_of_tokens(given: Any, sync_bench: Bench) -> None
     assert session.report()["overruns"]["count"] == 0
 
 
-def test_many_inputs_may_exceed_one_context_window() -> None:
+def test_many_inputs_may_exceed_one_context_window(sdk: ClientSdk) -> None:
     """The window bounds each input of an embedding, not all of them together."""
     with ScriptedProvider(bytes_per_token=1) as provider:
         session = Budget("$1").session()
-        client = openai.OpenAI(base_url=provider.openai_url, api_key="none")
-        with bursar.wrap_client(client, session):
+        with bursar.wrap_client(sdk.client(provider), session) as client:
             client.embeddings.create(model="text-embedding-3-small", input=["x" * 8_000] * 5)
         assert session.spent == provider.bill and provider.served[0].input_tokens > 40_000
         assert session.report()["overruns"]["count"] == 0
 
 
-def test_the_bound_holds_for_the_harshest_tokenizer() -> None:
+def test_the_bound_holds_for_the_harshest_tokenizer(sdk: ClientSdk) -> None:
     """Where each byte is a token, no call costs more than was held for it."""
     tools: Any = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     with ScriptedProvider(bytes_per_token=1, output_tokens=10_000) as provider:
         session = Budget("$9", clamp=False).session()
-        client = openai.OpenAI(base_url=provider.openai_url, api_key="none")
-        with bursar.wrap_client(client, session):
+        with bursar.wrap_client(sdk.client(provider), session) as client:
             client.chat.completions.create(**CHAT, tools=tools, n=3)
             client.responses.create(**RESPONSE, instructions="Be brief. " * 50)
             client.completions.create(**TEXT, n=2)
@@ -308,39 +252,4 @@ def test_a_prediction_may_be_billed_above_the_cap(sync_bench: Bench) -> None:
         )
     client = bursar.wrap_client(client, session)
     client.chat.completions.create(**CHAT, prediction={"type": "content", "content": text})
-    sync_bench.assert_exact(session)
-
-
-def test_a_model_without_a_price_is_refused_until_it_has_one(bench: Bench) -> None:
-    """Never guessed, never free: refused before it is sent, and exact once the budget knows the price."""
-    call = Surface(lambda c: c.chat.completions.create(**{**CHAT, "model": "home-made"}))
-    client, session = bench.paid("$1")
-    with pytest.raises(UnknownModel):
-        bench.take(call, client)
-    assert bench.provider.arrivals == 0
-    bursar.teardown()
-    session = bench.pay(client, "$1", prices={"home-made": (1, 2)})
-    bench.take(call, client)
-    bench.assert_exact(session)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{"messages": ASKED}, {"model": "gpt-4o", "messages": ASKED, "service_tier": "ultrafast"}, b"{}", [1]],
-)
-def test_a_request_that_cannot_be_read_is_refused(body: Any, sync_bench: Bench) -> None:
-    """Without a model, at a tier that nobody has a price for, or as a body that is no object."""
-    client, _ = sync_bench.paid("$1")
-    with pytest.raises(UnpriceableCall):
-        client.post("/chat/completions", body=body, cast_to=object)
-    assert sync_bench.provider.arrivals == 0
-
-
-@pytest.mark.parametrize("cap", [-1, "40", 2.0, None])
-def test_an_odd_cap_is_sent_as_it_is(cap: Any, sync_bench: Bench) -> None:
-    """What a host makes of it is its business: the most that it can mean is held."""
-    client, session = sync_bench.paid("$9")
-    with contextlib.nullcontext() if cap is None else pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(**{**CHAT, "max_tokens": cap})
-    assert sync_bench.provider.arrivals == 1
     sync_bench.assert_exact(session)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -17,9 +15,18 @@ import bursar
 from bursar import Budget, BudgetExceeded, UnknownModel, UnpriceableCall
 from bursar.testing import Rate, Reply, ScriptedProvider
 
-from .conftest import WORD, Bench
+from ..client_contract.bench import Bench
+from ..client_contract.fixtures import WORD
+from ..client_contract.sdk import ClientSdk
+from ..client_contract.surfaces import Surfaces, http_libraries
 from .reflection import Sent, Walker, httpx, methods, resources
-from .surfaces import ASKED, CHAT, EMBEDDING, PRICES, RESPONSE, SOUND, SURFACES, Async, Surface, Sync
+from .sdk import UNBOUNDED
+from .surfaces import ASKED, CHAT, EMBEDDING, PRICES, RESPONSE, SOUND, Surface
+
+
+class TestSurfaces(Surfaces):
+    """What nothing bounds, what is free, and other ways to a client."""
+
 
 # -- the whole SDK ------------------------------------------------------------------------------------
 
@@ -60,17 +67,23 @@ def looked_at(bare: Sent, covered: Sent) -> str | None:
     return None if bare.requests or bare.socket else "it sends nothing"
 
 
+def penniless(client: Any) -> Any:
+    """A client that may spend nothing."""
+    return bursar.wrap_client(client, Budget("$0").session())
+
+
 def walk(methods: Iterable[tuple[type, str]]) -> dict[tuple[str, str], str]:
     """What is wrong with methods of resources, whose client may spend nothing."""
-    bare, covered = Walker(), Walker(lambda client: bursar.wrap_client(client, Budget("$0").session()))
     wrong = {}
-    for cls, name in methods:
-        why = looked_at(bare.call(cls, name), covered.call(cls, name))
-        if why is not None:
-            wrong[cls.__name__.removeprefix("Async"), name] = why
+    with Walker() as bare, Walker(penniless) as covered:
+        for cls, name in methods:
+            why = looked_at(bare.call(cls, name), covered.call(cls, name))
+            if why is not None:
+                wrong[cls.__name__.removeprefix("Async"), name] = why
     return wrong
 
 
+@pytest.mark.seam
 def test_every_method_of_the_installed_sdk_is_known() -> None:
     """Each one that ends in a request is covered, refused, or listed as free; one that nobody looked at fails here."""
     all_methods = list(methods())
@@ -98,10 +111,12 @@ def test_a_method_that_nobody_knows_is_found(kind: Any, monkeypatch: pytest.Monk
         "nobody has looked at /v1/oracle",
         "nobody has looked at /v1/files/file_1/summaries",
     ]
-    covered = Walker(lambda client: bursar.wrap_client(client, Budget("$0").session())).call(kind, "divine")
+    with Walker(penniless) as walker:
+        covered = walker.call(kind, "divine")
     assert isinstance(covered.error, UnpriceableCall) and covered.requests == []
 
 
+@pytest.mark.seam
 def test_every_websocket_of_the_installed_sdk_is_guarded(sync_bench: Bench) -> None:
     """Whatever resource has a `connect`, sync or async, imported early or late."""
     client, _ = sync_bench.paid("$1")
@@ -149,64 +164,6 @@ def test_websockets_of_others_are_left_alone(sync_bench: Bench) -> None:
 
 # -- what nothing bounds ------------------------------------------------------------------------------
 
-UNBOUNDED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "images": ("images", lambda c: c.images.generate(model="gpt-image-1", prompt="sky")),
-    "speech": ("audio", lambda c: c.audio.speech.create(model="tts-1", voice="alloy", input="sky")),
-    "transcription": (
-        "audio", lambda c: c.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"RIFF"))
-    ),
-    "batches": (
-        "batches",
-        lambda c: c.batches.create(
-            input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h"
-        ),
-    ),
-    "fine-tuning": (
-        "fine-tuning", lambda c: c.fine_tuning.jobs.create(model="gpt-4o", training_file="file-1")
-    ),
-    "realtime": ("realtime", lambda c: c.post("/realtime/client_secrets", body={}, cast_to=object)),
-    "videos": ("videos", lambda c: c.post("/videos", body={"prompt": "sky"}, cast_to=object)),
-    "stores": ("stores", lambda c: c.post("/vector_stores", body={}, cast_to=object)),
-    "runs": ("agents", lambda c: c.beta.threads.create_and_run(assistant_id="asst_1")),
-    "containers": ("containers", lambda c: c.post("/containers", body={"name": "box"}, cast_to=object)),
-    "evals": ("evals", lambda c: c.post("/evals/eval_1/runs", body={}, cast_to=object)),
-    "unknown": ("other", lambda c: c.post("/foundry/smelt", body={}, cast_to=object)),
-    "put": ("other", lambda c: c.put("/foundry/smelt", body={}, cast_to=object)),
-    "content": ("other", lambda c: c.post("/chat/../chat/completions", body=CHAT, cast_to=object)),
-}  # fmt: skip
-
-
-def sent(bench: Bench, call: Callable[[Any], Any], client: Any) -> int:
-    """How many requests a call sends; that the provider may not know the path is no matter."""
-    before = bench.provider.arrivals
-    with contextlib.suppress(openai.APIStatusError):
-        bench.take(call, client)
-    return bench.provider.arrivals - before
-
-
-@pytest.mark.parametrize("how", ["refused", "allowed", "covered"])
-@pytest.mark.parametrize("endpoint", UNBOUNDED)
-def test_what_nothing_bounds(endpoint: str, how: str, bench: Bench) -> None:
-    """Refused with an error that tells both ways out: the word for `allow=`, and a hold that pays for it."""
-    word, call = UNBOUNDED[endpoint]
-    client, session = bench.paid("$1", allow=(word,) if how == "allowed" else ())
-    if how == "refused":
-        with pytest.raises(UnpriceableCall, match=f"allow=\\('{word.replace('-', '_')}',\\)") as refused:
-            bench.take(call, client)
-        assert (refused.value.endpoint, bench.provider.arrivals) == (word.replace("-", "_"), 0)
-        assert (session.spent, session.reserved) == (0, 0)
-    elif how == "allowed":
-        assert sent(bench, call, client) == 1
-        if endpoint == "speech":  # its answer is sound alone: a price of the user's own charges it, see below
-            assert session.spent == session.reserved == 0
-        else:
-            bench.assert_exact(session)
-    else:
-        with session.reserve(cost="$0.25"):
-            assert sent(bench, call, client) == 1
-        assert session.spent == (Decimal("0.25") if bench.provider.calls else 0)
-        assert session.reserved == 0
-
 
 def test_an_exhausted_budget_allows_nothing(bench: Bench) -> None:
     """What is allowed is charged as far as it is told, and a debt refuses the next one."""
@@ -228,7 +185,7 @@ def test_a_price_of_the_users_own_bounds_it(limit: str, requests: int, bench: Be
     client, session = bench.paid(limit, prices=prices)
     call = UNBOUNDED["speech"][1]
     if requests:
-        assert sent(bench, call, client) == 1
+        assert bench.sent(call, client) == 1
     else:
         with pytest.raises(BudgetExceeded):
             bench.take(call, client)
@@ -274,32 +231,6 @@ def test_a_stream_that_nothing_bounds_is_charged_by_what_it_tells(sync_bench: Be
     assert len(list(events)) == 5
     sync_bench.assert_exact(session)
     assert session.spent > 0
-
-
-# -- what is free -------------------------------------------------------------------------------------
-
-FREE: dict[str, Callable[[Any], Any]] = {
-    "moderations": lambda c: c.moderations.create(input="sky"),
-    "models": lambda c: c.models.retrieve("gpt-4o"),
-    "files": lambda c: c.files.create(file=("a.jsonl", b"{}"), purpose="batch"),
-    "uploads": lambda c: c.uploads.cancel("upload_1"),
-    "batches": lambda c: c.batches.cancel("batch_1"),
-    "jobs": lambda c: c.fine_tuning.jobs.cancel("job_1"),
-    "count": lambda c: c.post("/responses/input_tokens", body=RESPONSE, cast_to=object),
-    "delete": lambda c: c.responses.delete("resp_1"),
-    "threads": lambda c: c.beta.threads.create(),
-}
-
-
-@pytest.mark.parametrize("call", FREE)
-def test_what_is_free_passes_an_empty_budget(call: str, bench: Bench) -> None:
-    """No hold, no charge, one request: also where nothing is left, while what is paid is refused there."""
-    client, session = bench.paid("$0")
-    assert sent(bench, FREE[call], client) == 1
-    assert session.report()["events"] == []
-    with pytest.raises(BudgetExceeded):
-        bench.take(SURFACES["chat"], client)
-    assert bench.provider.arrivals == 1
 
 
 # -- answers that are made in the background ------------------------------------------------------------
@@ -367,11 +298,8 @@ def test_deployments_of_azure(named: str, stream: bool, bench: Bench) -> None:
     """A deployment is priced by the model that the budget's aliases name, and settled by the one that answers."""
     bench.provider.deployments["prod"] = "gpt-4o"
     with_name = {"azure_deployment": "prod"} if named == "client" else {}
-    client = bench.keep(
-        bench.way.azure(
-            azure_endpoint=bench.provider.url, api_key="none", api_version="2025-01-01", **with_name
-        )
-    )
+    settings = {"azure_endpoint": bench.provider.url, "api_key": "none", "api_version": "2025-01-01"}
+    client = bench.client("AzureOpenAI", **settings, **with_name)
     session = bench.pay(client, "$1", aliases={"prod": "gpt-4o"})
     body = {**CHAT, "model": "prod"}
     bench.take(
@@ -385,7 +313,7 @@ class Elsewhere(httpx.HTTPTransport):  # type: ignore[misc]
     """Brings every request to the provider on this machine, whatever host it is meant for."""
 
     def __init__(self, provider: ScriptedProvider) -> None:
-        super().__init__()
+        super().__init__(verify=False)
         self.port = provider.port
         self.hosts: list[str] = []
 
@@ -417,7 +345,7 @@ def test_the_host_says_who_bills(
     transport = Elsewhere(provider)
     provider.rates[model] = rate or Rate(1, 1)
     session = Budget("$1", bursar.Limit("1 calls", provider=provider_name)).session()
-    with httpx.Client(transport=transport) as http_client:
+    with httpx.Client(transport=transport, verify=False) as http_client:
         client = openai.OpenAI(base_url=base_url, api_key="none", http_client=http_client, max_retries=0)
         bursar.wrap_client(client, session)
         client.chat.completions.create(model=model, messages=ASKED, max_tokens=50)
@@ -430,7 +358,7 @@ def test_the_host_says_who_bills(
 def test_a_vendor_that_does_not_have_the_model_is_not_priced_by_another(provider: ScriptedProvider) -> None:
     """The price of the model's maker is no bound for what somebody else asks for it."""
     transport = Elsewhere(provider)
-    with httpx.Client(transport=transport) as http_client:
+    with httpx.Client(transport=transport, verify=False) as http_client:
         client = openai.OpenAI(base_url="https://api.groq.com/v1", api_key="none", http_client=http_client)
         bursar.wrap_client(client, Budget("$1").session())
         with pytest.raises(UnknownModel, match="at 'groq'"):
@@ -499,11 +427,23 @@ def test_a_local_server_is_priced_as_the_budget_says(bench: Bench) -> None:
 # -- other ways to a client -----------------------------------------------------------------------------
 
 
-def test_the_module_itself_is_a_client(provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def module_client(
+    provider: ScriptedProvider, sdk: ClientSdk, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The client behind the functions of the module, which makes it when it is first used."""
+    with sdk.http() as http_client:
+        for name, value in {"api_key": "none", "base_url": f"{provider.openai_url}/"}.items():
+            monkeypatch.setattr(openai, name, value)
+        monkeypatch.setattr(openai, "http_client", http_client)
+        openai._reset_client()  # type: ignore[no-untyped-call]
+        yield
+        openai._reset_client()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.usefixtures("module_client")
+def test_the_module_itself_is_a_client(provider: ScriptedProvider) -> None:
     """`openai.chat...` and the like are covered in a covered process."""
-    monkeypatch.setattr(openai, "api_key", "none")
-    monkeypatch.setattr(openai, "base_url", f"{provider.openai_url}/")
-    openai._reset_client()  # type: ignore[no-untyped-call]
     session = bursar.init("$1")
     openai.chat.completions.create(**CHAT)
     openai.embeddings.create(**EMBEDDING)
@@ -513,72 +453,10 @@ def test_the_module_itself_is_a_client(provider: ScriptedProvider, monkeypatch: 
     with pytest.raises(BudgetExceeded):
         openai.chat.completions.create(**CHAT)
     assert (provider.calls, with_nothing.calls) == (2, 0)
-    bursar.teardown()
-    openai._reset_client()  # type: ignore[no-untyped-call]
 
 
-def test_methods_taken_before_the_cover_are_covered(bench: Bench) -> None:
-    """A bound method, a resource and a copy from before `init` or `wrap_client` go through it."""
-    client = bench.client()
-    create, completions, raw = client.chat.completions.create, client.chat.completions, client.post
-    session = bench.pay(client, "$1")
-    bench.take(lambda _: create(**CHAT), client)
-    bench.take(lambda _: completions.with_raw_response.create(**CHAT), client, "raw")
-    bench.take(lambda _: raw("/responses", body=RESPONSE, cast_to=object), client)
-    bench.assert_exact(session)
-    assert session.calls == 3
-
-
-def http_libraries() -> list[Any]:
-    """Those whose clients the installed SDK takes: httpx, and its successor."""
-    taken = []
-    for name in ("httpx", "httpx2"):
-        with contextlib.suppress(ImportError, TypeError):
-            library = importlib.import_module(name)
-            with library.Client() as http_client:
-                openai.OpenAI(api_key="none", http_client=http_client)
-            taken.append(library)
-    return taken
-
-
-@pytest.mark.parametrize("library", http_libraries(), ids=lambda library: library.__name__)
-@pytest.mark.parametrize("limit", ["$1", "$0.0001"])
-def test_a_http_client_of_the_callers_own(
-    limit: str, library: Any, way: Sync | Async, provider: ScriptedProvider
-) -> None:
-    """With its own transport, hooks and timeouts; it sees one request for each charge, and none that does not fit."""
-    seen: list[Any] = []
-
-    async def see(request: Any) -> None:
-        seen.append(request)
-
-    asynchronous = isinstance(way, Async)
-    hooks = {"request": [see if asynchronous else seen.append]}
-    http_client = (library.AsyncClient if asynchronous else library.Client)(event_hooks=hooks, timeout=9)
-    bench, session = Bench(provider, way, "wrap"), Budget(limit).session()
-    client = bench.keep(way.kind(base_url=provider.openai_url, api_key="none", http_client=http_client))
-    bursar.wrap_client(client, session)
-    for surface in ("chat", "chat-stream", "responses-open", "embeddings-raw"):
-        if limit == "$1":
-            bench.take(SURFACES[surface], client)
-        elif surface != "embeddings-raw":
-            with pytest.raises(BudgetExceeded):
-                bench.take(SURFACES[surface], client)
-    assert len(seen) == provider.calls == provider.arrivals == session.calls == (4 if limit == "$1" else 0)
-    bench.assert_exact(session)
-    bench.close()
-
-
-def test_both_generations_of_http_are_tested() -> None:
-    """The SDK's own library is among those that the test above runs with; from openai 3 on it is the successor."""
-    names = [library.__name__ for library in http_libraries()]
+def test_both_generations_of_http_are_tested(sdk: ClientSdk) -> None:
+    """The SDK's own library is among those that clients are tested with; from openai 3 on it is the successor."""
+    names = [library.__name__ for library in http_libraries(sdk)]
     assert httpx.__name__ in names and "httpx" in names
     assert ("httpx2" in names) or int(openai.__version__.partition(".")[0]) < 3
-
-
-def test_what_is_no_client_is_refused() -> None:
-    """`wrap_client` takes clients of the SDK, and `unwrap_client` those that are wrapped."""
-    with pytest.raises(TypeError, match="object"):
-        bursar.wrap_client(object(), Budget("$1").session())
-    with openai.OpenAI(api_key="none") as client, pytest.raises(TypeError, match="not wrapped"):
-        bursar.unwrap_client(client)

@@ -2,97 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 import bursar
 from bursar import Budget, BudgetExceeded, UnpriceableCall
-from bursar.testing import Rate, Reply, ToolCall
+from bursar.testing import Rate, Reply
 
+from ..client_contract.bench import Bench
+from ..client_contract.tools import Tools
 from .surfaces import ASKED, CHAT, RESPONSE, Surface
 
-if TYPE_CHECKING:
-    from .conftest import Bench
+
+class TestTools(Tools):
+    """Agents, hidden input, and what runs without a bound."""
+
 
 WINDOW_NANOS = 128_000 * 2_500  # gpt-4o: what its whole context window costs
-LOOK_UP: Any = {
-    "type": "function",
-    "function": {
-        "name": "look_up",
-        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
-    },
-}
-
-
-@pytest.mark.parametrize(("limit", "requests"), [("$1", 2), ("$0.003", 1), ("$0.0001", 0)])
-def test_an_agent_with_tools(limit: str, requests: int, bench: Bench) -> None:
-    """Each turn is a call of its own: the one that does not fit is not sent, and those that were are paid exactly."""
-    client, session = bench.paid(limit, clamp=False)
-    bench.provider.script(Reply(tool_calls=[ToolCall("look_up", {"place": "Oslo"})]), Reply("sunny"))
-
-    def turn(messages: list[Any]) -> Any:
-        call = Surface(lambda c: c.chat.completions.create(**{**CHAT, "messages": messages}, tools=[LOOK_UP]))
-        return bench.take(call, client).choices[0].message
-
-    messages: list[Any] = list(ASKED)
-
-    def run() -> str:
-        while (message := turn(messages)).tool_calls:
-            (called,) = message.tool_calls
-            messages.append(message)
-            messages.append({"role": "tool", "tool_call_id": called.id, "content": "sunny"})
-        return str(message.content)
-
-    if requests == 2:
-        assert run() == "sunny"
-    else:
-        with pytest.raises(BudgetExceeded):
-            run()
-    assert bench.provider.arrivals == requests
-    bench.assert_exact(session)
 
 
 # -- input that the request does not contain ------------------------------------------------------------
-
-HIDDEN: dict[str, dict[str, Any]] = {
-    "conversation": {"conversation": "conv_1"},
-    "prompt": {"prompt": {"id": "pmpt_1"}},
-    "file id": {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
-    "file url": {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "http://x/y"}]}]},
-    "reference": {"input": [{"type": "item_reference", "id": "msg_1"}]},
-    "screenshot": {
-        "input": [
-            {
-                "type": "computer_call_output",
-                "call_id": "c_1",
-                "output": {"type": "computer_screenshot", "file_id": "file-1"},
-            }
-        ]
-    },
-    "earlier search": {"input": [{"type": "file_search_call", "id": "fs_1"}]},
-    "shell": {"tools": [{"type": "local_shell"}]},
-    "computer": {"tools": [{"type": "computer_use_preview", "display_width": 1, "display_height": 1}]},
-}
-
-
-@pytest.mark.parametrize("limit", ["$1", "$0.30"], ids=["enough", "too-little"])
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_hidden_input_is_held_at_the_context_window(hidden: str, limit: str, bench: Bench) -> None:
-    """A provider that bills a hundred thousand tokens that nobody sees here stays within what was held for them."""
-    bench.provider.always(Reply("ok", hidden_tokens=100_000))
-    client, session = bench.paid(limit, clamp=False)
-    call = Surface(lambda c: c.post("/responses", body={**RESPONSE, **HIDDEN[hidden]}, cast_to=object))
-    if limit == "$1":
-        bench.take(call, client)
-        assert bench.provider.served[0].input_tokens > 100_000
-        assert session.report()["overruns"]["count"] == 0
-    else:
-        with pytest.raises(BudgetExceeded) as refused:
-            bench.take(call, client)
-        assert refused.value.asked * 10**9 >= WINDOW_NANOS  # type: ignore[operator]
-        assert bench.provider.arrivals == 0
-    bench.assert_exact(session)
 
 
 @pytest.mark.parametrize("limit", ["$2", "$0.90"], ids=["enough", "too-little"])
@@ -230,35 +160,6 @@ def test_a_search_is_held_with_each_run_and_each_reading(tool: str, limit: str, 
             bench.take(call, client)
         assert refused.value.asked * 10**9 >= 3 * WINDOW_NANOS  # type: ignore[operator]
         assert bench.provider.arrivals == 0
-    bench.assert_exact(session)
-
-
-@pytest.mark.parametrize("how", ["refused", "covered"])
-@pytest.mark.parametrize(
-    ("tools", "way_out"),
-    [
-        ([{"type": "web_search"}], "max_tool_calls="),
-        ([{"type": "mcp", "server_label": "x", "server_url": "http://x"}], "session.reserve\\(cost="),
-        ([{"type": "code_interpreter", "container": {"type": "auto"}}], "max_tool_calls="),
-        ([{"type": "image_generation"}], "session.reserve\\(cost="),
-        ([{"type": "shell_of_tomorrow"}], "session.reserve\\(cost="),
-    ],
-    ids=["search", "mcp", "code", "pictures", "unknown"],
-)
-def test_tools_without_a_bound(tools: Any, way_out: str, how: str, bench: Bench) -> None:
-    """Refused with the way out; within a hold of the caller's choice they are sent, and charged with what is hidden."""
-    bench.provider.always(Reply("ok", hidden_tokens=100_000))
-    client, session = bench.paid("$9")
-    call = Surface(lambda c: c.post("/responses", body={**RESPONSE, "tools": tools}, cast_to=object))
-    if how == "refused":
-        with pytest.raises(UnpriceableCall, match=way_out):
-            bench.take(call, client)
-        assert (bench.provider.arrivals, session.reserved) == (0, 0)
-    else:
-        with session.reserve("gpt-4o", cost="$0.50"):
-            bench.take(call, client)
-        assert bench.provider.arrivals == 1 and bench.provider.served[0].input_tokens > 100_000
-        assert session.report()["overruns"]["total"] == 0
     bench.assert_exact(session)
 
 

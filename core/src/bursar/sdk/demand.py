@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from .reading import Reading, UnboundedReading
@@ -108,6 +109,16 @@ def with_members(options: Any, members: Mapping[str, Any]) -> Any:
     }
     options.extra_json = extra or options.extra_json
     return options
+
+
+def text_of(body: Mapping[str, Any], without: Container[str]) -> str:
+    """The members of a body that may be input, as the text that bounds them.
+
+    Args:
+        body: the JSON object that is sent.
+        without: those that are no input, or are counted by themselves.
+    """
+    return json.dumps({name: value for name, value in body.items() if name not in without}, default=str)
 
 
 def whole(value: object) -> int | None:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=str)
 
 _BASE = re.compile(r"anthropic|api|beta|inference|openai|v[0-9]\w*")  # what may stand before a free path
+_READS = frozenset({"get", "head", "options", "delete"})
 _ANY = {"/**": "(?:/.+)?", "*": "[^/]+"}
 # Who bills, by the end of the host's name. A host that is not here bills like the model's vendor.
 _HOSTS = {
@@ -52,11 +53,19 @@ class Paths(Generic[K]):
             ``allow=`` where nothing bounds the cost. `*` is one part of a path, `**` any rest.
             The first rule that fits counts.
         free: what is billed as nothing.
+        unbounded: what nothing bounds.
     """
 
-    def __init__(self, rules: Iterable[tuple[str, K, str | None]], free: K) -> None:
+    def __init__(self, rules: Iterable[tuple[str, K, str | None]], free: K, unbounded: K) -> None:
         self._rules = [(_compiled(path), kind, word) for path, kind, word in rules]
         self._free = free
+        self._unbounded = unbounded
+
+    def billed(self, method: str, path: str) -> tuple[K, str | None]:
+        """What a request is billed as: one that only reads as nothing, one that nobody knows as unbounded."""
+        if method.lower() in _READS:
+            return self._free, None
+        return self.find(path) or (self._unbounded, "other")
 
     def find(self, path: str) -> tuple[K, str | None] | None:
         """What is known of a path; a part of it that is paid for counts before a free one."""

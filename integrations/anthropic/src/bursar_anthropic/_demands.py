@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from bursar import UnpriceableCall
-from bursar.sdk import Demand, Reading, listed, whole
+from bursar.sdk import Demand, Reading, listed, text_of, whole
 
 from ._surfaces import Where
 from ._threads import threads
@@ -77,8 +76,7 @@ class Generation(Demand):
 
     def rest(self) -> str:
         """All members that may be input, as the text that bounds them."""
-        left = {name: value for name, value in self._body.items() if name not in _NO_INPUT}
-        return json.dumps(left, default=str)
+        return text_of(self._body, without=_NO_INPUT)
 
 
 class Messages(Generation):

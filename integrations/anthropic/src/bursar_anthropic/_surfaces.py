@@ -10,8 +10,6 @@ from bursar.sdk import Paths, biller
 
 Kind = Literal["messages", "complete", "free", "unbounded"]
 
-_READS = frozenset({"get", "head", "options", "delete"})
-
 # Paths that are sent to. To what is unbounded belongs a word of Budget's `allow=`.
 _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("messages", "messages", None),
@@ -48,7 +46,7 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("sessions/**", "unbounded", "agents"),
     ("messages/batches", "unbounded", "batches"),
 )
-PATHS = Paths(_SENT_TO, free="free")
+PATHS = Paths(_SENT_TO, free="free", unbounded="unbounded")
 _LOCATION = re.compile(r"projects/[^/]+/locations/([^/]+)/publishers")
 _MODEL = re.compile(r"model/([^/]+)/invoke|models/([^/]+):(?:raw|streamRaw)Predict")
 
@@ -82,10 +80,8 @@ class Where(NamedTuple):
 
 def where(client: Any, method: str, url: str) -> Where:
     """Where a request of a client goes, by its method and its URL, whole or below the base."""
-    if method.lower() in _READS:
-        return Where("free")
     path = urlsplit(url).path
-    kind, word = PATHS.find(path) or ("unbounded", "other")
+    kind, word = PATHS.billed(method, path)
     host = urlsplit(url).netloc or urlsplit(str(client.base_url)).netloc
     named = _MODEL.search(path)
     model = named and unquote(named[1] or named[2])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bursar.sdk import Demand, Reading, listed, whole, with_members
+from bursar.sdk import Demand, Reading, listed, text_of, whole, with_members
 
 from ._surfaces import Where
 from ._usage import CompletionReading, ResponseReading, hides_output
@@ -83,8 +83,7 @@ class Bounded(Demand):
 
     def rest(self) -> str:
         """All members that may be input, as the text that bounds them."""
-        left = {name: value for name, value in self._body.items() if name not in _NO_INPUT}
-        return json.dumps(left, default=str)
+        return text_of(self._body, without=_NO_INPUT)
 
 
 class Streamed(Bounded):

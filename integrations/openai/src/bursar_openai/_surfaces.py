@@ -10,8 +10,6 @@ from bursar.sdk import Paths, biller
 
 Kind = Literal["chat", "compact", "completions", "responses", "embeddings", "free", "unbounded"]
 
-_READS = frozenset({"get", "head", "options", "delete"})
-
 # Paths that are sent to. To what is unbounded belongs a word of Budget's `allow=`.
 _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("chat/completions", "chat", None),
@@ -87,7 +85,7 @@ _SENT_TO: tuple[tuple[str, Kind, str | None], ...] = (
     ("content_provenance_checks", "unbounded", "other"),
     ("decisions", "unbounded", "other"),
 )
-PATHS = Paths(_SENT_TO, free="free")
+PATHS = Paths(_SENT_TO, free="free", unbounded="unbounded")
 _DEPLOYMENT = re.compile(r"deployments/([^/]+)")
 _NEWER = re.compile(r"(^|[/:])(o[134]|gpt-[5-9])")  # models that reject `max_tokens`
 _ANSWER = re.compile(r"(?:^|/)responses/([^/]+)(?:/cancel)?$")
@@ -127,10 +125,8 @@ def where(method: str, url: str, base_url: str) -> Where:
     deployment = _DEPLOYMENT.search(f"{urlsplit(base_url).path}{path}")
     path = _DEPLOYMENT.sub("", path).strip("/")
     answer = _ANSWER.search(path)
-    kind, word = PATHS.find(path) or ("unbounded", "other")
+    kind, word = PATHS.billed(method, path)
     asked_after = method.lower() == "get" or path.endswith("/cancel")
-    if method.lower() in _READS:
-        kind, word = "free", None
     return Where(
         kind=kind,
         host=host,

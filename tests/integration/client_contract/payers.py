@@ -1,0 +1,139 @@
+"""Who pays in a context, and for a client that has a session of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+
+import bursar
+from bursar import Budget, BudgetExceeded, Session
+from bursar.testing import ScriptedProvider
+
+from .bench import Bench, Sync
+from .sdk import ClientSdk
+from .surface import Surface, take
+
+
+class Payers:
+    """The session of the context, and that of one client."""
+
+    def test_the_session_of_the_context_pays(self, client: Any, sdk: ClientSdk) -> None:
+        """Instead of that of the process; nested ones inside out, and one that is entered twice."""
+        of_process, outer, inner = bursar.init("$1"), Budget("$1").session(), Budget("$1").session()
+        sdk.ask(client)
+        with outer:
+            sdk.ask(client)
+            with inner, outer, inner:
+                sdk.ask(client)
+            assert bursar.get_session() is outer
+            sdk.ask(client)
+        sdk.ask(client)
+        assert (of_process.calls, outer.calls, inner.calls) == (2, 2, 1)
+
+    def test_without_init_a_context_covers_nobody(
+        self, client: Any, provider: ScriptedProvider, sdk: ClientSdk
+    ) -> None:
+        """`with session:` says who pays for clients that are covered; it covers none by itself."""
+        with Budget("$0").session() as session:
+            sdk.ask(client)
+        assert (provider.calls, session.calls) == (1, 0)
+
+    def test_threads_and_tasks_have_their_own(self, provider: ScriptedProvider, sdk: ClientSdk) -> None:
+        """A thread starts with the session of the process, a task with that of its parent; none sees another's."""
+        of_process = bursar.init("$1")
+        sessions = [Budget("$1").session() for _ in range(4)]
+
+        def in_thread(session: Session) -> None:
+            with sdk.client(provider) as client:
+                sdk.ask(client)
+                with session:
+                    sdk.ask(client)
+
+        async def in_task(client: Any, session: Session) -> None:
+            async with session:
+                await sdk.ask(client)
+                await asyncio.create_task(sdk.ask(client))
+
+        async def main() -> None:
+            async with sdk.client(provider, asynchronous=True) as client:
+                await asyncio.gather(*(in_task(client, session) for session in sessions))
+                await sdk.ask(client)
+
+        with sessions[0], ThreadPoolExecutor(4) as pool:
+            list(pool.map(in_thread, sessions))
+        asyncio.run(main())
+        assert [session.calls for session in sessions] == [3, 3, 3, 3]
+        assert of_process.calls == 5
+
+    @pytest.mark.seam
+    def test_a_wrapped_client_pays_by_itself_and_once(
+        self, client: Any, provider: ScriptedProvider, sdk: ClientSdk
+    ) -> None:
+        """Neither the process nor the context pays for it too; its copies are wrapped, and others are not."""
+        bare = client.copy()
+        of_process, of_context, own = bursar.init("$1"), Budget("$1").session(), Budget("$1").session()
+        bursar.wrap_client(client, own)
+        with of_context:
+            sdk.ask(client)
+            sdk.ask(client.with_options(max_retries=1).copy())
+            sdk.ask(bare)
+        assert (own.calls, of_context.calls, of_process.calls) == (2, 1, 0)
+        assert own.spent + of_context.spent == provider.bill
+
+    def test_wrapping_again_changes_who_pays(self, client: Any, sdk: ClientSdk) -> None:
+        """The newest session pays alone; unwrapped, the class is what it was, and nobody does."""
+        kind, shown = type(client), repr(type(client))
+        first, second = Budget("$1").session(), Budget("$1").session()
+        assert bursar.wrap_client(bursar.wrap_client(client, first), second) is client
+        sdk.ask(client)
+        assert isinstance(client, kind) and repr(type(client)) == shown
+        assert bursar.unwrap_client(client) is client and type(client) is kind
+        sdk.ask(client)
+        assert (first.calls, second.calls) == (0, 1)
+
+    def test_a_subclass_of_the_users_own(self, provider: ScriptedProvider, sdk: ClientSdk) -> None:
+        """With a `request` of its own, which calls the SDK's: one charge, and its behaviour stays."""
+        seen = []
+
+        class Mine(sdk.kind()):  # type: ignore[misc]
+            def request(self, *args: Any, **kwargs: Any) -> Any:
+                seen.append("mine")
+                return super().request(*args, **kwargs)
+
+        for cover in ("wrap", "init"):
+            with Mine(base_url=getattr(provider, sdk.url), api_key="none", http_client=sdk.http()) as client:
+                session = bursar.init("$1") if cover == "init" else Budget("$1").session()
+                sdk.ask(client if cover == "init" else bursar.wrap_client(client, session))
+                assert session.calls == 1
+        bursar.teardown()
+        assert seen == ["mine", "mine"] and provider.arrivals == 2
+
+    @pytest.mark.parametrize("cover", ["wrap", "init"])
+    def test_thirty_two_threads_over_one_client(
+        self, cover: str, provider: ScriptedProvider, sdk: ClientSdk
+    ) -> None:
+        """The bill never passes the limit, the ledger is the bill, and what was refused was not sent."""
+        bench = Bench(sdk, provider, Sync(), cover)
+        client = sdk.client(provider)
+        session = bench.pay(client, "$0.15", clamp=False)
+        *_, other = sdk.calls.values()
+        refused = []
+
+        def work(number: int) -> None:
+            for call in range(20):
+                try:
+                    take(Surface(partial(sdk.ask, stream=True), "events") if call % 2 else other, client)
+                except BudgetExceeded:
+                    refused.append(number)
+
+        with client, ThreadPoolExecutor(32) as pool:
+            list(pool.map(work, range(32)))
+        bursar.teardown()
+        assert 0 < len(refused) < 640
+        assert provider.calls == provider.arrivals == 640 - len(refused) == session.calls
+        assert session.spent == provider.bill <= 0.15
+        assert session.reserved == 0
