@@ -52,12 +52,25 @@ def tools(session: Session, group: str) -> None:
 
 def wheels(session: Session, *paths: str, options: tuple[str, ...] = ()) -> None:
     """Install distributions of ours as users get them: as wheels, not as links into the sources."""
-    session.install(*(f"./{path}" for path in paths), *options, "--no-sources")
+    session.install(*map(with_sdk, paths), *options, "--no-sources")
 
 
 def links(session: Session, *paths: str, options: tuple[str, ...] = ()) -> None:
     """Install distributions of ours as links into the sources."""
-    session.install(*(word for path in paths for word in ("-e", f"./{path}")), *options)
+    session.install(*(word for path in paths for word in ("-e", with_sdk(path))), *options)
+
+
+def with_sdk(path: str) -> str:
+    """A distribution of ours as pip wants it named, with the extra that brings its SDK if it has one."""
+    return f"./{path}[sdk]" if "sdk" in extras(path) else f"./{path}"
+
+
+def extras(path: str) -> dict[str, list[str]]:
+    """The extras of a distribution of ours: name -> requirements."""
+    found: dict[str, list[str]] = nox.project.load_toml(f"{path}/pyproject.toml")["project"].get(
+        "optional-dependencies", {}
+    )
+    return found
 
 
 def examples_need(session: Session) -> None:
@@ -76,16 +89,18 @@ def pytest(session: Session, *args: str, minimum: str | None = None, **env: str)
 
 
 def requirements(framework: str) -> dict[str, str]:
-    """The floors of an integration and of its tests: name -> version."""
-    project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
-    written = [*project["project"]["dependencies"], *project["dependency-groups"]["test"]]
+    """The floors of an integration, of its SDK and of its tests: name -> version."""
+    path = f"integrations/{framework}"
+    project = nox.project.load_toml(f"{path}/pyproject.toml")
+    needed = [*project["project"]["dependencies"], *extras(path).get("sdk", ())]
+    written = [*needed, *project["dependency-groups"]["test"]]
     return dict(line.split(">=") for line in written if not line.startswith("bursar"))
 
 
 def neighbours(framework: str) -> list[str]:
-    """The other integrations that the tests of one need beside it."""
+    """The other integrations that one brings."""
     project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
-    wanted = {re.split("[<=>]", line)[0] for line in project["dependency-groups"]["test"]}
+    wanted = {re.split("[<=>]", line)[0] for line in project["project"]["dependencies"]}
     return [f"integrations/{name}" for name in FRAMEWORKS if f"bursar-{name}" in wanted]
 
 
@@ -249,8 +264,12 @@ def package(session: Session) -> None:
         session.run(python, "-m", "pip", "check", external=True)
         module = f"bursar_{extra}" if extra else "bursar"
         public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
+        covers = "import bursar; bursar.init('$1'); bursar.teardown()"  # also where no SDK came along
+        if extra and "sdk" in extras(f"integrations/{extra}"):
+            covers = f"import {extra}; {covers}"
         with session.chdir(tmp):
-            session.run(python, "-I", "-c", public, external=True, silent=True)
+            for program in (public, covers):
+                session.run(python, "-I", "-c", program, external=True, silent=True)
             session.run(python, "-I", str(example), external=True)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -61,3 +63,43 @@ def test_public_names_exist_and_are_sorted_within_their_groups(package: Path) ->
 def test_types_are_published(home: Path) -> None:
     """Type checkers read a package only if it says that they may."""
     assert (PACKAGES[home] / "py.typed").exists()
+
+
+FRAMEWORKS = {"anthropic", "httpx", "langchain", "langchain_core", "langgraph", "openai", "pydantic"}
+OPENED = """
+import sys
+import bursar
+bursar.Budget("$1").session()
+print(*(plugin.name for plugin in bursar.list_plugins()), *sys.modules)
+"""
+ABSENT = """
+import sys
+sys.modules |= dict.fromkeys(["anthropic", "openai"])  # as if neither were installed
+import bursar
+with bursar.budgeted("$1")(lambda: bursar.get_session())():
+    bursar.init("$1")
+bursar.teardown()
+try:
+    bursar.wrap_client(object(), bursar.Budget("$1"))
+except TypeError as error:
+    print(error)
+print(*(name for name in sys.modules if name.endswith("._adapter")))
+"""
+
+
+def _run(program: str) -> list[str]:
+    return subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+
+def test_opening_the_plugins_imports_no_framework() -> None:
+    """A fresh interpreter has found the integrations by their entry points, and none of what they cover."""
+    (loaded,) = (set(line.split()) for line in _run(OPENED))
+    assert {"anthropic", "openai", "bursar_anthropic.hooks", "bursar_openai.hooks"} <= loaded
+    assert not (loaded - {"anthropic", "openai"}) & FRAMEWORKS
+
+
+def test_the_hooks_of_an_absent_sdk_do_nothing() -> None:
+    """`init`, `budgeted` and `wrap_client` work, and no adapter is imported, which would import the SDK."""
+    assert _run(ABSENT) == ["no plugin covers a client of the type object", ""]

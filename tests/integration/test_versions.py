@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from importlib.metadata import version
+from importlib.metadata import requires, version
+from importlib.util import find_spec
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.version import Version
+
+from bursar.sdk import too_old
 
 pytestmark = pytest.mark.seam
 
 RESOLUTION = os.environ.get("BURSAR_TEST_RESOLUTION")
 WANTED: dict[str, str] = json.loads(os.environ.get("BURSAR_TEST_VERSIONS", "{}"))
+
+COVERED = [sdk for sdk in ("anthropic", "openai") if find_spec(f"bursar_{sdk}") is not None]
 
 # Newest releases that something else in the environment does not allow: name -> (what will do instead, why).
 HELD_BACK: dict[str, tuple[str, str]] = {}
@@ -28,3 +34,14 @@ def test_the_versions_are_those_that_were_asked_for(name: str) -> None:
         assert Version(oldest) <= found, why
     else:
         assert found == wanted
+
+
+@pytest.mark.parametrize("sdk", COVERED)
+def test_the_sdk_is_one_that_the_extra_asks_for(sdk: str) -> None:
+    """Its integration names the floor there and nowhere else: it is that of the lowest environment, and of `init`."""
+    asked = [Requirement(line) for line in requires(f"bursar-{sdk}") or ()]
+    (floor,) = (one for one in asked if one.name == sdk)
+    assert str(floor.marker) == 'extra == "sdk"' and version(sdk) in floor.specifier
+    assert too_old(f"bursar-{sdk}") is None
+    if RESOLUTION == "lowest" and sdk in WANTED:
+        assert str(floor.specifier) == f">={WANTED[sdk]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -55,3 +56,29 @@ def test_a_source_distribution_can_build_the_wheel_and_no_more(sdist: Path) -> N
     meta = {".gitignore", "LICENSE", "NOTICE", "PKG-INFO", "README.md", "pyproject.toml"}
     assert names - {".gitignore"} == {f"src/{name}" for name in sources(package)} | meta - {".gitignore"}
     assert sdist.stat().st_size < LIMIT_BYTES
+
+
+def test_only_the_extra_brings_an_sdk() -> None:
+    """By the metadata of the wheels: LangChain's integration brings those of the SDKs, and they bring no SDK."""
+    brought = {}
+    for wheel in WHEELS:
+        with zipfile.ZipFile(wheel) as archive:
+            (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            lines = archive.read(metadata).decode().split("\n\n")[0].splitlines()
+        brought[wheel.name.split("-")[0]] = {
+            re.split("[ <=>;]", line.removeprefix("Requires-Dist: "))[0]: line.partition("extra == ")[2][1:-1]
+            for line in lines
+            if line.startswith("Requires-Dist: ")
+        }
+    assert brought["bursar_openai"] == {"bursar": "", "openai": "sdk"}
+    assert brought["bursar_anthropic"] == {"bursar": "", "anthropic": "sdk"}
+    needed = {"bursar": "", "bursar-anthropic": "", "bursar-openai": "", "langchain-core": ""}
+    assert brought["bursar_langchain"] == needed
+    assert brought["bursar"] | {"pluggy": "", "tzdata": ""} == {
+        "bursar-anthropic[sdk]": "anthropic",
+        "bursar-langchain": "langchain",
+        "bursar-openai[sdk]": "openai",
+        "pluggy": "",
+        "redis[hiredis]": "redis",
+        "tzdata": "",
+    }

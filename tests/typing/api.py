@@ -436,7 +436,9 @@ with ScriptedProvider(rates=rates, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as
     assert_type(provider.openai_url, str)
     assert_type(provider.anthropic_url, str)
     assert_type(provider.port, int)
-    provider.script(Reply(output_tokens=6), answers, Reply(status=503, billed=True))
+    provider.script(
+        Reply(output_tokens=6), answers, Reply(output_tokens="most"), Reply(status=503, billed=True)
+    )
     provider.always(lambda _: Reply())
     provider.pause()
     provider.wait_for(hits=1, timeout=0.5)

@@ -6,11 +6,13 @@ from .patching import Patching
 from .paths import Paths, biller
 from .reading import Reading, UnboundedReading, text_bytes
 from .sse import data_of, object_of
+from .versions import too_old
 
 __all__ = [
     # Where requests leave
     "ClientHooks",
     "Patching",
+    "too_old",
     # What a request asks for, at its worst
     "Demand",
     "Paths",

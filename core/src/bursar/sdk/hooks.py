@@ -6,9 +6,11 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
+from ..errors import BursarError
 from ..hookspecs import hookimpl
 from ..session import Session
 from .patching import Patching
+from .versions import too_old
 
 
 class ClientHooks:
@@ -16,7 +18,8 @@ class ClientHooks:
 
     Args:
         sdk: the name of its module.
-        adapter: the name of the module with the `patching` that covers it; imports the SDK.
+        adapter: the name of the module with the `patching` that covers it; imports the SDK. Its package
+            is named like the distribution whose extra ``sdk`` says which releases are covered.
     """
 
     def __init__(self, sdk: str, adapter: str) -> None:
@@ -25,9 +28,13 @@ class ClientHooks:
 
     @hookimpl
     def bursar_wrap_client(self, client: object, session: Session) -> object | None:
-        """Called to cover one client. Returns: the client, or None for what is no client of this SDK."""
-        if self._sdk not in sys.modules:
-            return None  # nobody can have made one
+        """Called to cover one client. Returns: the client, or None for what is no client of this SDK.
+
+        Raises:
+            BursarError: the SDK is too old; likewise in `bursar_patch`.
+        """
+        if not any(f"{base.__module__}.".startswith(f"{self._sdk}.") for base in type(client).__mro__):
+            return None
         return self._patching().wrap(client, session)
 
     @hookimpl
@@ -45,5 +52,8 @@ class ClientHooks:
             self._patching().unpatch()
 
     def _patching(self) -> Patching:
+        why = too_old(self._adapter.partition(".")[0].replace("_", "-"))
+        if why is not None:
+            raise BursarError(why)
         patching: Patching = import_module(self._adapter).patching
         return patching

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from ._bill import Rate
 from ._script import Rejected
 from ._shapes import Answer, Demand, Event, count, optional, positive, required, schema
 
 _BAD = "invalid_request_error"
 _TOOL_PREAMBLE = 346  # what Anthropic adds once a request has tools
 _SMALLEST_THINKING = 1024
+# Before Claude 4.5 a prompt and a cap that exceed the window were refused; since then the answer ends there.
+_BEFORE_4_5 = re.compile(r"claude-(?:3|(?:sonnet|opus)-4(?!-[4-9]\b))")
 
 
 class Messages:
@@ -58,9 +62,27 @@ class Messages:
         return Demand(
             read,
             cap,
+            "max_tokens",
             stored=(before,) if before else (),
             most_runs=most if any(use is not None for use in uses) else None,
         )
+
+    def check(self, model: str, demand: Demand, read: int, size: Rate) -> None:
+        cap, most, window = demand.cap or 0, size.max_output_tokens, size.context_window
+        if most is not None and cap > most:
+            message = (
+                f"{demand.field}: {cap} > {most}, "
+                f"which is the maximum allowed number of output tokens for {model}"
+            )
+            raise Rejected(400, _BAD, message)
+        if window is not None and read > window:
+            raise Rejected(400, _BAD, f"prompt is too long: {read} tokens > {window} maximum")
+        if window is not None and read + cap > window and _BEFORE_4_5.search(model):
+            message = (
+                f"input length and `{demand.field}` exceed context limit: {read} + {cap} > {window}, "
+                f"decrease input length or `{demand.field}` and try again"
+            )
+            raise Rejected(400, _BAD, message)
 
     def document(self, answer: Answer) -> dict[str, Any]:
         return _message(answer, _blocks(answer), _stop(answer)) | answer.reported(_usage(answer))
@@ -97,7 +119,7 @@ class Complete(Messages):
         cap = positive(body, "max_tokens_to_sample")
         if cap is None:
             raise Rejected(400, _BAD, "max_tokens_to_sample: Field required")
-        return Demand(count(prompt, 0, bytes_per_token), cap)
+        return Demand(count(prompt, 0, bytes_per_token), cap, "max_tokens_to_sample")
 
     def document(self, answer: Answer) -> dict[str, Any]:
         return _completion(answer, answer.reply.text, "max_tokens" if answer.cut else "stop_sequence")
@@ -148,7 +170,8 @@ def _blocks(answer: Answer) -> list[dict[str, Any]]:
 
 def _stop(answer: Answer) -> str:
     natural = "tool_use" if answer.reply.tool_calls else "end_turn"
-    return answer.reply.finish_reason or ("max_tokens" if answer.cut else natural)
+    ended = "model_context_window_exceeded" if answer.full else "max_tokens" if answer.cut else natural
+    return answer.reply.finish_reason or ended
 
 
 def _usage(answer: Answer) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from ._bill import LIST_PRICES, Rate, Tokens, cost_nanos, rate_of
 from ._history import Made, Served
-from ._script import Answering, Rejected, Reply, Request
+from ._script import Answering, Output, Rejected, Reply, Request
 from ._shapes import Answer, Demand, Surface, delivered
 
 
@@ -29,11 +29,11 @@ class Backend:
         rates: Mapping[str, Rate] | None = None,
         snapshots: Mapping[str, str] | None = None,
         bytes_per_token: int = 4,
-        output_tokens: int = 40,
+        output_tokens: Output = 40,
         deployments: Mapping[str, str] | None = None,
     ) -> None:
-        if bytes_per_token < 1 or output_tokens < 0:
-            raise ValueError("bytes_per_token is at least 1, and output_tokens at least 0")
+        if bytes_per_token < 1 or (output_tokens != "most" and output_tokens < 0):
+            raise ValueError("bytes_per_token is at least 1, and output_tokens at least 0, or 'most'")
         self.rates = dict(LIST_PRICES if rates is None else rates)
         self.snapshots = dict(snapshots or {})
         self.deployments = dict(deployments or {})
@@ -195,16 +195,27 @@ class Backend:
     def _rate(self, model: str) -> Rate | None:
         return rate_of(model, self.rates, self.snapshots)
 
+    def _size(self, model: str, rate: Rate) -> Rate:
+        """The rate with the sizes of the model, which the built-in list has where the rate has none."""
+        listed = rate_of(model, LIST_PRICES, self.snapshots) or rate
+        return replace(
+            rate,
+            context_window=rate.context_window or listed.context_window,
+            max_output_tokens=rate.max_output_tokens or listed.max_output_tokens,
+        )
+
     def work_on(self, surface: Surface, request: Request) -> Answer:
         """Count, and write the bill. Raises `Rejected` for what a provider rejects."""
         demand = surface.demand(request.body, self.bytes_per_token)
         rate = self._rate(request.model)
         if rate is None:
             raise Rejected(404, "model_not_found", f"The model `{request.model}` does not exist.", "model")
+        recalled, size = self._recalled(demand), self._size(request.model, rate)
+        surface.check(request.model, demand, demand.prompt_tokens + recalled, size)
         reply = self._chosen(request)
         if reply.refuse_stream_options and "stream_options" in request.body:
             raise Rejected(400, "invalid_request_error", "Unrecognized request argument: stream_options")
-        answer = self._answer(request, demand, reply, self._recalled(demand))
+        answer = self._answer(request, demand, reply, recalled, size)
         billed = reply.status == 200 or reply.billed
         tokens = _billed_tokens(surface, request, answer) if billed else Tokens(0, 0)
         served = Served(
@@ -248,12 +259,19 @@ class Backend:
         with self._lock:
             return self._made.get(id)
 
-    def _answer(self, request: Request, demand: Demand, reply: Reply, recalled: int) -> Answer:
+    def _answer(self, request: Request, demand: Demand, reply: Reply, recalled: int, size: Rate) -> Answer:
         """What is sent, with the true counts."""
-        wish = self.output_tokens if reply.output_tokens is None else reply.output_tokens
-        wanted = 0 if demand.cap == 0 else max(wish, reply.reasoning_tokens + reply.audio_output_tokens)
-        written = wanted if demand.cap is None else min(wanted, demand.cap)
         counted = demand.input_tokens if reply.input_tokens is None else reply.input_tokens
+        wish = self.output_tokens if reply.output_tokens is None else reply.output_tokens
+        full = False
+        if wish == "most":
+            prompt = demand.prompt_tokens if reply.input_tokens is None else reply.input_tokens
+            written, full = _most(request.model, demand, prompt + recalled + reply.hidden_tokens, size)
+            cut = demand.cap != 0
+        else:
+            wanted = 0 if demand.cap == 0 else max(wish, reply.reasoning_tokens + reply.audio_output_tokens)
+            written = wanted if demand.cap is None else min(wanted, demand.cap)
+            cut = wanted > written
         left = sum(reply.runs.values()) if demand.most_runs is None else demand.most_runs
         runs = {}
         for tool, wished in reply.runs.items():
@@ -273,7 +291,7 @@ class Backend:
         )
         model = reply.model or self.snapshots.get(request.model, request.model)
         shown = demand.n if demand.shown is None else demand.shown
-        return Answer(reply, model, tokens, shown, wanted > written, request.body, self.number())
+        return Answer(reply, model, tokens, shown, cut, full, request.body, self.number())
 
     def number(self) -> int:
         """A number that nothing else has."""
@@ -283,6 +301,19 @@ class Backend:
 def _check(reply: object) -> None:
     if not isinstance(reply, Reply) and not callable(reply):
         raise TypeError(f"{reply!r} is neither a Reply nor a function that returns one")
+
+
+def _most(model: str, demand: Demand, read: int, size: Rate) -> tuple[int, bool]:
+    """All that may be written, and whether it is the context window that ends it."""
+    caps = [cap for cap in (demand.cap, size.max_output_tokens) if cap is not None]
+    room = math.inf if size.context_window is None else max(size.context_window - read, 0)
+    most = min(caps, default=math.inf)
+    if min(most, room) == math.inf:
+        raise ValueError(
+            f"output_tokens is 'most', and nothing bounds what {model!r} writes: "
+            "give its Rate a max_output_tokens"
+        )
+    return int(min(most, room)), room < most
 
 
 def _billed_tokens(surface: Surface, request: Request, answer: Answer) -> Tokens:

@@ -24,9 +24,12 @@ class Rate:
         audio_input: sound that comes in; likewise.
         audio_output: sound that goes out; the price of `output` where None.
         runs: USD for one run of a tool of the provider's, by name.
+        context_window: the most tokens of input and output together; None: as in the built-in price
+            list, and without end for a model that is not on it.
+        max_output_tokens: the most that it writes; likewise.
 
     Raises:
-        ValueError: a price is no number, or below zero.
+        ValueError: a price is no number, or below zero; a number of tokens is below one.
     """
 
     input: str | float
@@ -37,8 +40,13 @@ class Rate:
     audio_input: str | float | None = None
     audio_output: str | float | None = None
     runs: Mapping[str, str | float] = field(default_factory=dict, hash=False)
+    context_window: int | None = None
+    max_output_tokens: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("context_window", "max_output_tokens"):
+            if (getattr(self, name) or 1) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, below one")
         for kind in _KINDS:
             if self.usd(kind) < 0:
                 raise ValueError(f"{kind} is {getattr(self, kind)!r}, below zero")
@@ -107,17 +115,68 @@ def rate_of(model: str, rates: Mapping[str, Rate], snapshots: Mapping[str, str])
 
 _DATE = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8})$")
 
-# List prices of the vendors, typed by hand in November 2026.
+# Standard rates, context windows and output maxima, typed by hand in November 2026 from the pages of
+# the vendors: platform.openai.com/docs/pricing and /docs/models, azure.microsoft.com for gpt-35-turbo,
+# platform.claude.com/docs/en/about-claude/pricing and /models; 4,097 is what the API itself says of
+# gpt-3.5-turbo-instruct. Cached input, writes to a cache for 5 minutes and for an hour follow the output.
+_WEB = {"web_search": "0.01", "file_search": "0.0025"}
 LIST_PRICES = {
-    "gpt-4o": Rate("2.50", "10", "1.25", runs={"web_search": "0.01", "file_search": "0.0025"}),
-    "gpt-4o-mini": Rate("0.15", "0.60", "0.075"),
-    "gpt-4.1": Rate("2", "8", "0.50"),
-    "gpt-5": Rate("1.25", "10", "0.125"),
-    "o3": Rate("2", "8", "0.50"),
-    "claude-sonnet-4-5": Rate("3", "15", "0.30", "3.75", "6"),
-    "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
+    "gpt-5.2": Rate("1.75", "14", "0.175", context_window=400_000, max_output_tokens=128_000),
+    "gpt-5.1": Rate("1.25", "10", "0.125", context_window=400_000, max_output_tokens=128_000),
+    "gpt-5": Rate("1.25", "10", "0.125", context_window=400_000, max_output_tokens=128_000),
+    "gpt-5-mini": Rate("0.25", "2", "0.025", context_window=400_000, max_output_tokens=128_000),
+    "gpt-5-nano": Rate("0.05", "0.40", "0.005", context_window=400_000, max_output_tokens=128_000),
+    "o1": Rate("15", "60", "7.50", context_window=200_000, max_output_tokens=100_000),
+    "o1-mini": Rate("1.10", "4.40", "0.55", context_window=128_000, max_output_tokens=65_536),
+    "o3": Rate("2", "8", "0.50", context_window=200_000, max_output_tokens=100_000),
+    "o3-mini": Rate("1.10", "4.40", "0.55", context_window=200_000, max_output_tokens=100_000),
+    "o3-pro": Rate("20", "80", context_window=200_000, max_output_tokens=100_000),
+    "o4-mini": Rate("1.10", "4.40", "0.275", context_window=200_000, max_output_tokens=100_000),
+    "gpt-4.1": Rate("2", "8", "0.50", context_window=1_047_576, max_output_tokens=32_768),
+    "gpt-4.1-mini": Rate("0.40", "1.60", "0.10", context_window=1_047_576, max_output_tokens=32_768),
+    "gpt-4.1-nano": Rate("0.10", "0.40", "0.025", context_window=1_047_576, max_output_tokens=32_768),
+    "gpt-4o": Rate("2.50", "10", "1.25", runs=_WEB, context_window=128_000, max_output_tokens=16_384),
+    "gpt-4o-mini": Rate("0.15", "0.60", "0.075", context_window=128_000, max_output_tokens=16_384),
+    "gpt-4-turbo": Rate("10", "30", context_window=128_000, max_output_tokens=4_096),
+    "gpt-4": Rate("30", "60", context_window=8_192, max_output_tokens=8_192),
+    "gpt-3.5-turbo": Rate("0.50", "1.50", context_window=16_385, max_output_tokens=4_096),
+    "gpt-35-turbo": Rate("0.50", "1.50", context_window=16_385, max_output_tokens=4_096),
+    "gpt-3.5-turbo-instruct": Rate("1.50", "2", context_window=4_097, max_output_tokens=4_096),
+    "claude-opus-4-6": Rate(
+        "5", "25", "0.50", "6.25", "10", context_window=1_000_000, max_output_tokens=128_000
+    ),
+    "claude-opus-4-5": Rate(
+        "5", "25", "0.50", "6.25", "10", context_window=200_000, max_output_tokens=64_000
+    ),
+    "claude-opus-4-1": Rate(
+        "15", "75", "1.50", "18.75", "30", context_window=200_000, max_output_tokens=32_000
+    ),
+    "claude-opus-4": Rate(
+        "15", "75", "1.50", "18.75", "30", context_window=200_000, max_output_tokens=32_000
+    ),
+    "claude-sonnet-4-6": Rate(
+        "3", "15", "0.30", "3.75", "6", context_window=1_000_000, max_output_tokens=128_000
+    ),
+    "claude-sonnet-4-5": Rate(
+        "3", "15", "0.30", "3.75", "6", context_window=200_000, max_output_tokens=64_000
+    ),
+    "claude-sonnet-4": Rate("3", "15", "0.30", "3.75", "6", context_window=200_000, max_output_tokens=64_000),
+    "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2", context_window=200_000, max_output_tokens=64_000),
+    "claude-3-7-sonnet": Rate(
+        "3", "15", "0.30", "3.75", "6", context_window=200_000, max_output_tokens=64_000
+    ),
+    "claude-3-5-sonnet": Rate(
+        "3", "15", "0.30", "3.75", "6", context_window=200_000, max_output_tokens=8_192
+    ),
+    "claude-3-5-haiku": Rate(
+        "0.80", "4", "0.08", "1", "1.60", context_window=200_000, max_output_tokens=8_192
+    ),
+    "claude-3-opus": Rate("15", "75", "1.50", "18.75", "30", context_window=200_000, max_output_tokens=4_096),
+    "claude-3-sonnet": Rate("3", "15", context_window=200_000, max_output_tokens=4_096),
+    "claude-3-haiku": Rate(
+        "0.25", "1.25", "0.03", "0.30", "0.50", context_window=200_000, max_output_tokens=4_096
+    ),
     "text-embedding-3-small": Rate("0.02", "0"),
-    "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
     "gpt-image-1": Rate("10", "40"),
     "tts-1": Rate("15", "0"),
     "gpt-4o-transcribe": Rate("2.50", "10", audio_input="6"),

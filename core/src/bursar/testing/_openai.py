@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import struct
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from ._bill import Rate
 from ._script import Rejected
 from ._shapes import Answer, Demand, Event, count, optional, positive, required, schema
 
@@ -19,6 +21,8 @@ _MOST_DIMENSIONS = 3072
 _MOST_CHOICES = 128
 _MOST_PICTURES = 10
 _DEFAULT_CAP = 16  # of completions
+_REASONING = ("o1", "o3", "o4", "gpt-5")  # how the names of models begin that refuse `max_tokens`
+_CODES = {"context_length_exceeded", "invalid_value", "model_not_found", "unsupported_parameter"}
 
 
 class OpenAI:
@@ -30,16 +34,19 @@ class OpenAI:
             "message": message,
             "type": "requests" if status == 429 else BAD if status < 500 else "server_error",
             "param": param,
-            "code": kind if kind == "model_not_found" else code,
+            "code": kind if kind in _CODES else code,
         }
         return {"error": error}
+
+    def check(self, model: str, demand: Demand, read: int, size: Rate) -> None:
+        """Nothing is known of the sizes of other models than those that write text."""
 
 
 class Chat(OpenAI):
     """``POST /v1/chat/completions``."""
 
     def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
-        model = required(body, "model", str)
+        required(body, "model", str)
         messages = required(body, "messages", list)
         for message in messages:
             if not isinstance(message, dict) or str(message.get("role")) not in _ROLES:
@@ -47,19 +54,47 @@ class Chat(OpenAI):
         if body.get("max_tokens") is not None and body.get("max_completion_tokens") is not None:
             message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
             raise Rejected(400, BAD, message, "max_tokens")
-        if body.get("max_tokens") is not None and model.startswith(("o1", "o3", "o4", "gpt-5")):
-            message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
-            raise Rejected(400, BAD, message, "max_tokens")
         optional(body, "stream_options", dict)
         if body.get("stream_options") is not None and not body.get("stream"):
             message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
             raise Rejected(400, BAD, message, "stream_options")
         extras = schema(optional(body, "tools", list)) + schema(optional(body, "response_format", dict))
+        capped = (name for name in ("max_completion_tokens", "max_tokens") if body.get(name) is not None)
         return Demand(
             count([messages, extras], len(messages), bytes_per_token),
             positive(body, "max_completion_tokens", positive(body, "max_tokens")),
-            positive(body, "n", 1, most=_MOST_CHOICES) or 1,
+            next(capped, None),
+            n=positive(body, "n", 1, most=_MOST_CHOICES) or 1,
         )
+
+    def check(self, model: str, demand: Demand, read: int, size: Rate) -> None:
+        if demand.field == "max_tokens" and model.startswith(_REASONING):
+            message = (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. "
+                "Use 'max_completion_tokens' instead."
+            )
+            raise Rejected(400, "unsupported_parameter", message, "max_tokens")
+        too_large(demand, size, "completion")
+        window, cap = size.context_window or math.inf, demand.cap or 0
+        most_read = most_input(model, size)
+        if read <= most_read and read + cap <= window:
+            return
+        message = (
+            f"This model's maximum context length is {window} tokens. However, you requested {read + cap} "
+            f"tokens ({read} in the messages, {cap} in the completion). Please reduce the length of the "
+            "messages or completion."
+        )
+        if most_read < min(read, window):
+            message = (
+                f"Input tokens exceed the configured limit of {most_read} tokens. Your messages resulted "
+                f"in {read} tokens. Please reduce the length of the messages."
+            )
+        elif read > window or not cap:
+            message = (
+                f"This model's maximum context length is {window} tokens. However, your messages resulted "
+                f"in {read} tokens. Please reduce the length of the messages."
+            )
+        raise Rejected(400, "context_length_exceeded", message, "messages")
 
     def document(self, answer: Answer) -> dict[str, Any]:
         reply = answer.reply
@@ -106,11 +141,22 @@ class Completions(OpenAI):
         if not isinstance(given, str | list) or not given:
             raise Rejected(400, BAD, "Missing required parameter: 'prompt'.", "prompt")
         several = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
-        size = sum(len(one) if isinstance(one, list) else count(one, -1, bytes_per_token) for one in several)
+        sizes = [len(one) if isinstance(one, list) else count(one, -1, bytes_per_token) for one in several]
         choices = positive(body, "n", 1, most=_MOST_CHOICES) or 1
         made = max(choices, positive(body, "best_of", 1) or 1)
         cap = positive(body, "max_tokens", _DEFAULT_CAP)
-        return Demand(size, cap, made * len(several), shown=choices * len(several))
+        every = made * len(several)
+        return Demand(sum(sizes), cap, "max_tokens", max(sizes), every, shown=choices * len(several))
+
+    def check(self, model: str, demand: Demand, read: int, size: Rate) -> None:
+        window, cap = size.context_window or math.inf, demand.cap or 0
+        if read + cap > window:
+            message = (
+                f"This model's maximum context length is {window} tokens, however you requested {read + cap} "
+                f"tokens ({read} in your prompt; {cap} for the completion). Please reduce your prompt; or "
+                "completion length."
+            )
+            raise Rejected(400, BAD, message)
 
     def document(self, answer: Answer) -> dict[str, Any]:
         choices = [
@@ -191,6 +237,23 @@ class Embeddings(OpenAI):
     def events(self, answer: Answer) -> Iterator[Event]:
         """None: `demand` takes no request for a stream."""
         return iter(())
+
+
+def too_large(demand: Demand, size: Rate, kind: str) -> None:
+    """Raises `Rejected` for a cap above the most that the model writes."""
+    most = size.max_output_tokens or math.inf
+    if demand.cap is not None and demand.cap > most:
+        message = (
+            f"{demand.field} is too large: {demand.cap}. This model supports at most {most} {kind} tokens, "
+            f"whereas you provided {demand.cap}."
+        )
+        raise Rejected(400, "invalid_value", message, demand.field)
+
+
+def most_input(model: str, size: Rate) -> float:
+    """The most that a model reads: GPT-5 keeps room for all that it can write."""
+    kept = (size.max_output_tokens or 0) if model.startswith("gpt-5") else 0
+    return (size.context_window or math.inf) - kept
 
 
 def _chat(answer: Answer, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:

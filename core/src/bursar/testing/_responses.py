@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._openai import BAD, OpenAI, tier
+from ._bill import Rate
+from ._openai import BAD, OpenAI, most_input, tier, too_large
 from ._script import Rejected
 from ._shapes import Answer, Demand, Event, count, optional, positive, required, schema
 
@@ -32,10 +33,19 @@ class Responses(OpenAI):
         return Demand(
             count(parts, messages + 1, bytes_per_token),
             positive(body, "max_output_tokens", least=_SMALLEST_CAP),
+            "max_output_tokens",
             stored=tuple(id for id in stored if id),
             joins=conversation,
             most_runs=positive(body, "max_tool_calls", least=0),
         )
+
+    def check(self, model: str, demand: Demand, read: int, size: Rate) -> None:
+        too_large(demand, size, "output")
+        if read > most_input(model, size):
+            message = (
+                "Your input exceeds the context window of this model. Please adjust your input and try again."
+            )
+            raise Rejected(400, "context_length_exceeded", message, "input")
 
     def document(self, answer: Answer) -> dict[str, Any]:
         if answer.body.get("background"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+Output: TypeAlias = int | Literal["most"]
 Drop = Literal["before_headers", "mid_stream", "after_final_usage", "error_event"]
 _COUNTS = (
     *("output_tokens", "input_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
@@ -48,7 +49,8 @@ class Reply:
         text: what the model says.
         tool_calls: what it wants to be run, instead of the text.
         output_tokens: how much it would like to write, for each choice; the request's cap cuts it
-            off. None: as much as `ScriptedProvider(output_tokens=...)` says.
+            off. ``"most"``: as much as the request allows, and without a cap as the model can. None:
+            as `ScriptedProvider(output_tokens=...)` says.
         input_tokens: counted instead of what the bytes of the request give.
         cached_input_tokens: part of the input.
         cache_write_tokens: part of the input, for 5 minutes.
@@ -88,7 +90,7 @@ class Reply:
 
     text: str = "The sky is blue because air scatters short waves more than long ones."
     tool_calls: tuple[ToolCall, ...] | list[ToolCall] = ()
-    output_tokens: int | None = None
+    output_tokens: Output | None = None
     input_tokens: int | None = None
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
@@ -115,7 +117,11 @@ class Reply:
     stream_chunks: int = 5
 
     def __post_init__(self) -> None:
+        if isinstance(self.output_tokens, str) and self.output_tokens != "most":
+            raise ValueError(f"output_tokens is {self.output_tokens!r}, neither a number nor 'most'")
         for name in _COUNTS:
+            if name == "output_tokens" and self.output_tokens == "most":
+                continue
             if (getattr(self, name) or 0) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, below zero")
         if self.input_tokens is not None and self.input_tokens < self.input_parts:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from ._bill import Tokens
+from ._bill import Rate, Tokens
 from ._script import Rejected, Reply
 
 IMAGE_TOKENS = 765  # a picture of 1024 x 1024 in high detail
@@ -26,6 +26,8 @@ class Demand:
     Attributes:
         input_tokens: by the bytes that arrived.
         cap: the most output of each choice; None is without end.
+        field: the member of the request that has the cap.
+        longest: the input of the longest prompt, where there are several.
         n: choices that are made, and billed.
         shown: choices that are sent, where that is another number.
         stored: what the provider has under these ids is input, too.
@@ -35,11 +37,18 @@ class Demand:
 
     input_tokens: int
     cap: int | None = None
+    field: str | None = None
+    longest: int | None = None
     n: int = 1
     shown: int | None = None
     stored: tuple[str, ...] = ()
     joins: str | None = None
     most_runs: int | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """What has to fit into the context window beside the output of a choice."""
+        return self.input_tokens if self.longest is None else self.longest
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,8 @@ class Answer:
         model: the name that the answer carries.
         tokens: the true counts.
         choices: how many are shown.
-        cut: True when the cap ended it.
+        cut: True when the cap ended it, or the most that the model writes.
+        full: True when the context window ended it before that.
         body: the request.
         number: makes ids unique.
     """
@@ -61,6 +71,7 @@ class Answer:
     tokens: Tokens
     choices: int
     cut: bool
+    full: bool
     body: Mapping[str, Any]
     number: int
 
@@ -126,6 +137,16 @@ class Surface(Protocol):
     def demand(self, body: Mapping[str, Any], bytes_per_token: int) -> Demand:
         """What the request asks for. Raises `Rejected` for what the real endpoint rejects."""
         ...
+
+    def check(self, model: str, demand: Demand, read: int, size: Rate) -> None:
+        """Raises `Rejected` where the model cannot read, or write, so much.
+
+        Args:
+            model: the true name.
+            demand: what is asked for.
+            read: the prompt, and what the provider has of it.
+            size: its context window and the most that it writes, where they are known.
+        """
 
     def document(self, answer: Answer) -> dict[str, Any] | bytes:
         """The whole answer: JSON, or sound."""

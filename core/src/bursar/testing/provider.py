@@ -9,6 +9,7 @@ from types import TracebackType
 from ._backend import Backend
 from ._bill import Rate
 from ._http import Server
+from ._script import Output
 
 
 class ScriptedProvider(Backend):
@@ -17,14 +18,16 @@ class ScriptedProvider(Backend):
     Chat completions, completions, Responses, embeddings, pictures, speech and transcriptions of
     OpenAI, also under the paths of Azure, and messages of Anthropic, whole and streamed. It counts
     the input by the bytes that arrive, stops at the output cap, multiplies by ``n``, rejects what
-    the real ones reject, and tells the usage of a chat stream only when asked. The bill is written
-    before an answer's first byte, by rates and arithmetic that it shares with nobody.
+    the real ones reject (also more than a model can read or write), and tells the usage of a chat
+    stream only when asked. The bill is written before an answer's first byte, by rates and
+    arithmetic that it shares with nobody.
 
     Args:
         rates: price list entries by model, instead of the built-in ones.
         snapshots: the dated names that answer (``{"gpt-4o": "gpt-4o-2024-08-06"}``).
         bytes_per_token: how the input is counted; 1 is the harshest tokenizer there can be.
-        output_tokens: how much it writes where a `Reply` does not say.
+        output_tokens: how much it writes where a `Reply` does not say; ``"most"``: as much as each
+            request allows, and where it has no cap, as the model can.
         deployments: the models behind the names of Azure's deployments; a name that is not here
             is that of its model.
 
@@ -49,7 +52,7 @@ class ScriptedProvider(Backend):
         rates: Mapping[str, Rate] | None = None,
         snapshots: Mapping[str, str] | None = None,
         bytes_per_token: int = 4,
-        output_tokens: int = 40,
+        output_tokens: Output = 40,
         deployments: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
