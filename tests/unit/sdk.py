@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bursar.integration import read_answer
-from bursar.sdk import Demand, Patching, Reading, body_of, data_of, with_members
+from bursar.sdk import Allowed, Demand, Patching, Reading, body_of, data_of, with_members
 
 
 class Failed(Exception):
@@ -169,9 +169,10 @@ class ChatReading(Reading):
 class ChatDemand(Demand):
     asks_usage = False
 
-    def fit(self, options: Any, cap: int | None) -> Any:
+    def fit(self, options: Any, allowed: Allowed) -> Any:
         asked = {"stream_options": {"include_usage": True}} if self.asks_usage else {}
-        return with_members(options, asked if cap is None else {**asked, "max_tokens": cap})
+        cap = {"max_tokens": allowed.cap} if allowed.needed and allowed.cap is not None else {}
+        return with_members(options, {**asked, **cap})
 
     def reading(self) -> Reading:
         return ChatReading(hidden=True)

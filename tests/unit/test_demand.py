@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from bursar import Budget
-from bursar.sdk import Demand, Reading, Unbounded, body_of, listed, text_bytes, text_of, whole, with_members
+from bursar.sdk import (
+    Allowed,
+    Demand,
+    Reading,
+    Unbounded,
+    body_of,
+    listed,
+    text_bytes,
+    text_of,
+    whole,
+    with_members,
+)
 from bursar.values.call import Call
 
 
@@ -56,7 +67,7 @@ def test_a_demand_that_says_nothing_is_free() -> None:
     """It has no price and no words, sends what it was given, and takes errors as they are."""
     demand, given = Demand(polled="resp_1"), options({})
     assert demand.free and demand.polled == "resp_1"
-    assert demand.fit(given, 5) is given and demand.again(ValueError()) is None
+    assert demand.fit(given, Allowed(5)) is given and demand.again(ValueError()) is None
     assert not Demand({"model": "m"}).free and not Demand(endpoint="audio").free
     with pytest.raises(NotImplementedError):
         demand.reading()

@@ -140,7 +140,7 @@ def test_more_messages_never_cost_less(messages: list[dict[str, Any]], last: dic
 def test_unknown_messages_have_no_bound(names: tuple[str, ...]) -> None:
     """Without messages only the context window bounds the input, and any of it may be written to a cache."""
     bound = input_bound(names, None, [WEATHER])
-    assert bound.tokens is None
+    assert (bound.tokens, bound.complete) == (0, False)
     assert bound.cache_writes is True
 
 
@@ -171,10 +171,8 @@ def test_objects_count_like_dicts() -> None:
     as_dict = {"role": "assistant", "content": [{"type": "text", "text": "It is."}, PICTURE]}
     assert tokens([said]) == tokens([as_dict])
     assert tokens("hi", [Model(**WEATHER)]) == tokens("hi", [WEATHER])
-    assert (
-        input_bound(GPT, [Model(role="user", content=[Model(type="file", file={"file_id": "f"})])]).tokens
-        is None
-    )
+    file = [Model(role="user", content=[Model(type="file", file={"file_id": "f"})])]
+    assert input_bound(GPT, file).complete is False
 
 
 @pytest.mark.parametrize(
@@ -228,8 +226,8 @@ def test_pictures_cost_what_their_model_publishes(
 )
 def test_unknown_parts_have_no_bound(content: list[Any]) -> None:
     """A picture for a model without published sizes, a file or a kind of part not known here has no bound in bytes."""
-    assert input_bound(UNKNOWN, user(content)).tokens is None
-    assert input_bound(UNKNOWN, user([{"type": "text", "text": "a bounded one"}])).tokens is not None
+    assert input_bound(UNKNOWN, user(content)).complete is False
+    assert input_bound(UNKNOWN, user([{"type": "text", "text": "a bounded one"}])).complete is True
 
 
 @pytest.mark.parametrize(
@@ -262,9 +260,9 @@ def test_audio_is_noticed() -> None:
 def test_sound_of_an_earlier_answer_is_not_counted_by_its_id() -> None:
     """An assistant's turn that refers to what it said is as long as that was; a member that is no reference is text."""
     said = input_bound(GPT, [{"role": "assistant", "audio": {"id": "audio_1"}}])
-    assert said.tokens is None and said.audio is True
+    assert said.complete is False and said.audio is True
     silent = input_bound(GPT, [{"role": "assistant", "content": "hi", "audio": None}])
-    assert silent.tokens is not None and silent.audio is False
+    assert silent.complete is True and silent.audio is False
 
 
 CACHED = {"cache_control": {"type": "ephemeral"}}

@@ -75,7 +75,7 @@ def test_a_refusal_says_what_is_kept() -> None:
     with pytest.raises(BudgetExceeded) as refusal:
         session.reserve(cost="$0.21")
     assert refusal.value.remaining == Decimal("0.5")
-    assert "$0.50 is left, $0.30 of it kept for finalize()" in str(refusal.value)
+    assert "$0.50 of the $1/session limit is left, $0.30 of it kept for finalize()" in str(refusal.value)
     session.reserve(cost="$0.20")
 
 

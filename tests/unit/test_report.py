@@ -19,7 +19,7 @@ from bursar.values.limits import Limit
 
 KEYS = {
     "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",
-    "estimated", "saved", "duration_seconds", "terminated_by", "durability", "children", "events",
+    "clamped", "truncated", "estimated", "saved", "duration_seconds", "terminated_by", "durability", "children", "events",
 }  # fmt: skip
 GPT = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai")
 GPT_AT_AZURE = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "azure")
@@ -42,7 +42,7 @@ USED = replace(
     tally={
         "input": 5_000, "output": 300, "cached_input": 1_000, "cache_write": 500, "reasoning": 200,
         "audio_input": 10, "audio_output": 20,
-        "overruns": 2, "overrun_usd": 40_000_000, "refusals": 3, "estimated": 1, "saved": 800_000_000,
+        "overruns": 2, "overrun_usd": 40_000_000, "refusals": 3, "clamped": 4, "truncated": 2, "estimated": 1, "saved": 800_000_000,
     },
     limits=(
         LimitView(Limit("$5"), 3_420_000_001, 250_000_000),
@@ -127,6 +127,8 @@ def test_report_in_full() -> None:
         "overruns": {"count": 2, "total": 0.04},
         "refusals": 3,
         "would_refuse": 0,
+        "clamped": 4,
+        "truncated": 2,
         "estimated": 1,
         "saved": 0.8,
         "duration_seconds": 34.2,
@@ -208,6 +210,8 @@ def test_events_are_plain() -> None:
         Event("charge", call, given, "in_doubt"),
         Event("release", call, Decimal("0.25")),
         Event("refusal", call, "no more"),
+        Event("clamp", replace(call, max_output_tokens=200), 5_000),
+        Event("charge", call, replace(given, clamped=True, truncated=True), "settled"),
     )
     found = report(USED, events=iter(events))
     about = {"id": "c1", "model": "gpt-4o", "tool": None}
@@ -217,6 +221,8 @@ def test_events_are_plain() -> None:
         {**booked, "state": "in_doubt"},
         {"event": "release", **about, "saved": 0.25},
         {"event": "refusal", **about, "message": "no more"},
+        {"event": "clamp", **about, "wanted_output_tokens": 5_000, "max_output_tokens": 200},
+        {**booked, "state": "settled", "clamped": True, "truncated": True},
     ]
     assert json.loads(json.dumps(found)) == found
 

@@ -413,9 +413,9 @@ def test_a_refusal_after_the_fact_says_where_it_stands() -> None:
     )  # fmt: skip
     for words in (
         "'gpt-4o' cost $0.0045",
-        "$0.01/session in 'default/run'",
+        "$0.01/session limit of 'default/run'",
         "$0.0085 spent",
-        "$0.002 reserved",
+        "$0.002 held by calls in flight",
     ):
         assert words in str(error)
     hold.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from .handle import Handle
 from .ledger import verbs
@@ -74,7 +74,7 @@ class Budget(Handle):
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
         estimate: how the worst case is found: ``"strict"``, a bound that holds.
         clamp: lower a call's output cap to what is left instead of refusing it; an int is
-            the smallest useful cap (True: 16).
+            the smallest useful cap (True: 16); ``"text"`` leaves calls with a response format alone.
         fallback: not available yet, as are the `webhook_` settings and ``estimate="expected"``.
         lease: how long a hold lives without a settle; then it is booked at its worst case.
         on_soft_limit: called with the report when a fraction of `soft_limit` is reached, once a period.
@@ -112,7 +112,7 @@ class Budget(Handle):
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
         estimate: str = "strict",
-        clamp: bool | int = True,
+        clamp: bool | int | Literal["text"] = True,
         child_limits: Iterable[LimitLike] = (),
         fallback: Mapping[str, Any] | None = None,
         lease: Duration = "15min",

@@ -55,8 +55,10 @@ class BudgetExceeded(BursarError):
         model: the model that was asked for.
         tool: the tool that was to run.
         result: the paid answer, where the charge was booked after the fact.
+        status_code: 402, "payment required": libraries that look at it do not repeat the call.
     """
 
+    status_code = 402
     limit: str | None = None
     account: str | None = None
     spent: Decimal | int | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +20,7 @@ from .ledger.steps import Steps, awaitable, blocking
 from .ledger.swallowed import SwallowedRefusals, current_run
 from .pricing.request import CallRequest
 from .reports.balance import account_views
+from .reports.events import Events
 from .reports.report import build_report
 from .runtime.ids import new_id
 from .runtime.log import logger
@@ -63,7 +63,7 @@ class Session(Tracking):
         swallow: bool = False,
         whole: Session | None = None,
     ) -> None:
-        super().__init__(ledger, path, deque(maxlen=_EVENTS) if whole is None else whole._events)
+        super().__init__(ledger, path, Events(maxlen=_EVENTS) if whole is None else whole._events)
         self._whole = whole  # the session that this is a part of
         self._swallowed: SwallowedRefusals = SwallowedRefusals(
             swallow=swallow, whole=None if whole is None else whole._swallowed
@@ -102,6 +102,8 @@ class Session(Tracking):
         tier: str | None = None,
         key: str | None = None,
         clamp: bool | int = True,
+        formatted: bool = False,
+        cap_name: str = "max_tokens",
         windows: int = 1,
         stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
@@ -123,6 +125,8 @@ class Session(Tracking):
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left; a number is the smallest cap that is of use.
+            formatted: True when the answer is to have a format, which ``Budget(clamp="text")`` never cuts.
+            cap_name: what the request calls its output cap, for the text of a refusal.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.
@@ -151,6 +155,8 @@ class Session(Tracking):
             tier=tier,
             key=key,
             clamp=clamp,
+            formatted=formatted,
+            cap_name=cap_name,
             windows=windows,
             stored_tokens=stored_tokens,
             requests=requests or {},

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from .errors import InvalidAmount
 from .ledger.hooks import Hooks
@@ -75,7 +75,7 @@ class Settings:
     allow: Collection[str] = ()
     unknown_model: UnknownModelPolicy = "refuse"
     unknown_outcome: UnknownOutcome = "worst"
-    clamp: bool | int = True
+    clamp: bool | int | Literal["text"] = True
     child_limits: tuple[Limit, ...] = ()
     lease: Duration = "15min"
     on_soft_limit: ReportCallback | None = None
@@ -110,9 +110,9 @@ class Settings:
             words = ", ".join(map(repr, get_args(UnknownOutcome)))
             raise ValueError(f"unknown_outcome={self.unknown_outcome!r:.60} is not one of {words}")
         clamp: object = self.clamp
-        if not isinstance(clamp, int) or clamp < 0:
+        if clamp != "text" and (not isinstance(clamp, int) or clamp < 0):
             raise ValueError(
-                f"clamp={shown(clamp)} is not True, False or the smallest useful number of tokens"
+                f"clamp={shown(clamp)} is not True, False, 'text' or the smallest useful number of tokens"
             )
         if not isinstance(self.store, Store | str | None) or isinstance(self.store, type):
             raise ValueError(
@@ -131,7 +131,7 @@ class Settings:
 
     def ledger(self) -> Ledger:
         """The mechanism that these settings describe."""
-        smallest = _SMALLEST_CAP if self.clamp is True else int(self.clamp) or None
+        clamp = _SMALLEST_CAP if self.clamp is True or self.clamp == "text" else int(self.clamp)
         hooks = Hooks(Plugins(self.plugins))
         store = self._store(hooks)
         ledger = Ledger(
@@ -140,11 +140,12 @@ class Settings:
             Policy(
                 terms=self._terms(),
                 unknown_outcome=self.unknown_outcome,
-                smallest_cap=smallest,
+                smallest_cap=clamp or None,
                 tier=self.tier,
                 tool_prices={tool: to_nanos(price) for tool, price in (self.tool_prices or {}).items()},
                 tz=self.tz,
                 allow=check_allow(self.allow),
+                clamps_formats=self.clamp != "text",
             ),
             self.clock or SystemClock(),
             self._alerts(lambda: store.durability, hooks),

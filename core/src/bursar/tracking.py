@@ -5,7 +5,6 @@ The money is spent already: it is always booked, and the refusal comes after.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from .ledger.steps import Steps, awaitable, blocking
 from .pricing.price import Rates, cost_nanos
 from .pricing.request import CallRequest
 from .pricing.response import read_answer
-from .reports.events import Event
+from .reports.events import Events
 from .runtime.ids import new_id
 from .store.base import Path
 from .values.call import Call
@@ -35,7 +34,7 @@ T = TypeVar("T")
 class Tracking(Handle):
     """The part of a session that is told what was spent, and asked what could be."""
 
-    def __init__(self, ledger: Ledger, path: Path, events: deque[Event]) -> None:
+    def __init__(self, ledger: Ledger, path: Path, events: Events) -> None:
         super().__init__(ledger, path)
         self._events = events
 

@@ -184,13 +184,13 @@ THINKING = {"type": "enabled", "budget_tokens": 2_000}
 @pytest.mark.parametrize("place", ["body", "extra_body"])
 @pytest.mark.parametrize(
     ("limit", "cap"),
-    [("$1", 3_000), ("$0.040", 2_700), ("$0.022", 1_500), ("$0.012", None)],
-    ids=["fits", "cap", "both", "refused"],
+    [("$1", 3_000), ("$0.0415", 2_750), ("$0.039", None), ("$0.012", None)],
+    ids=["fits", "cap", "too-little-answer", "refused"],
 )
-def test_a_budget_of_thinking_stays_below_the_cap(
+def test_a_lowered_cap_leaves_a_quarter_of_it_to_the_answer(
     limit: str, cap: int | None, place: str, bench: Bench
 ) -> None:
-    """It is lowered with the cap, and never below what the API takes: where that is not left, nothing is sent."""
+    """The budget of the thinking stays as it is; where no room for an answer is left beside it, nothing is sent."""
     client, session = bench.paid(limit)
     body: dict[str, Any] = {**CHAT, "max_tokens": 3_000}
     extra = {"thinking": dict(THINKING)}
@@ -208,7 +208,7 @@ def test_a_budget_of_thinking_stays_below_the_cap(
         bench.take(ask, client)
         sent = bench.provider.served[0].body
         assert cap - 100 <= sent["max_tokens"] <= cap
-        assert sent["thinking"]["budget_tokens"] == min(2_000, sent["max_tokens"] - 1)
+        assert sent["thinking"] == THINKING and (sent["max_tokens"] - 2_000) * 4 >= sent["max_tokens"]
     assert extra == {"thinking": THINKING} and body["max_tokens"] == 3_000
     bench.assert_exact(session)
 
@@ -216,12 +216,12 @@ def test_a_budget_of_thinking_stays_below_the_cap(
 def test_a_hold_too_small_for_thinking_sends_nothing(sync_bench: Bench) -> None:
     """The caller's own hold pays for fewer tokens than thinking needs: said so, instead of an invalid request."""
     client, session = sync_bench.paid("$1")
-    for cap, requests in ((500, 0), (2_000, 1)):
+    for cap, requests in ((500, 0), (2_666, 0), (2_667, 1)):
         with session.reserve(MODEL, input_tokens=200, max_output_tokens=cap):
             try:
                 client.messages.create(**{**CHAT, "max_tokens": 3_000}, extra_body={"thinking": THINKING})
             except UnpriceableCall as refused:
-                assert "thinking needs more than 1024" in str(refused)
+                assert "with its thinking budget the call needs 2,667" in str(refused)
         assert sync_bench.provider.arrivals == requests
 
 

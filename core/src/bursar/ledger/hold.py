@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -12,7 +11,7 @@ from ..pricing.outcome import outcome_of
 from ..pricing.price import cost_nanos
 from ..pricing.quote import Quote
 from ..pricing.response import read_answer
-from ..reports.events import Event
+from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess, forks
 from ..runtime.log import logger
@@ -28,6 +27,7 @@ from .context import InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
 from .steps import Steps, awaitable, blocking
+from .truncation import truncation, warn_once
 
 _ABSENT = object()
 
@@ -47,6 +47,7 @@ class Hold(OneProcess):
         state: ``"reserved"``, ``"settled"``, ``"released"`` or ``"in_doubt"``.
         max_output_tokens: the output cap to send, lowered where the budget clamped it;
             None for a call without output tokens.
+        clamped: True when that cap was lowered to what was left.
         charge: what was booked so far, or None.
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
         session: whose call it is: it pays for what is sent beside it within ``with hold:``.
@@ -61,7 +62,7 @@ class Hold(OneProcess):
         call: Call,
         asked: Quote,
         granted: Granted,
-        events: deque[Event],
+        events: Events,
         session: Any = None,
     ) -> None:
         self._ledger = ledger
@@ -92,10 +93,19 @@ class Hold(OneProcess):
         return self.call.max_output_tokens or None
 
     @property
+    def clamped(self) -> bool:
+        """True when the output cap was lowered to what was left."""
+        return self.call.max_output_tokens < self.wanted_output_tokens
+
+    @property
+    def wanted_output_tokens(self) -> int:
+        """The output cap before it was lowered, in tokens."""
+        return self._asked.call.max_output_tokens
+
+    @property
     def binding_cap(self) -> int | None:
-        """The output cap that the request has to carry; None where the model's own is no higher."""
-        cap, own = self.max_output_tokens, self._asked.own_cap
-        return None if cap is None or (own is not None and cap >= own) else cap
+        """The cap that a request without one has to carry; None: its provider lets nothing grow above it."""
+        return None if self._asked.enforced and not self.clamped else self.max_output_tokens
 
     # -- outcomes -------------------------------------------------------------------------
 
@@ -110,6 +120,7 @@ class Hold(OneProcess):
         model: str | None = None,
         tier: str | None = None,
         estimated: bool = False,
+        cut: bool = False,
     ) -> Steps[Charge]:
         """Book what the call cost. Always: above the hold as an overrun, never refused.
 
@@ -127,6 +138,7 @@ class Hold(OneProcess):
             model: the model that answered; that of the response by default, else the requested one.
             tier: the service tier it was served at, likewise.
             estimated: True when the counts are a guess of the caller's.
+            cut: True when the answer ended at its output cap; a response tells it by itself.
 
         Raises:
             HoldClosed: it was settled before, with another amount.
@@ -142,6 +154,7 @@ class Hold(OneProcess):
                 return (yield from self._charged_elsewhere())
             usage = usage or self._ledger.hooks.read_usage(response)
             usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
+            cut = cut or answer.cut
         elif input_tokens is not None or output_tokens is not None:
             usage = new_usage(input_tokens or 0, output_tokens or 0)
         elif usage is None and cost is None:
@@ -158,11 +171,12 @@ class Hold(OneProcess):
             nanos, usage, estimated = self._held.usd, None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
         ledger = self._ledger
-        entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated)
+        truncated = cut and self.clamped
+        entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated, truncated)
         booked = yield from ledger.book(verbs.settle, entry)
         if response is not _ABSENT:
             remember(response)
-        charge = self._close("settled", booked, nanos, usage, estimated)
+        charge = self._close("settled", booked, nanos, usage, estimated, truncated)
         if booked.news:
             yield from ledger.announce(booked, self._path, self.call)
         return charge
@@ -331,15 +345,24 @@ class Hold(OneProcess):
             return None
         return nanos if nanos <= MAX_NANOS else None
 
-    def _entry(self, amounts: Amounts, usage: Usage | None, estimated: bool) -> Entry:
+    def _entry(
+        self, amounts: Amounts, usage: Usage | None, estimated: bool, truncated: bool = False
+    ) -> Entry:
         tally = {} if usage is None else usage.tally()
-        if estimated:
-            tally["estimated"] = 1
+        for name, counts in (("estimated", estimated), ("clamped", self.clamped), ("truncated", truncated)):
+            if counts:
+                tally[name] = 1
         subject, calendars = self._asked.subject, self._ledger.calendars
         return new_tuple(Entry, (self.call.id, self._path, subject, amounts, tally, calendars, None))
 
     def _close(
-        self, state: State, booked: Booked, nanos: int, usage: Usage | None, estimated: bool
+        self,
+        state: State,
+        booked: Booked,
+        nanos: int,
+        usage: Usage | None,
+        estimated: bool,
+        truncated: bool = False,
     ) -> Charge:
         self.state = state
         self.charge = charge = new_charge(
@@ -351,13 +374,25 @@ class Hold(OneProcess):
             overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
             saved=NO_USD,
             at=booked.now_ms / 1000,
+            clamped=self.clamped,
+            truncated=truncated,
         )
         if booked.overrun_usd:
             logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
+        if truncated:
+            warn_once(self._events, self._truncation())
         if not booked.repeated:
             self._events.append(new_tuple(Event, ("charge", self.call, charge, state)))
             self._ledger.hooks.settled(charge)
         return charge
+
+    def explain(self, error: BaseException) -> None:
+        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was."""
+        if self.charge is not None and self.charge.truncated and hasattr(error, "add_note"):
+            error.add_note(f"bursar: {self._truncation()}")
+
+    def _truncation(self) -> str:
+        return truncation(self._path, self.call, self.wanted_output_tokens)
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"

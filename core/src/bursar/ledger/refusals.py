@@ -9,17 +9,13 @@ from typing import Any
 from ..errors import BudgetExceeded, CallVetoed, LoopDetected, Tripped, VelocityExceeded
 from ..pricing.quote import Quote
 from ..store.base import Path, Refused
-from ..values.account import shown_key
+from ..values.account import is_made_session, shown_key, told_key
 from ..values.call import Call
 from ..values.charge import Charge
 from ..values.limits import Limit
 from ..values.money import show_usd, to_nanos, to_usd
 
-_CHEAPER = {
-    "usd": "raise the limit, ask for fewer output tokens, or use a cheaper model",
-    "tokens": "raise the limit, or ask for fewer output tokens",
-    "calls": "raise the limit",
-}
+_USEFUL_CAP = 16  # tokens: below it no cap is advised
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +33,22 @@ class Refusal:
     at: float
 
 
-def refusal(refused: Refused, call: Call, loop_s: float | None = None) -> BudgetExceeded:
+def refusal(refused: Refused, asked: Quote, loop_s: float | None = None) -> BudgetExceeded:
     """`BudgetExceeded`, or one of its kinds, with everything that is known.
 
     Args:
         refused: what the store said.
-        call: what was asked for.
+        asked: what was asked for.
         loop_s: the seconds within which repeated calls are counted.
     """
+    call = asked.call
     known: dict[str, Any] = {
         "account": shown_key(refused.account),
         "retry_after": refused.retry_after_s,
         "model": call.model,
         "tool": call.tool,
     }
-    what = _named(call)
+    what = f"{_named(call)} was not made"
     if refused.limit is not None:
         known |= _figures(refused.limit, refused)
     if refused.tripped is not None:
@@ -59,29 +56,26 @@ def refusal(refused: Refused, call: Call, loop_s: float | None = None) -> Budget
         if refused.retry_after_s is not None:
             wait = f"one call is tried again in {refused.retry_after_s:.1f} s"
         return Tripped(
-            f"{what} was not made: {known['account']!r} is stopped ({refused.tripped}); {wait}",
+            f"{what}: {_place(refused.account)} is stopped ({refused.tripped}); {wait}",
             reason=refused.tripped,
             cause=None if refused.cause == "tripped" else refused.cause,
             **known,
         )
     if refused.cause == "loop":
         return LoopDetected(
-            f"{what} was not made: {refused.reason}, in {known['account']!r}; vary the call, or raise"
+            f"{what}: {refused.reason}, in {_place(refused.account)}; vary the call, or raise"
             " max_repeated_calls=",
             key=call.model or call.tool,
             count=refused.times,
             window=loop_s,
             **known,
         )
+    if refused.limit is None:
+        return BudgetExceeded(f"{what}: {_place(refused.account)} refuses it; raise the limit", **known)
+    needs = _what_is_left(refused.limit, refused, asked)
     if refused.cause == "velocity":
-        return VelocityExceeded(
-            f"{what} was not made: {_what_is_left(refused)}; spend more slowly, or raise max_velocity=",
-            **known,
-        )
-    advice = _CHEAPER[refused.limit.unit] if refused.limit is not None and call.model else "raise the limit"
-    if refused.retry_after_s is not None:
-        advice = f"wait {refused.retry_after_s:,.0f} s, or {advice}"
-    return BudgetExceeded(f"{what} was not made: {_what_is_left(refused)}; {advice}", **known)
+        return VelocityExceeded(f"{what}: {needs}; spend more slowly, or raise max_velocity=", **known)
+    return BudgetExceeded(f"{what}: {needs}; {_advice(refused.limit, refused, asked)}", **known)
 
 
 def veto(why: str, asked: Quote, path: Path) -> CallVetoed:
@@ -115,8 +109,8 @@ def booked_refusal(refused: Refused, charge: Charge) -> BudgetExceeded:
     text = f"{_named(charge.call)} cost {show_usd(to_nanos(charge.cost))} and is booked; "
     if limit is not None:
         known |= _figures(limit, refused)
-        spent, reserved = limit.show(refused.spent), limit.show(refused.reserved)
-        text += f"{limit} in {account!r} is passed: {spent} spent, {reserved} reserved. "
+        held = f", {limit.show(refused.reserved)} held by calls in flight" if refused.reserved else ""
+        text += f"{_which(limit, refused.account)} is passed: {limit.show(refused.spent)} spent{held}. "
     kind = VelocityExceeded if refused.cause == "velocity" else BudgetExceeded
     return kind(f"{text}nothing more is admitted; raise the limit to go on", **known)
 
@@ -127,17 +121,85 @@ def _named(call: Call) -> str:
     return f"a run of {call.tool!r}" if call.tool is not None else "this call"
 
 
-def _what_is_left(refused: Refused) -> str:
-    """What was asked, and what is left of which limit."""
-    limit = refused.limit
-    if limit is None:
-        return f"{shown_key(refused.account)!r} refuses it"
-    kept = f", {limit.show(refused.kept)} of it kept for finalize()" if refused.kept else ""
-    return (
-        f"it may take {limit.show(refused.asked)}, and of {limit} in {shown_key(refused.account)!r}"
-        f" {limit.show(refused.remaining)} is left{kept} ({limit.show(refused.spent)} spent,"
-        f" {limit.show(refused.reserved)} reserved)"
-    )
+def _what_is_left(limit: Limit, refused: Refused, asked: Quote) -> str:
+    """What was asked and why so much, and what is left of which limit."""
+    needed, left = _readable(limit, refused.asked), _readable(limit, refused.remaining)
+    if needed == left:  # once rounded
+        needed, left = limit.show(refused.asked), limit.show(refused.remaining)
+    why = _why(asked) if limit.unit != "calls" else ""
+    is_ = "is" if limit.unit == "usd" else "are"
+    text = f"it needs up to {needed}{why}, and {left} of {_which(limit, refused.account)} {is_} left"
+    if refused.kept:
+        text += f", {limit.show(refused.kept)} of it kept for finalize()"
+    if refused.reserved:
+        text += f", {_readable(limit, refused.reserved)} of it {is_} held by calls in flight"
+    return text
+
+
+def _why(asked: Quote) -> str:
+    """Where the worst case of a call comes from; nothing where its cost was given."""
+    call, cap = asked.call, asked.call.max_output_tokens
+    if asked.rates is None:
+        return ""
+    times = f", {call.n} times" if call.n > 1 else ""
+    if not cap:
+        return f" ({call.input_tokens:,} tokens of input at the most)"
+    if asked.smallest < cap:
+        lowered = f"with its output cap lowered to {asked.smallest:,} tokens{times}"
+        return f" ({lowered}, and {call.input_tokens:,} tokens of input at the most)"
+    if not asked.given:
+        return f" (no output cap was set: the model's own {cap:,} tokens{times})"
+    return f" ({call.input_tokens:,} tokens of input and {cap:,} of output at the most{times})"
+
+
+def _advice(limit: Limit, refused: Refused, asked: Quote) -> str:
+    """What to do about it."""
+    wait = None if refused.retry_after_s is None else f"wait {refused.retry_after_s:,.0f} s"
+    fits = _fitting_cap(limit, refused, asked)
+    if fits >= _USEFUL_CAP:
+        return f"with {asked.cap_name}={fits:,} it would fit" + (f"; or {wait}" if wait else "")
+    ways = [wait] if wait else []
+    ways.append("raise the limit")
+    if asked.rates is not None and limit.unit != "calls":
+        ways.append("shorten the input")
+    if asked.rates is not None and limit.unit == "usd":
+        ways.append("use a cheaper model")
+    if len(ways) < 3:
+        return ", or ".join(ways)
+    return f"{', '.join(ways[:-1])}, or {ways[-1]}"
+
+
+def _fitting_cap(limit: Limit, refused: Refused, asked: Quote) -> int:
+    """The largest output cap with two digits that count whose worst case fits what is left; 0: none does."""
+    room, want = refused.remaining - refused.kept, asked.want
+    if asked.worst is None or limit.unit == "calls" or room <= 0:
+        return 0
+    granted = want._replace(usd=room) if limit.unit == "usd" else want._replace(tokens=room)
+    cap = asked.cap(granted)
+    if cap >= asked.call.max_output_tokens:
+        return 0
+    unit: int = 10 ** max(len(str(cap)) - 2, 0)
+    return cap // unit * unit
+
+
+def _which(limit: Limit, account: str) -> str:
+    """A limit in a sentence: that of the session at hand needs no name."""
+    text, _, narrowed = str(limit).partition(" (")
+    owner = "" if is_made_session(account) else f" of {told_key(account)!r}"
+    return f"the {text} limit{f' ({narrowed}' if narrowed else ''}{owner}"
+
+
+def _place(account: str) -> str:
+    return "this session" if is_made_session(account) else repr(told_key(account))
+
+
+def _readable(limit: Limit, amount: int) -> str:
+    """An amount for people: of money three digits that count, or the cents."""
+    if limit.unit == "usd":
+        digits = len(str(abs(amount)))
+        unit = 10 ** min(max(digits - 3, 0), 7)
+        return show_usd((abs(amount) + unit // 2) // unit * unit * (-1 if amount < 0 else 1))
+    return "1 call" if limit.unit == "calls" and amount == 1 else limit.show(amount)
 
 
 def _figures(limit: Limit, refused: Refused) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
 from dataclasses import replace
 from types import TracebackType
@@ -12,9 +11,10 @@ from ..errors import BudgetExceeded, CallVetoed
 from ..pricing.price import cost_nanos
 from ..pricing.quote import quote
 from ..pricing.request import CallRequest
-from ..reports.events import Event
+from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
+from ..runtime.log import logger
 from ..store.base import Entry, Path, Refused
 from ..values.amounts import NOTHING
 from ..values.call import Call
@@ -33,7 +33,7 @@ def reserve(
     ledger: Ledger,
     path: Path,
     request: CallRequest,
-    events: deque[Event],
+    events: Events,
     terms: Terms,
     session: object,
 ) -> Steps[Hold]:
@@ -66,12 +66,16 @@ def reserve(
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
-        refused = refusal(answer, asked.call, _loop_s(ledger.policy))
+        refused = refusal(answer, asked, _loop_s(ledger.policy))
         _refuse(ledger, asked.call, refused, events)
         raise refused
     cap = asked.cap(answer.amounts)
     call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
     hold = Hold(ledger, path, call, asked, answer, events, session)
+    if hold.clamped and not answer.repeated:
+        wanted = hold.wanted_output_tokens
+        events.append(Event("clamp", call, wanted))
+        logger.info("call %s to %r: output cap lowered from %s to %s", id, call.model, wanted, cap)
     try:
         if not answer.repeated:
             ledger.hooks.reserved(hold)
@@ -95,7 +99,7 @@ def probe(ledger: Ledger, path: Path, request: CallRequest, terms: Terms) -> Ste
     entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, ledger.calendars)
     answer = yield from ledger.ask(verbs.probe, entry, asked.minimum, terms)
     if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
-        raise refusal(answer, asked.call, _loop_s(ledger.policy))
+        raise refusal(answer, asked, _loop_s(ledger.policy))
 
 
 def book_unreserved(
@@ -105,9 +109,9 @@ def book_unreserved(
     usage: Usage | None,
     model: str | None,
     tier: str | None,
-    events: deque[Event],
+    events: Events,
 ) -> Steps[Charge]:
-    """Book the answer of a call that nobody reserved for: by its usage, else at the worst case of its request.
+    """Book the answer of a call that nobody reserved for: by its usage, else at its worst case.
 
     Raises:
         BudgetExceeded: it is booked, and a limit is exceeded now.
@@ -134,7 +138,7 @@ def note_saved(ledger: Ledger, path: Path, request: CallRequest, usage: Usage | 
         yield from ledger.book(verbs.book, entry)
 
 
-def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: deque[Event]) -> None:
+def _refuse(ledger: Ledger, call: Call, error: BudgetExceeded, events: Events) -> None:
     events.append(Event("refusal", call, str(error)))
     ledger.hooks.refused(Refusal(call, error, ledger.clock.now()))
 

@@ -7,9 +7,9 @@ from contextvars import ContextVar
 from ..errors import BudgetExceeded, CallVetoed, LoopDetected, Tripped, VelocityExceeded
 
 _NOTE = (
-    "A framework swallowed this refusal: its run ended normally and made no call afterwards, so the refusal is"
-    " raised where the `with session:` ends. To turn this off: session.handled(refusal) where it is dealt with,"
-    " or budget.session(swallow=True)."
+    "A framework swallowed this refusal: its run ended normally and made no call afterwards, so the refusal"
+    " is raised where the `with session:` ends. To turn this off: session.handled(refusal) where it is dealt"
+    " with, or budget.session(swallow=True)."
 )
 
 
@@ -27,7 +27,7 @@ class Run:
         _run.set(self)
 
     def enter(self) -> None:
-        """Be the run of this context, too, where it is in none: of a thread without the context of its start."""
+        """Be the run of this context, too, where it is in none, as in a thread that was started bare."""
         if self.open and current_run() is None:
             _run.set(self)
 

@@ -107,4 +107,5 @@ def _rates(row: dict[str, Any], writes_free: bool, tiers: tuple[tuple[int, Rates
         call_fee=row.get("fee", 0),
         context_window=row.get("x"),
         max_output_tokens=row.get("m"),
+        published=True,
     )

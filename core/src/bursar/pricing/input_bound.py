@@ -85,12 +85,14 @@ class InputBound:
     """The most input that a request can be billed for.
 
     Attributes:
-        tokens: None when only the model's context window bounds it.
+        tokens: the most that its text can be.
+        complete: False when there is more, which only the model's context window bounds.
         cache_writes: True when some of it may be billed as a write to a cache.
         audio: True when some of it may be billed as audio.
     """
 
-    tokens: int | None
+    tokens: int
+    complete: bool = True
     cache_writes: bool = True
     audio: bool = False
 
@@ -121,7 +123,7 @@ def input_bound(
             or the messages are nested without end.
     """
     if messages is None:
-        return InputBound(None)
+        return InputBound(0, complete=False)
     count = _Count(tokens=_PER_REQUEST)
     try:
         _add_up(messages, tools, count)
@@ -131,7 +133,8 @@ def input_bound(
     bounded = not count.unbounded and (not count.images or per_image is not None)
     explicit_caching = any("claude" in name for name in names)  # billed only where the request asks for it
     return InputBound(
-        tokens=count.tokens + count.images * (per_image or 0) if bounded else None,
+        tokens=count.tokens + count.images * (per_image or 0),
+        complete=bounded,
         cache_writes=count.cache_control or not explicit_caching,
         audio=count.audio,
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ..errors import BursarError
+
 Outcome = Literal["released", "unknown"]
 
 _UNBILLED_5XX = (500, 502, 503, 529)
@@ -41,8 +43,8 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 def _status(error: BaseException) -> int | None:
-    if _is(error, _NO_ANSWER):
-        return None
+    if isinstance(error, BursarError) or _is(error, _NO_ANSWER):
+        return None  # a refusal has a status, but is about another call
     for holder in (error, _get(error, "response")):
         status = _get(holder, "status_code")
         if type(status) is int:

@@ -80,6 +80,7 @@ class Rates:
         tiers: (above how many input tokens, the rates of such a whole request), ascending.
         requests: nano-dollars for one run of a hosted tool, by name.
         call_fee: nano-dollars for each call, whatever its tokens.
+        published: True for a row of the bundled table: the provider itself enforces the sizes.
     """
 
     input: int | None
@@ -95,6 +96,7 @@ class Rates:
     call_fee: int = 0
     context_window: int | None = None
     max_output_tokens: int | None = None
+    published: bool = False
     _worst: dict[tuple[bool, bool], Worst] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

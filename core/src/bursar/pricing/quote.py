@@ -24,20 +24,26 @@ class Quote(NamedTuple):
         subject: what the selectors of limits look at.
         rates: what it is priced by; None where the cost is given.
         worst: the most that it can cost at these rates, likewise.
-        own_cap: the most output of one choice that the model itself gives, where known.
         want: its worst case, or a plugin's estimate.
         minimum: its worst case at the smallest useful output cap.
         fees: the part of both that runs of the provider's own tools may cost, in nano-dollars.
+        smallest: that cap, in tokens of one choice; the cap itself where it is not to be lowered.
+        given: False where nobody set an output cap, so that it is the model's own.
+        enforced: True where the provider itself lets no answer grow above the cap.
+        cap_name: what the request calls its output cap.
     """
 
     call: Call
     subject: Subject
     rates: Rates | None
     worst: Worst | None
-    own_cap: int | None
     want: Amounts
     minimum: Amounts
     fees: int = 0
+    smallest: int = 0
+    given: bool = True
+    enforced: bool = False
+    cap_name: str = "max_tokens"
 
     def cap(self, granted: Amounts) -> int:
         """The largest output cap whose worst case fits what was granted."""
@@ -60,7 +66,9 @@ class Quote(NamedTuple):
         if (self.want.usd and not want.usd) or (self.want.tokens and not want.tokens):
             raise InvalidAmount("an estimate of nothing for a call that costs something")
         within = all(least <= held for least, held in zip(self.minimum, want, strict=True))
-        return self._replace(want=want, minimum=self.minimum if within else want)
+        if within:
+            return self._replace(want=want)
+        return self._replace(want=want, minimum=want, smallest=self.call.max_output_tokens)
 
 
 def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Quote:
@@ -82,12 +90,13 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         sent, cap = request.input_tokens or 0, request.max_output_tokens or 0
         amounts = Amounts(nanos, sent + request.n * cap, 1)
         call = Call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
-        return Quote(call, subject, None, None, None, amounts, amounts)
+        return Quote(call, subject, None, None, amounts, amounts, smallest=cap)
 
     rates = prices.rates(model, request.provider, tier)
     sent, worst = _input(request, model, subject.models, rates)
-    own_cap = _own_cap(rates)
-    cap = _output(request, model, own_cap, free=not rates.output)
+    own = rates.max_output_tokens or (rates.context_window if rates.output else None)
+    given = request.max_output_tokens is not None
+    cap = _output(request, model, own, free=not rates.output)
     fees = _fees(request, model, rates) if request.requests else 0
     want = minimum = _most(worst, sent, request.n * cap, fees)
     if want.usd > MAX_NANOS:
@@ -96,18 +105,24 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
             " max_output_tokens=",
             endpoint=model,
         )
-    smallest = policy.smallest_cap and max(policy.smallest_cap, request.clamp)
-    if request.clamp and smallest is not None and cap > smallest:
+    smallest = cap
+    if request.clamp and policy.smallest_cap and (policy.clamps_formats or not request.formatted):
+        smallest = min(cap, max(policy.smallest_cap, request.clamp))
+    if smallest < cap:
         minimum = _most(worst, sent, request.n * smallest, fees)
     call = new_call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
-    return new_tuple(Quote, (call, subject, rates, worst, own_cap, want, minimum, fees))
+    # A maximum that the user told is known to nobody else; a context window nobody can pass.
+    told = rates.max_output_tokens is not None and not rates.published
+    enforced = own is not None and not told and cap >= own
+    facts = (call, subject, rates, worst, want, minimum, fees, smallest, given, enforced, request.cap_name)
+    return new_tuple(Quote, facts)
 
 
 def _tool_quote(request: CallRequest, id: str, nanos: int) -> Quote:
     amounts = Amounts(nanos, 0, 1)
     call = Call(id, "tool", provider=request.provider, tool=request.tool)
     subject = Subject("tool", (), request.provider, request.tool)
-    return Quote(call, subject, None, None, None, amounts, amounts)
+    return Quote(call, subject, None, None, amounts, amounts)
 
 
 def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amounts:
@@ -123,26 +138,25 @@ def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rate
         return request.input_tokens, rates.worst_case(audio=rates.audio_input is not None)
     bound = input_bound(names, request.messages, request.tools)
     unseen = rates.audio_output is not None or (request.messages is None and rates.audio_input is not None)
-    window = rates.context_window
-    tokens = None if bound.tokens is None else bound.tokens + request.stored_tokens
-    sent = _least(tokens, None if window is None else window * request.windows)
-    if sent is None:
-        raise UnpriceableCall(
-            f"the input of this call to {model!r} has no known bound, nor has the model's context window;"
-            " pass input_tokens=, or register the model with context_window=",
-            endpoint=model,
-        )
+    sent = bound.tokens + request.stored_tokens
+    if not bound.complete:
+        if rates.context_window is None:
+            raise UnpriceableCall(
+                f"the input of this call to {model!r} has no known bound, nor has the model's context window;"
+                " pass input_tokens=, or register the model with context_window=",
+                endpoint=model,
+            )
+        sent = max(sent, rates.context_window * request.windows)
     cache_writes = bound.cache_writes or request.stored_tokens > 0  # nobody sees here how it is cached
     return sent, rates.worst_case(cache_writes=cache_writes, audio=bound.audio or unseen)
 
 
-def _own_cap(rates: Rates) -> int | None:
-    return rates.max_output_tokens or (rates.context_window if rates.output else None)
-
-
 def _output(request: CallRequest, model: str, own: int | None, *, free: bool) -> int:
-    """The most output tokens of one choice; a cap above the model's own cannot be reached."""
-    cap = _least(request.max_output_tokens, own)
+    """The most output tokens of one choice: as many as the caller asks for, else the model's own.
+
+    What is known of the model may be older than the model, so a cap of the caller's stands above it.
+    """
+    cap = own if request.max_output_tokens is None else request.max_output_tokens
     if cap is None and free:
         return 0  # an embedding, or free without a known bound
     if cap is None:
@@ -164,7 +178,3 @@ def _fees(request: CallRequest, model: str, rates: Rates) -> int:
             " that covers it",
             endpoint=str(tool.args[0]),
         ) from None
-
-
-def _least(one: int | None, other: int | None) -> int | None:
-    return one if other is None or (one is not None and one < other) else other

@@ -16,6 +16,10 @@ from .book import check_tier
 class CallRequest:
     """The arguments of `Session.reserve`, checked.
 
+    Attributes:
+        formatted: True when the answer is to have a format, which a lower output cap may cut off.
+        cap_name: what the request calls its output cap.
+
     Raises:
         TypeError: there is nothing to pay for, or an iterator where it would be used up.
         ValueError: a name or a count is not one.
@@ -33,6 +37,8 @@ class CallRequest:
     tier: str | None = None
     key: str | None = None
     clamp: bool | int = True
+    formatted: bool = False
+    cap_name: str = "max_tokens"
     windows: int = 1
     stored_tokens: int = 0
     requests: Mapping[str, int] = field(default_factory=dict)

@@ -12,6 +12,8 @@ _TIERS = {
     **{word: word for word in ("batch", "flex", "priority", "fast", "standard")},
     **dict.fromkeys(("auto", "default", "on_demand", "scale"), "standard"),
 }
+# Why an answer ended at its output cap: chat and completions, messages, Responses.
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens"})
 # What a run of a hosted tool is called among the output items of OpenAI's Responses.
 _RUNS = {
     "web_search_call": "web_search",
@@ -30,12 +32,14 @@ class Answer:
         model: the model that answered.
         tier: the service tier that it was served at; None where it does not say.
         id: the provider's name for it, and the moment of its making; tells answers apart.
+        cut: True when it ended at its output cap.
     """
 
     usage: Usage | None
     model: str | None = None
     tier: str | None = None
     id: tuple[str, float | None] | None = None
+    cut: bool = False
 
 
 def read_answer(response: object) -> Answer:
@@ -54,7 +58,19 @@ def read_answer(response: object) -> Answer:
         model=model if isinstance(model, str) else None,
         tier=_TIERS.get(tier) if isinstance(tier, str) else None,
         id=(id, made if isinstance(made, int | float) else None) if isinstance(id, str) else None,
+        cut=_cut(response),
     )
+
+
+def _cut(response: object) -> bool:
+    """True when the answer ended at its output cap, in the words of each provider."""
+    choices = _get(response, "choices")
+    reasons = [
+        *(_get(choice, "finish_reason") for choice in (choices if isinstance(choices, list | tuple) else ())),
+        _get(response, "stop_reason"),
+        _get(_get(response, "incomplete_details"), "reason"),
+    ]
+    return any(isinstance(reason, str) and reason in _CUT for reason in reasons)
 
 
 def _runs(response: object) -> dict[str, int]:

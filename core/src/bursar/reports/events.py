@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -13,15 +14,16 @@ class Event(NamedTuple):
     """One line; it becomes a dict only when somebody reads it.
 
     Attributes:
-        what: ``"charge"``, ``"release"`` or ``"refusal"``.
+        what: ``"charge"``, ``"release"``, ``"refusal"`` or ``"clamp"``.
         call: what it is about.
-        outcome: the charge; what a cache saved, in USD; or the message of the refusal.
+        outcome: the charge; what a cache saved, in USD; the message of the refusal; or the output
+            cap that was asked for, of a call whose cap was lowered.
         state: of the hold, after a charge.
     """
 
     what: str
     call: Call
-    outcome: Charge | Decimal | str
+    outcome: Charge | Decimal | str | int
     state: str = ""
 
     def shown(self) -> dict[str, Any]:
@@ -31,11 +33,24 @@ class Event(NamedTuple):
         if isinstance(outcome, Charge):
             line |= {"cost": float(outcome.cost), "estimated": outcome.estimated, "state": self.state}
             line |= {"at": outcome.at}
+            line |= {word: True for word in ("clamped", "truncated") if getattr(outcome, word)}
             if outcome.usage is not None:
                 usage = outcome.usage
                 line |= {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         elif isinstance(outcome, str):
             line["message"] = outcome
+        elif isinstance(outcome, int):
+            line |= {"wanted_output_tokens": outcome, "max_output_tokens": call.max_output_tokens}
         else:
             line["saved"] = float(outcome)
         return line
+
+
+class Events(deque[Event]):
+    """The newest events of a session.
+
+    Attributes:
+        warned: True once its log says that an answer was cut at a lowered cap.
+    """
+
+    warned = False

@@ -59,6 +59,8 @@ def build_report(
         },
         "refusals": leaf.tally.get("refusals", 0),
         "would_refuse": leaf.tally.get("would_refuse", 0),
+        "clamped": leaf.tally.get("clamped", 0),
+        "truncated": leaf.tally.get("truncated", 0),
         "estimated": leaf.tally.get("estimated", 0),
         "saved": float(to_usd(leaf.tally.get("saved", 0))),
         "duration_seconds": max(0, snapshot.now_ms - leaf.opened_ms) / 1000,

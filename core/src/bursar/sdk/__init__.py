@@ -1,6 +1,6 @@
 """For packages that cover an SDK: how its requests leave, are held, and are read as they come back."""
 
-from .demand import Demand, Unbounded, body_of, listed, text_of, whole, with_members
+from .demand import Allowed, Demand, Unbounded, body_of, listed, text_of, whole, with_members
 from .hooks import ClientHooks
 from .patching import Patching
 from .paths import Paths, biller
@@ -14,6 +14,7 @@ __all__ = [
     "Patching",
     "too_old",
     # What a request asks for, at its worst
+    "Allowed",
     "Demand",
     "Paths",
     "Unbounded",

@@ -5,9 +5,30 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..ledger.hold import Hold
 from .reading import Reading, UnboundedReading
+
+
+class Allowed(NamedTuple):
+    """How much output a request may ask for.
+
+    Attributes:
+        cap: the most output tokens of one choice that are held; None: the hold does not say.
+        needed: True where a request without a cap of its own has to carry this one; False where its
+            provider lets no answer grow above it.
+        model: the model behind the name that is sent.
+    """
+
+    cap: int | None = None
+    needed: bool = True
+    model: str | None = None
+
+    @classmethod
+    def by(cls, hold: Hold) -> Allowed:
+        """What a hold pays for."""
+        return cls(hold.max_output_tokens, hold.binding_cap is not None, hold.call.model)
 
 
 class Demand:
@@ -44,8 +65,8 @@ class Demand:
         """True when it costs nothing, whatever it asks for."""
         return not self.ask and self.endpoint is None
 
-    def fit(self, options: Any, cap: int | None) -> Any:
-        """The options to send: those given, or a copy whose output cap is not above `cap`.
+    def fit(self, options: Any, allowed: Allowed) -> Any:
+        """The options to send: those given, or a copy whose output cap is not above what is allowed.
 
         What belongs to the caller is never changed.
         """

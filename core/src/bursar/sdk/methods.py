@@ -37,6 +37,7 @@ def blocking_methods(begin: Begin, original: Original, retry: str) -> dict[str, 
                 except Exception as error:
                     if not sending.again(error):
                         sending.meter.fail(error)
+                        sending.meter.hold.explain(error)
                         raise
         except BaseException:
             sending.meter.abandon()  # of no effect after an outcome
@@ -78,6 +79,7 @@ def awaitable_methods(begin: Begin, original: Original, retry: str) -> dict[str,
                 except Exception as error:
                     if not sending.again(error):
                         await sending.meter.afail(error)
+                        sending.meter.hold.explain(error)
                         raise
         except BaseException:
             sending.meter.abandon()  # of no effect after an outcome

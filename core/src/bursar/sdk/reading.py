@@ -26,9 +26,11 @@ class Reading:
         pending: the id of an answer that the provider goes on making in the background.
         visible_bytes: text of the output that came so far.
         hidden: True when output may be billed that no answer shows.
+        cut: True once an event said that the output ended at its cap.
     """
 
     def __init__(self, *, hidden: bool = False) -> None:
+        self.cut = False
         self.answer: Answer | None = None
         self.final = False
         self.stopped = False

@@ -12,8 +12,9 @@ from ..ledger.steps import Steps
 from ..pricing.outcome import outcome_of
 from ..session import Session
 from .body import attach
-from .demand import Demand
+from .demand import Allowed, Demand, body_of
 from .eventstream import Frames
+from .room import room_left
 from .settlement import Background, Meter
 
 _FRAMED = "amazon.eventstream"
@@ -62,6 +63,7 @@ class Sending:
         self._promise: Promise | None = None
         self._told: tuple[object, object] = (None, None)
         self._answered = False  # by the attempt that is under way
+        self._room: int | None = None  # the output that an error answer has left to this request
 
     # -- before an attempt ----------------------------------------------------------------------
 
@@ -159,11 +161,27 @@ class Sending:
 
     def again(self, error: Exception) -> bool:
         """True when an error answer is to be met by another form of the request, on the same hold."""
-        demand = self._demand.again(error)
-        if demand is None or self.meter.hold.state != "reserved":
+        hold = self.meter.hold
+        if hold.state != "reserved":
             return False
-        self._demand = demand
-        self._take(self.meter.hold)
+        demand = self._demand.again(error)
+        if demand is not None:
+            self._demand = demand
+        elif not self._leaves_room(error):
+            return False
+        self._take(hold)
+        return True
+
+    def _leaves_room(self, error: Exception) -> bool:
+        """True when an error answer says, for the first time, how much lower a cap of ours has to be."""
+        hold, left = self.meter.hold, room_left(error)
+        if left is None or self._room is not None:
+            return False
+        ours = body_of(self.options) != body_of(self._demand.fit(self._given, Allowed()))
+        useful = max(hold._ledger.policy.smallest_cap or 1, int(self._demand.ask.get("clamp", True)))
+        if not ours or not useful <= left < (hold.max_output_tokens or 0):
+            return False
+        self._room = left
         return True
 
     # -- after it -------------------------------------------------------------------------------
@@ -245,7 +263,10 @@ class Sending:
         return hold
 
     def _take(self, hold: Hold, *, flat: bool = False) -> None:
-        self.options = self._demand.fit(self._given, hold.binding_cap)
+        allowed = Allowed.by(hold)
+        if self._room is not None and allowed.cap is not None:
+            allowed = allowed._replace(cap=min(allowed.cap, self._room), needed=True)
+        self.options = self._demand.fit(self._given, allowed)
         self.meter = Meter(hold, self._demand.reading(), self._background, flat=flat)
         self._answered = False
 

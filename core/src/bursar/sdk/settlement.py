@@ -166,17 +166,18 @@ class Meter:
         if self._polled is not None:
             self._background.drop(self._polled)
         model, tier = (answer.model, answer.tier) if answer is not None else (None, None)
+        cut = reading.cut or (answer is not None and answer.cut)
         if self._flat:
-            yield from hold._settle(cost=hold.amount)
+            yield from hold._settle(cost=hold.amount, cut=cut)
         elif known and answer is not None:
-            charge = yield from hold._settle(usage=answer.usage, model=model, tier=tier)
+            charge = yield from hold._settle(usage=answer.usage, model=model, tier=tier, cut=cut)
             hold._ledger.charged.add(answer, charge)
         elif not over:
             yield from hold._settle_unknown(reading.estimate(hold.call))
         elif (usage := reading.estimate(hold.call)) is not None:
-            yield from hold._settle(usage=usage, model=model, tier=tier, estimated=True)
+            yield from hold._settle(usage=usage, model=model, tier=tier, estimated=True, cut=cut)
         else:
-            yield from hold._settle(cost=hold.amount, estimated=True)
+            yield from hold._settle(cost=hold.amount, estimated=True, cut=cut)
 
     def _run(self, steps: Callable[[], Steps[None]]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from ..runtime.ids import is_made
 from .limits import Limit
 from .names import check_name
 
@@ -66,4 +67,18 @@ def name_of(key: str) -> str:
 
 def shown_key(key: str) -> str:
     """The account as people know it: ``default/alice/run-7``."""
-    return "/".join(unquote(part.removeprefix(_SESSION)) for part in key.split("/"))
+    return "/".join(_names(key))
+
+
+def told_key(key: str) -> str:
+    """The account in a message to people: without the names of sessions that nobody gave."""
+    return "/".join(name for name in _names(key) if not is_made(name))
+
+
+def is_made_session(key: str) -> bool:
+    """True for the account of a session whose name nobody gave."""
+    return is_session(key) and is_made(name_of(key))
+
+
+def _names(key: str) -> list[str]:
+    return [unquote(part.removeprefix(_SESSION)) for part in key.split("/")]

@@ -23,6 +23,8 @@ class Charge:
         overrun: the part of the cost above the hold, in USD.
         saved: what a cache saved, in USD.
         at: seconds since the epoch, by the clock of the store.
+        clamped: True when the budget had lowered the output cap of the call.
+        truncated: True when the answer ended at that lowered cap.
     """
 
     id: str
@@ -33,6 +35,8 @@ class Charge:
     overrun: Decimal
     saved: Decimal
     at: float
+    clamped: bool = False
+    truncated: bool = False
 
 
 new_charge = maker(Charge)

@@ -65,6 +65,7 @@ class Policy:
         terms: those that it hands on to the store.
         unknown_outcome: what a call costs whose cost cannot be known.
         smallest_cap: the smallest useful output cap to clamp to; None never clamps.
+        clamps_formats: False does not clamp calls whose answer is to have a format.
         tier: the service tier that every call is priced at; None asks the call.
         tool_prices: nano-dollars a run, by tool.
         tz: the time zone of its calendar limits.
@@ -78,3 +79,4 @@ class Policy:
     tool_prices: Mapping[str, int]
     tz: str = "UTC"
     allow: frozenset[str] = frozenset()
+    clamps_formats: bool = True

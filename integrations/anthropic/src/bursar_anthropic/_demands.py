@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bursar import UnpriceableCall
-from bursar.sdk import Demand, Reading, listed, text_of, whole
+from bursar.sdk import Allowed, Demand, Reading, listed, text_of, whole
 
 from ._surfaces import Where
 from ._threads import threads
@@ -28,7 +28,7 @@ _RUN_BY_CALLER = re.compile(r"(?:bash|computer|memory|text_editor)_[0-9]{8}")
 _TOOLSET_OF_CALLER = re.compile(r"(?:browser|computer)_toolset_[0-9]{8}")  # the provider has its schema
 _RUN_BY_PROVIDER = re.compile(r"(web_search|web_fetch)_[0-9]{8}")
 _WITH_A_FEE = ("web_search",)
-_SMALLEST_THINKING = 1_024
+_LEAST_ANSWER = 16  # tokens, after the thinking
 _LONGER = 5  # the beta of a million tokens, for models whose window is 200,000
 # Models of Vertex AI that cost the same in every region; the later ones cost more than globally.
 _SAME_EVERYWHERE = re.compile(r"claude-(?:v?[12]\b|instant|3|(?:opus|sonnet)-4(?:-[01])?(?:@|$))")
@@ -62,17 +62,26 @@ class Generation(Demand):
         self._most = whole(body.get(cap))
         if self.model is None:
             why_not = "the request names no model"
-        shared = {"model": self.model, "provider": where.provider, "max_output_tokens": self._most}
+        shared = {
+            "model": self.model,
+            "provider": where.provider,
+            "max_output_tokens": self._most,
+            "cap_name": cap,
+            "formatted": formatted(body),
+        }
         super().__init__({**shared, **ask}, why_not=why_not, surcharge=surcharge)
 
-    def fit(self, options: Any, cap: int | None) -> Any:
+    def fit(self, options: Any, allowed: Allowed) -> Any:
         options = copy.copy(options)
-        options.json_data, options.extra_json = {**self._body, **self.members(cap)}, None
+        options.json_data, options.extra_json = {**self._body, **self.members(allowed)}, None
         return options
 
-    def members(self, cap: int | None) -> dict[str, Any]:
-        """What is to be changed in the body, so that its output is not above a cap."""
-        return {} if cap is None or (self._most is not None and self._most <= cap) else {self._cap: cap}
+    def members(self, allowed: Allowed) -> dict[str, Any]:
+        """What is to be changed in the body, so that its output is not above what is allowed."""
+        cap = allowed.cap
+        if cap is None or (not allowed.needed if self._most is None else self._most <= cap):
+            return {}
+        return {self._cap: cap}
 
     def rest(self) -> str:
         """All members that may be input, as the text that bounds them."""
@@ -91,7 +100,7 @@ class Messages(Generation):
     def __init__(self, where: Where, body: Mapping[str, Any], *, long: bool) -> None:
         tools = [tool if isinstance(tool, Mapping) else {} for tool in listed(body.get("tools"))]
         runs = _runs(tools)
-        self._thinking = _budgeted(body.get("thinking"))
+        self._smallest = _smallest_cap(body.get("thinking"))
         super().__init__(where, body, "max_tokens", _no_bound(body, tools), _surcharge(where, body))
         calls = sum(runs.values())
         self.ask |= {
@@ -100,8 +109,8 @@ class Messages(Generation):
             "n": calls + 1,  # whether the cap holds for all turns or for each is not published
             "requests": {tool: uses for tool, uses in runs.items() if tool in _WITH_A_FEE},
         }
-        if self._thinking is not None:
-            self.ask["clamp"] = _SMALLEST_THINKING + 1
+        if self._smallest:
+            self.ask["clamp"] = self._smallest
         toolset = any(_TOOLSET_OF_CALLER.fullmatch(_kind(tool)) for tool in tools)
         stored = _stored_tokens(body.get("thread"))
         if runs or toolset or stored is None or any(body.get(name) for name in _STORED_INPUT):
@@ -113,18 +122,15 @@ class Messages(Generation):
             "stored_tokens": stored,
         }
 
-    def members(self, cap: int | None) -> dict[str, Any]:
-        lowered = super().members(cap)
-        if not lowered or cap is None or self._thinking is None:
-            return lowered
-        if cap <= _SMALLEST_THINKING:
+    def members(self, allowed: Allowed) -> dict[str, Any]:
+        lowered = super().members(allowed)
+        if lowered and allowed.cap is not None and allowed.cap < self._smallest:
             raise UnpriceableCall(
-                f"this hold pays for {cap} tokens of output, and thinking needs more than"
-                f" {_SMALLEST_THINKING}; reserve more with max_output_tokens=, or do not ask for thinking",
+                f"this hold pays for {allowed.cap:,} tokens of output, and with its thinking budget the call"
+                f" needs {self._smallest:,}; reserve more with max_output_tokens=, or lower the budget",
                 endpoint=self.model,
             )
-        budget = min(int(self._thinking["budget_tokens"]), cap - 1)
-        return {**lowered, "thinking": {**self._thinking, "budget_tokens": budget}}
+        return lowered
 
     def reading(self) -> Reading:
         hidden = hides_output(self.model, self._body.get("thinking"))
@@ -143,15 +149,18 @@ class Completions(Generation):
         return CompletionReading()
 
 
-def _budgeted(thinking: object) -> Mapping[str, Any] | None:
-    """What the request says about thinking, if that has a budget."""
-    if (
-        isinstance(thinking, Mapping)
-        and thinking.get("type") == "enabled"
-        and whole(thinking.get("budget_tokens"))
-    ):
-        return thinking
-    return None
+def _smallest_cap(thinking: object) -> int:
+    """The smallest cap that leaves a quarter of it to the answer, after the thinking; 0 without a budget."""
+    if not isinstance(thinking, Mapping) or thinking.get("type") != "enabled":
+        return 0
+    budget = whole(thinking.get("budget_tokens"))
+    return max(-(-budget * 4 // 3), budget + _LEAST_ANSWER) if budget else 0
+
+
+def formatted(body: Mapping[str, Any]) -> bool:
+    """True when the answer is to be JSON, whose end a lower output cap would cut off."""
+    config = body.get("output_config")
+    return bool(body.get("output_format") or (isinstance(config, Mapping) and config.get("format")))
 
 
 def _surcharge(where: Where, body: Mapping[str, Any]) -> str | None:

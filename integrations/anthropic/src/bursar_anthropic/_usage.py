@@ -74,7 +74,8 @@ class MessageReading(Reading):
 
     def _delta(self, document: Mapping[str, Any]) -> None:
         """The end of the output: counts that are those of the whole answer, and replace the first ones."""
-        self.stopped = _mapping(document.get("delta")).get("stop_reason") is not None
+        reason = _mapping(document.get("delta")).get("stop_reason")
+        self.stopped, self.cut = reason is not None, reason == "max_tokens"
         counts = {name: count for name, count in _mapping(document.get("usage")).items() if count is not None}
         if counts:
             self._tell({**self._begun, "usage": {**_mapping(self._begun.get("usage")), **counts}})
@@ -104,6 +105,7 @@ class CompletionReading(Reading):
         document = object_of(raw)
         self.visible_bytes += text_bytes(document.get("completion"))
         self.ended = self.ended or document.get("stop_reason") is not None
+        self.cut = self.cut or document.get("stop_reason") == "max_tokens"
         self.broken = self.broken or document.get("type") == "error"
         return raw
 

@@ -41,7 +41,7 @@ def came_around(kind: tuple[str, ...]) -> None:
     if kind not in _elsewhere:
         _elsewhere.add(kind)
         _logger.error(
-            "%s did not send its request through the covered SDK (a client of its own, or a subclass of it): the"
-            " answer is booked, and every further call of this class is held at its worst case beforehand",
+            "%s did not send its request through the covered SDK (a client of its own, or a subclass of it):"
+            " the answer is booked, and every further call of this class is held at its worst case beforehand",
             ".".join(kind),
         )

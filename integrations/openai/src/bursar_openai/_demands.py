@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bursar.sdk import Demand, Reading, listed, text_of, whole, with_members
+from bursar.sdk import Allowed, Demand, Reading, listed, text_of, whole, with_members
 
 from ._surfaces import Where
 from ._usage import CompletionReading, ResponseReading, hides_output
@@ -31,6 +31,7 @@ _RUN_BY_PROVIDER = ("code_interpreter", "file_search", "web_search")  # priced b
 _BY_OTHERS = ("models", "plugins", "search_parameters")  # hosts choose another model, or run searches
 _WAY_OUT = "; send the request within `with session.reserve(cost=...):`, which then pays for it"
 _REJECTED = (400, 422)
+_FORMATS = ("json_schema", "json_object")
 _LEAST_CAP = 16  # of Responses
 
 _hosts_without_usage: set[str] = set()  # they reject `stream_options`
@@ -57,7 +58,7 @@ class Bounded(Demand):
         self._body = body
         self._takes_cap = bool(_CAPS[where.kind])
         self._caps = {name: whole(body[name]) for name in _CAPS[where.kind] if body.get(name) is not None}
-        self._new_cap = where.new_cap(str(body.get("model")))
+        self._where = where
         tier = body.get("service_tier")
         if tier not in _TIERS and tier is not None:
             why_not = f"the service tier {tier!r:.40} has no known price"
@@ -67,19 +68,32 @@ class Bounded(Demand):
             if body.get(name):
                 why_not = f"nothing bounds what {name!r} may add to the request's cost{_WAY_OUT}"
         most = max((cap for cap in self._caps.values() if cap is not None), default=None)
-        shared = {"model": body.get("model"), "provider": where.provider, "tier": tier}
-        super().__init__({**shared, "max_output_tokens": most, **ask}, why_not=why_not)
+        shared = {
+            "model": body.get("model"),
+            "provider": where.provider,
+            "tier": tier,
+            "max_output_tokens": most,
+            "cap_name": next(iter(self._caps), where.new_cap(str(body.get("model")))),
+            "formatted": formatted(body),
+        }
+        super().__init__({**shared, **ask}, why_not=why_not)
 
-    def fit(self, options: Any, cap: int | None) -> Any:
-        return with_members(options, self.members(cap))
+    def fit(self, options: Any, allowed: Allowed) -> Any:
+        return with_members(options, self.members(allowed))
 
-    def members(self, cap: int | None) -> dict[str, Any]:
-        """What is to be changed in the body, so that its output is not above a cap."""
+    def members(self, allowed: Allowed) -> dict[str, Any]:
+        """What is to be changed in the body, so that its output is not above what is allowed."""
+        cap = allowed.cap
         if cap is None or not self._takes_cap:
             return {}
         if not self._caps:
-            return {self._new_cap: cap}
-        return {name: cap for name, given in self._caps.items() if given is None or given > cap}
+            name = self._where.new_cap(allowed.model or str(self._body.get("model")))
+            return {name: cap} if allowed.needed else {}
+        return {
+            name: cap
+            for name, given in self._caps.items()
+            if (allowed.needed if given is None else given > cap)
+        }
 
     def rest(self) -> str:
         """All members that may be input, as the text that bounds them."""
@@ -91,14 +105,13 @@ class Streamed(Bounded):
 
     def __init__(self, where: Where, body: Mapping[str, Any], choices: int, **ask: Any) -> None:
         super().__init__(where, body, **ask)
-        self._where = where
         self._choices = choices
         silent = body.get("stream") and "stream_options" not in body
         self._unasked = bool(silent) and where.host not in _hosts_without_usage
 
-    def members(self, cap: int | None) -> dict[str, Any]:
+    def members(self, allowed: Allowed) -> dict[str, Any]:
         asked = {"stream_options": {"include_usage": True}} if self._unasked else {}
-        return {**super().members(cap), **asked}
+        return {**super().members(allowed), **asked}
 
     def reading(self) -> Reading:
         hidden = hides_output(self._body)
@@ -198,6 +211,13 @@ def _unbounded_tools(kinds: set[str], calls: int | None) -> str | None:
             " the request within `with session.reserve(cost=...):`, which then pays for it"
         )
     return None
+
+
+def formatted(body: Mapping[str, Any]) -> bool:
+    """True when the answer is to be JSON, whose end a lower output cap would cut off."""
+    text = body.get("text")
+    wanted = body.get("response_format"), text.get("format") if isinstance(text, Mapping) else None
+    return any(isinstance(one, Mapping) and one.get("type") in _FORMATS for one in wanted)
 
 
 def texts_of(value: object) -> tuple[Sequence[Any], dict[str, Any]]:

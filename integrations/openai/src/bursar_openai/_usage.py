@@ -51,6 +51,7 @@ class CompletionReading(Reading):
         for choice in choices:
             self.visible_bytes += text_bytes(choice.get("delta") or choice.get("text"))
             if choice.get("finish_reason") is not None:
+                self.cut = self.cut or choice["finish_reason"] == "length"
                 self._going_on.discard(choice.get("index", 0))
         self.stopped = not self._going_on
         usage = document.get("usage") or (document.get("x_groq") or {}).get("usage")

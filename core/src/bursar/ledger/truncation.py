@@ -1,0 +1,32 @@
+"""What people are told of an answer that ended at an output cap which the budget had lowered."""
+
+from __future__ import annotations
+
+from ..reports.events import Events
+from ..runtime.log import logger
+from ..store.base import Path
+from ..values.account import told_key
+from ..values.call import Call
+
+
+def truncation(path: Path, call: Call, wanted: int) -> str:
+    """What happened, whose budget it was, and what to do.
+
+    Args:
+        path: the accounts that pay, from the root.
+        call: as it was made.
+        wanted: the output cap before it was lowered.
+    """
+    return (
+        f"the answer of {call.model!r} was cut at {call.max_output_tokens:,} output tokens: the budget"
+        f" {told_key(path[-1].key)!r} had lowered the cap from {wanted:,} to what was left; raise the"
+        " limit, or have such calls refused by clamp=: 'text' for those with a response format, or the"
+        " smallest useful cap"
+    )
+
+
+def warn_once(events: Events, text: str) -> None:
+    """Warn in the log, the first time in a session."""
+    if not events.warned:
+        events.warned = True
+        logger.warning("%s (the report counts all of them as truncated)", text)
