@@ -2,8 +2,8 @@
 
 from ..budget import as_session
 from ..coverage import covered_sdks
-from ..ledger.context import Promise
-from ..ledger.hold import Cover, cover, covered_hold
+from ..ledger.context import FoundByText, Promise
+from ..ledger.hold import Cover, cover, cover_text, covered_hold
 from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
 from ..pricing.response import Answer, read_answer
@@ -15,9 +15,11 @@ __all__ = [
     "as_session",
     # Two layers pay for a call once
     "Cover",
+    "FoundByText",
     "Promise",
     "cover",
     "cover_later",
+    "cover_text",
     "covered_hold",
     "covered_sdks",
     "promise_of_another",

@@ -109,6 +109,27 @@ class InContext(Payment, Generic[H]):
         return self.hold
 
 
+class FoundByText(InContext[H]):
+    """A hold for a prompt that is sent from another context: found by its text instead.
+
+    Args:
+        hold: what pays for the call.
+        text: the prompt, as the request has it.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, hold: H, text: str) -> None:
+        super().__init__(hold)
+        _innermost.set(self.outer)  # not for what is sent from here
+        self.text = text
+        _by_text[id(self)] = self
+
+    def close(self) -> None:
+        super().close()
+        _by_text.pop(id(self), None)
+
+
 class Promise(Payment):
     """A session pays for the request that a covered SDK is about to send; the SDK reserves for it.
 
@@ -152,6 +173,7 @@ class Promise(Payment):
 
 
 _innermost: ContextVar[Payment | None] = ContextVar("bursar_payment", default=None)
+_by_text: dict[int, FoundByText[Any]] = {}
 
 
 def innermost() -> Payment | None:
@@ -181,10 +203,33 @@ def claimed(sent: object = None) -> Payment | None:
         texts = frozenset(_texts(sent))
         promises.sort(key=lambda promise: not promise.texts <= texts)  # keeps the order of those alike
         unclaimed[:0] = promises
-    for payment in unclaimed:
+    for payment in [*unclaimed, *(_found_by_text(sent) if _by_text else ())]:
         if payment.claim():
             return payment
     return None
+
+
+def is_held_by_prompt(sent: object) -> bool:
+    """True for a request of several prompts that have a hold each: nobody pays for it as a whole.
+
+    Args:
+        sent: the prompts, as texts; and perhaps one more text, of all else that the request has.
+    """
+    return bool(_by_text) and len(_found_by_text(sent)) > 1
+
+
+def _found_by_text(sent: object) -> list[FoundByText[Any]]:
+    """The holds of a request's prompts; none, unless each prompt has one."""
+    waiting = [held for held in list(_by_text.values()) if held.usable and not held.claimed]
+    found, others = [], 0
+    for prompt in sent if isinstance(sent, list | tuple) else ():
+        held = next((one for one in waiting if one.text == prompt), None)
+        if held is None:
+            others += 1
+        else:
+            waiting.remove(held)
+            found.append(held)
+    return found if others <= 1 else []
 
 
 def promise_of(call: object) -> Promise | None:

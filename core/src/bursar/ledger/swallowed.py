@@ -52,10 +52,10 @@ class Run:
             _run.set(self._outer)
         outer = self._outer if self._outer is None or self._outer.open else None
         for whose, refusal in self._refusals.items():
-            if error is not None:
-                whose.told(refusal)
-            elif outer is not None:
+            if outer is not None:  # whatever it ended by: that one may swallow it
                 outer.refused(whose, refusal)
+            elif error is not None:
+                whose.told(refusal)
             else:
                 whose.surface(refusal)
         self._refusals = {}

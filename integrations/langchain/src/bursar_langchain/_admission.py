@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from bursar import BudgetExceeded, BursarError, Hold, HoldClosed, UnknownModel
-from bursar.integration import book_unclaimed, cover_later, note_saved, promise_of_another
+from bursar.integration import book_unclaimed, cover_later, cover_text, note_saved, promise_of_another
 
 from ._attempt import attempt_of
 from ._caps import Lowered, cap_name
@@ -69,7 +69,8 @@ class Admission:
         name, cap = name_of(serialized, more, request.model), cap_name(request, params)
         kind = None if run.text else class_of(serialized)
         if self._admit(run, name, metadata, asked, cap, kind) and run.hold is not None:
-            run.cover = run.hold.cover()
+            one_text = run.text and isinstance(inputs[0], str)
+            run.cover = cover_text(run.hold, str(inputs[0])) if one_text else run.hold.cover()
 
     def admit_tool(self, run: Run, name: str, given: str, metadata: Mapping[str, Any] | None) -> None:
         """Reserve for the run of a tool.

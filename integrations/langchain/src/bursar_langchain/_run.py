@@ -10,7 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from bursar import Hold, Usage
-from bursar.integration import Cover, Promise
+from bursar.integration import Cover, FoundByText, Promise
 
 from ._request import Request
 from ._usage import TOKENS_PER_ANSWER, Result
@@ -46,7 +46,7 @@ class Run:
     request: Request | None = None
     batch: object = None
     hold: Hold | None = None
-    cover: Cover | None = None
+    cover: Cover | FoundByText[Hold] | None = None
     promise: Promise | None = None
     booking: Callable[[Result], None] | None = None
     task: tuple[asyncio.Task[Any], Callable[[object], None]] | None = None

@@ -33,7 +33,7 @@ def is_sent_by_covered_sdk(kind: tuple[str, ...]) -> bool:
         BursarError: the SDK cannot be covered.
     """
     sdk = _SDKS.get(kind)
-    return sdk is not None and kind not in _elsewhere and sdk in covered_sdks()
+    return sdk is not None and kind not in _elsewhere and sdk in covered_sdks(sdk)
 
 
 def came_around(kind: tuple[str, ...]) -> None:
@@ -42,6 +42,6 @@ def came_around(kind: tuple[str, ...]) -> None:
         _elsewhere.add(kind)
         _logger.error(
             "%s did not send its request through the covered SDK (a client of its own, or a subclass of it):"
-            " the answer is booked, and every further call of this class is held at its worst case beforehand",
+            " the answer is booked, and every further call of this class is held at its worst case",
             ".".join(kind),
         )
