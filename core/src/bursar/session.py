@@ -184,7 +184,11 @@ class Session(Tracking):
         booking = reservation.book_unreserved(
             self._ledger, self._path, request, usage, model, tier, self._events
         )
-        return (yield from booking)
+        try:
+            return (yield from booking)
+        except BudgetExceeded as refusal:
+            self._swallowed.note(refusal)
+            raise
 
     def _note_saved(self, asked: Mapping[str, Any], usage: Usage | None) -> Steps[None]:
         request = CallRequest(**{**asked, "requests": asked.get("requests") or {}})

@@ -182,3 +182,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if without:
         config.hook.pytest_deselected(items=[item for item in items if item in without])
         items[:] = [item for item in items if item not in without]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_in_the_context() -> Iterator[None]:
+    from bursar.ledger import context as c
+    from bursar.ledger.swallowed import current_run
+
+    yield
+    left = c._innermost.get(), current_run(), c._by_text, c._entered.get()
+    c._innermost.set(None)
+    c._by_text.clear()
+    from bursar.ledger.swallowed import _run
+
+    _run.set(None)
+    assert left[0] is None or not left[0].active, left
+    assert left[1] is None, left
+    assert not left[2] and not left[3], left
