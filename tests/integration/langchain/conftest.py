@@ -23,8 +23,10 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from bursar import Session
+from bursar.ledger.context import _by_text, innermost, paying
+from bursar.ledger.swallowed import current_run
 from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
-from bursar_langchain import BudgetCallback
+from bursar_langchain import BudgetCallback, _sdks
 
 os.environ["LANGSMITH_TRACING"] = "false"
 
@@ -185,17 +187,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def _nothing_in_the_context() -> Iterator[None]:
-    from bursar.ledger import context as c
-    from bursar.ledger.swallowed import current_run
-
+def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test leaves nothing in the context that pays, or is a run; and what it learns of a class is its own."""
+    monkeypatch.setattr(_sdks, "_elsewhere", set())
     yield
-    left = c._innermost.get(), current_run(), c._by_text, c._entered.get()
-    c._innermost.set(None)
-    c._by_text.clear()
-    from bursar.ledger.swallowed import _run
-
-    _run.set(None)
-    assert left[0] is None or not left[0].active, left
-    assert left[1] is None, left
-    assert not left[2] and not left[3], left
+    assert (paying(), innermost(), current_run(), dict(_by_text)) == (None, None, None, {})
