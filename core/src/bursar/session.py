@@ -126,7 +126,7 @@ class Session(Tracking):
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left; a number is the smallest cap that is of use.
             formatted: True when the answer is to have a format, which ``Budget(clamp="text")`` never cuts.
-            cap_name: what the request calls its output cap, for the text of a refusal.
+            cap_name: what the request calls its output cap, for the text of a refusal; empty: it takes none.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.

@@ -89,6 +89,7 @@ def test_a_verb_is_one_request(cluster: Cluster) -> None:
     assert sorted(used) == [0, 0, 20]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
 def test_a_master_that_is_gone_refuses_its_trees_in_time_and_no_others(cluster: Cluster, fault: str) -> None:
     """Its bookings wait, and land when it is back; trees of other masters go on (without full coverage)."""

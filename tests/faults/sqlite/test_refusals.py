@@ -161,6 +161,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", [*FAULTS, None])
 def test_a_fault_refuses_calls_and_keeps_bookings(fault: str | None, tmp_path: Path) -> None:
     """Refused in time with the name of the file; settle, release and doubt wait, and land when it is over.

@@ -1,4 +1,4 @@
-"""Who pays for what is sent from here: a hold or a promise, the session of the context, that of the process.
+"""The context of a call: the hold or promise that pays for it, and the session of its thread or task.
 
 Whoever reserves first puts the hold into the context; a layer below that finds one there
 sends on it instead of reserving again. So two layers never pay for one call. A layer that

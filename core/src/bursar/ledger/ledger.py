@@ -1,4 +1,4 @@
-"""Moves paid calls through the store: reserve, then settle, release or doubt."""
+"""`Ledger`: the store, prices and policy of a budget; moves paid calls through the store."""
 
 from __future__ import annotations
 
@@ -183,19 +183,6 @@ class Ledger:
         self.hooks.settled(charge)
         return charge
 
-    def ask(
-        self,
-        verb: Callable[[Entry, Amounts, Terms], Steps[Granted | Refused | StalePeriod]],
-        entry: Entry,
-        minimum: Amounts,
-        terms: Terms,
-    ) -> Steps[Granted | Refused]:
-        """Ask whether a call fits, by `verbs.reserve` or `verbs.probe`."""
-        answer = yield from verb(entry, minimum, terms)
-        if isinstance(answer, StalePeriod):
-            answer = yield from self._again(answer, lambda current: verb(current, minimum, terms), entry)
-        return answer
-
     def book(
         self, verb: Callable[[Entry, Terms], Steps[Booked | StalePeriod]], entry: Entry
     ) -> Steps[Booked]:
@@ -203,10 +190,12 @@ class Ledger:
         terms = self.policy.terms
         answer = yield from verb(entry, terms)
         if isinstance(answer, StalePeriod):
-            answer = yield from self._again(answer, lambda current: verb(current, terms), entry)
+            answer = yield from self.again(answer, verb, entry, terms)
         return answer
 
-    def _again(self, stale: StalePeriod, ask: Callable[[Entry], Steps[Any]], entry: Entry) -> Steps[Any]:
+    def again(
+        self, stale: StalePeriod, verb: Callable[..., Steps[Any]], entry: Entry, *arguments: Any
+    ) -> Steps[Any]:
         """Ask the store once more, with the calendar of its own time.
 
         Raises:
@@ -216,7 +205,7 @@ class Ledger:
         for _ in range(3):
             now = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
             self.calendars = {**self.calendars, **now}
-            answer = yield from ask(entry._replace(periods=self.calendars))
+            answer = yield from verb(entry._replace(periods=self.calendars), *arguments)
             if not isinstance(answer, StalePeriod):
                 return answer
         raise StoreError("the clock of the store jumps: it accepts no calendar period")

@@ -1,4 +1,4 @@
-"""Where the accounts of a path stand, whether or not the store has met them yet."""
+"""Balances of the accounts of a path, also of accounts that the store has not met yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store says about itself, for people: what survives, and what should be changed."""
+"""The report of `budget.doctor()`: what survives a crash, and what should be changed."""
 
 from __future__ import annotations
 

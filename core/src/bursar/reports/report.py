@@ -1,4 +1,4 @@
-"""The cost report: a plain dict that ``json.dumps`` takes."""
+"""Builds the cost report: a plain dict that ``json.dumps`` takes."""
 
 from __future__ import annotations
 

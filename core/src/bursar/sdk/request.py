@@ -1,4 +1,4 @@
-"""One request on its way through an SDK, with all the attempts that the SDK makes of it."""
+"""One request of an SDK, with all the attempts that the SDK makes of it: held before each, settled after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store says about itself: what survives, and what an operator should change."""
+"""`Facts`: what a store says about itself, and the protocol of stores that do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Balances in this process: the default store."""
+"""`MemoryStore`: balances in this process, the default."""
 
 from __future__ import annotations
 

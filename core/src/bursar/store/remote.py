@@ -1,4 +1,4 @@
-"""What stores outside this process have in common: each verb is a request, and an outbox keeps what waits."""
+"""What stores outside this process share: each verb is a request, and an outbox keeps what waits."""
 
 from __future__ import annotations
 

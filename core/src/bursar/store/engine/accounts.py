@@ -1,4 +1,4 @@
-"""Accounts that are at hand: opened by paths, with the limits that were declared for them."""
+"""Accounts: opens paths, declares limits, drops sessions that are no longer used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The balance of one account, and what is added to it."""
+"""`Balance`: the sums, limits, windows and breaker of one account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers that the rules in Python and those in Lua share; the script of Redis is given them by name."""
+"""Numbers that the rules in Python and those in Lua share; the script of Redis gets them by name."""
 
 MOST_AMOUNT = 2**52
 """Nano-dollars or tokens of one amount or limit: sums and differences of two are exact in a float, too."""

@@ -1,4 +1,4 @@
-"""Holds and charges by their ids, for as long as somebody may still ask."""
+"""Records of holds and charges by id: leases, outcomes, folding, audit."""
 
 from __future__ import annotations
 

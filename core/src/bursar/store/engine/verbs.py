@@ -1,4 +1,4 @@
-"""The verbs of a store, on accounts and records that are at hand: decided once, wherever those are kept."""
+"""The verbs of a store as decisions on accounts and records; memory and SQLite both run these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters: verbs with their arguments, that a store did not answer; also as lines of JSON."""
+"""`Message`: a verb with its arguments that the store has not acknowledged; also as a line of JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Message:
     Attributes:
         verb: its name.
         arguments: with which it was asked for; the ids in them make a second delivery harmless.
-        nonce: of the request, where the store knows one; else the letter's own.
+        nonce: of the request, where the store knows one; else the message's own.
         since_s: when it was written, seconds since the epoch.
         age_s: how old it was when this process got it, in seconds.
         got_s: when that was, by the clock that nobody sets.
@@ -64,7 +64,7 @@ class Message:
 
 
 def to_line(message: Message, store: str) -> str:
-    """The letter as one line of JSON.
+    """The message as one line of JSON.
 
     Args:
         message: what to write.
@@ -81,7 +81,7 @@ def to_line(message: Message, store: str) -> str:
 
 
 def from_words(words: Mapping[str, Any]) -> Message:
-    """The letter whose line was read.
+    """The message whose line was read.
 
     Raises:
         ValueError: it is none.
@@ -92,9 +92,9 @@ def from_words(words: Mapping[str, Any]) -> Message:
         message = Message(verb, arguments, nonce, since_s, max(0.0, time.time() - since_s))
         known = verb in KEPT and type(message.root) is str
     except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"no letter: {type(error).__name__}") from error
+        raise ValueError(f"no message: {type(error).__name__}") from error
     if not known:
-        raise ValueError("no letter: its verb is none of those that wait")
+        raise ValueError("no message: its verb is none of those that wait")
     return message
 
 

@@ -1,4 +1,4 @@
-"""What the script answers, as values: one line a word."""
+"""Decodes the answers of the script."""
 
 from __future__ import annotations
 

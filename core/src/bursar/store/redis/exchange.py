@@ -1,4 +1,4 @@
-"""How a request gets its answer: one body for the blocking and the awaiting client."""
+"""Sends a request and reads its answer: one body for the blocking and the awaiting client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server says about itself, as far as its user may ask."""
+"""Reads what a server says about its persistence and eviction, as far as its user may ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of the store as requests: sent as often as it takes, applied once."""
+"""The verbs of the store as requests: sent again where needed, applied once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Lua of the store: one script, made of one file a noun."""
+"""The Lua script of the store, put together from its files."""
 
 from __future__ import annotations
 

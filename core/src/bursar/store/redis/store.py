@@ -1,4 +1,4 @@
-"""Balances in Redis: every verb is one run of one script."""
+"""`RedisStore`: balances in Redis; every verb is one run of one script."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class RedisStore(RemoteStore):
         return Booked(arguments[0].amounts, 0, False, None, self._exchanges.now_ms())
 
     def _keep(self, request: RedisRequest, arguments: tuple[Any, ...]) -> bool:
-        """Write a letter of what is to be known: a booking, or that nobody makes the call of a reserve."""
+        """Write a message of what is to be known: a booking, or that nobody makes the call of a reserve."""
         if request.verb == "reserve":
             entry: Entry = arguments[0]
             return self._outbox.put(Message("withdraw", (entry.id, entry.path, request.nonce)))

@@ -1,4 +1,4 @@
-"""Accounts for readers, made of what the script read."""
+"""Makes account views and audits from what the script read."""
 
 from __future__ import annotations
 

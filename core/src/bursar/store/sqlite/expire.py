@@ -1,4 +1,4 @@
-"""What came due before a step: leases that are over, records that are old, sessions that nobody uses."""
+"""Expires what is due before a step: leases, old records, sessions that are no longer used."""
 
 from __future__ import annotations
 

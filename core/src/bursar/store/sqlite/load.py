@@ -1,4 +1,4 @@
-"""The part of a ledger that one step looks at: read from the file before it."""
+"""Loads the part of a ledger that one step needs from the file."""
 
 from __future__ import annotations
 

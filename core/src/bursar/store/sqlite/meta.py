@@ -1,4 +1,4 @@
-"""The line that a file has about itself, and what a process has seen of it."""
+"""The meta row of a file: its ledger id, sequence and time."""
 
 from __future__ import annotations
 

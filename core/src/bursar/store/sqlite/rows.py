@@ -1,4 +1,4 @@
-"""Balances and records as rows, and rows as balances and records."""
+"""Turns balances and records into rows, and rows into balances and records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a file is laid out, and how an older one becomes like that."""
+"""The layout of a file, and its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One verb on a file: what came due, then the verb itself on what it may look at."""
+"""One verb on a file: expire what is due, load, decide, save."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Balances in a file: every verb is one transaction."""
+"""`SqliteStore`: balances in a file; every verb is one transaction."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class SqliteStore(RemoteStore):
                 logger.warning("a cancelled reserve could not be given back: %s", error)
 
     def _check_process(self) -> None:
-        """A forked child has threads and a mailbox of its own; what waits is its parent's to deliver."""
+        """A forked child has threads and an outbox of its own; what waits is its parent's to deliver."""
         if self._forks != forks():
             self._forks = forks()
             self._worker = None

@@ -1,4 +1,4 @@
-"""The tables of a file: one row an account, a limit, a bucket of a window, a record. Money is INTEGER."""
+"""The tables of a file. Money is INTEGER."""
 
 from __future__ import annotations
 
