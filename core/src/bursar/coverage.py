@@ -49,20 +49,23 @@ def uncover() -> None:
             _unpatch()
 
 
-def covered_sdks() -> frozenset[str]:
+def covered_sdks(*only: str) -> frozenset[str]:
     """Cover the SDKs that are imported, for as long as the process lives; nobody pays by that.
 
     For adapters: a covered SDK holds and books the requests that are promised to it. It costs next to
     nothing where an SDK is covered already.
+
+    Args:
+        only: the SDKs to look at, by name; all of them by default.
 
     Returns:
         The names of the SDKs that are covered for good, such as ``"openai"``. One that no package of
         ours covers, and one that is not imported, is not among them.
 
     Raises:
-        BursarError: a package of ours failed to cover its SDK.
+        BursarError: a package of ours failed to cover its SDK, for instance because that is too old.
     """
-    wanted = [sdk for sdk in INTEGRATIONS if sdk in sys.modules and sdk not in _for_good]
+    wanted = [sdk for sdk in only or INTEGRATIONS if sdk in sys.modules and sdk not in _for_good]
     if wanted:
         with _lock:
             for patch in _implementations("bursar_patch"):

@@ -86,6 +86,11 @@ class Session(Tracking):
         """Its name in the budget."""
         return name_of(self._path[-1].key)
 
+    def is_same_account(self, other: Session) -> bool:
+        """True where both are views of one account in one store."""
+        mine, theirs = self._path[-1].key, other._path[-1].key
+        return mine == theirs and self._ledger.store is other._ledger.store
+
     # -- paid calls -------------------------------------------------------------------------
 
     def _reserve(
@@ -185,7 +190,11 @@ class Session(Tracking):
         booking = reservation.book_unreserved(
             self._ledger, self._path, request, usage, model, tier, self._events
         )
-        return (yield from booking)
+        try:
+            return (yield from booking)
+        except BudgetExceeded as refusal:
+            self._swallowed.note(refusal)
+            raise
 
     def _note_saved(self, asked: Mapping[str, Any], usage: Usage | None) -> Steps[None]:
         request = CallRequest(**{**asked, "requests": asked.get("requests") or {}})

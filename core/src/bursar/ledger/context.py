@@ -109,40 +109,78 @@ class InContext(Payment, Generic[H]):
         return self.hold
 
 
+class FoundByText(InContext[H]):
+    """A hold for a prompt that is sent from another context: found by its text instead.
+
+    Args:
+        hold: what pays for the call.
+        text: the prompt, as the request has it.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, hold: H, text: str) -> None:
+        super().__init__(hold)
+        _innermost.set(self.outer)  # not for what is sent from here
+        self.text = text
+        _by_text[id(self)] = self
+
+    def close(self) -> None:
+        super().close()
+        _by_text.pop(id(self), None)
+
+
 class Promise(Payment):
     """A session pays for the request that a covered SDK is about to send; the SDK reserves for it.
 
     Args:
         session: who pays.
         convert: the error that the caller of the SDK gets for one of ours.
-        on_hold: told each hold that is reserved on the promise.
+        on_refusal: hears what the caller is about to get; returns True to ask the session once more.
+        call: what tells the call from others: a promise for the same one is found by it.
         texts: what the request sends, to tell several promises of one context apart.
+
+    Attributes:
+        listeners: are told each hold that is reserved on the promise; one may refuse the call.
     """
 
-    __slots__ = ("_session", "convert", "on_hold", "texts")
+    __slots__ = ("_on_refusal", "_session", "call", "convert", "listeners", "texts")
 
     def __init__(
         self,
         session: Any,
-        convert: Callable[[Exception], Exception],
-        on_hold: Callable[[Any], None],
+        convert: Callable[[Any], Any],
+        on_refusal: Callable[[Any], object] | None = None,
+        call: object = None,
         texts: Iterable[str] = (),
     ) -> None:
         super().__init__()
         self._session = session
+        self._on_refusal = on_refusal
         self.convert = convert
-        self.on_hold = on_hold
+        self.call = call
+        self.listeners: list[Callable[[Any], None]] = []
         self.texts = frozenset(texts)
 
     @property
     def session(self) -> Any:
         return self._session
 
+    def may_be_asked_again(self, refusal: Any) -> bool:
+        """True where a limit was raised for a call that was refused."""
+        return self._on_refusal is not None and self._on_refusal(refusal) is True
+
+    def tell(self, hold: Any) -> None:
+        """A hold was reserved on it."""
+        for listener in self.listeners:
+            listener(hold)
+
     def __enter__(self) -> Promise:
         return self
 
 
 _innermost: ContextVar[Payment | None] = ContextVar("bursar_payment", default=None)
+_by_text: dict[int, FoundByText[Any]] = {}
 
 
 def innermost() -> Payment | None:
@@ -172,8 +210,40 @@ def claimed(sent: object = None) -> Payment | None:
         texts = frozenset(_texts(sent))
         promises.sort(key=lambda promise: not promise.texts <= texts)  # keeps the order of those alike
         unclaimed[:0] = promises
-    for payment in unclaimed:
+    found = _found_by_text(sent) if _by_text else []
+    for payment in (*unclaimed, *found):
         if payment.claim():
+            return payment
+    return None
+
+
+def is_held_by_prompt(sent: object) -> bool:
+    """True for a request of several prompts that have a hold each: nobody pays for it as a whole.
+
+    Args:
+        sent: the prompts, as texts; and perhaps one more text, of all else that the request has.
+    """
+    return bool(_by_text) and len(_found_by_text(sent)) > 1
+
+
+def _found_by_text(sent: object) -> list[FoundByText[Any]]:
+    """The holds of a request's prompts; none, unless each prompt has one."""
+    waiting = [held for held in list(_by_text.values()) if held.usable and not held.claimed]
+    found, others = [], 0
+    for prompt in sent if isinstance(sent, list | tuple) else ():
+        held = next((one for one in waiting if one.text == prompt), None)
+        if held is None:
+            others += 1
+        else:
+            waiting.remove(held)
+            found.append(held)
+    return found if others <= 1 else []
+
+
+def promise_of(call: object) -> Promise | None:
+    """The promise of this context for a call, until a request is sent on it; or None."""
+    for payment in _payments():
+        if isinstance(payment, Promise) and payment.call == call and not payment.claimed:
             return payment
     return None
 
@@ -247,9 +317,13 @@ def paying() -> Any:
 
     That of the innermost hold or promise, unless a session was entered since; else `current`.
     """
+    payment = nearest()
+    return current() if payment is None else payment.session
+
+
+def nearest() -> Payment | None:
+    """The innermost payment, unless a session was entered since it was made."""
     payment = _innermost.get()
     if payment is not None:
         payment = _active(payment)
-        if payment is not None and payment.entered == _entered.get():
-            return payment.session
-    return current()
+    return None if payment is None or payment.entered != _entered.get() else payment

@@ -23,7 +23,7 @@ from ..values.duration import Duration, to_seconds
 from ..values.money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from ..values.usage import Usage, new_usage
 from . import verbs
-from .context import InContext, innermost_cover
+from .context import FoundByText, InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
 from .steps import Steps, awaitable, blocking
@@ -412,6 +412,22 @@ class Cover(InContext[Hold]):
 def cover(hold: Hold) -> Cover:
     """Put a hold into the context of this thread or task; also a context manager."""
     return Cover(hold)
+
+
+def cover_text(hold: Hold, text: str) -> FoundByText[Hold]:
+    """Let a hold pay for the request that sends a prompt, from whatever thread or task.
+
+    For frameworks that send it from another context than they announce it in. Where the prompts of one
+    request have a hold each, a covered SDK leaves all of them to who made them.
+
+    Args:
+        hold: what pays for it.
+        text: the whole prompt.
+
+    Returns:
+        Also a context manager; ``close()`` ends it.
+    """
+    return FoundByText(hold, text)
 
 
 def covered_hold() -> Hold | None:

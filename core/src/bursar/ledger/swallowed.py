@@ -26,6 +26,11 @@ class Run:
         self._refusals: dict[SwallowedRefusals, BudgetExceeded] = {}
         _run.set(self)
 
+    def enter(self) -> None:
+        """Be the run of this context, too, where it is in none, as in a thread that was started bare."""
+        if self.open and current_run() is None:
+            _run.set(self)
+
     def refused(self, whose: SwallowedRefusals, refusal: BudgetExceeded) -> None:
         """A refusal is about to be raised inside."""
         self._refusals[whose] = refusal
@@ -47,10 +52,10 @@ class Run:
             _run.set(self._outer)
         outer = self._outer if self._outer is None or self._outer.open else None
         for whose, refusal in self._refusals.items():
-            if error is not None:
-                whose.told(refusal)
-            elif outer is not None:
+            if outer is not None:  # whatever it ended by: that one may swallow it
                 outer.refused(whose, refusal)
+            elif error is not None:
+                whose.told(refusal)
             else:
                 whose.surface(refusal)
         self._refusals = {}

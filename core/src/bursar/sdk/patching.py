@@ -174,7 +174,7 @@ class Patching:
                 return None
             demand = self._read(client, options)
             if not demand.free:
-                if session is None:
+                if session is None or context.is_held_by_prompt(demand.ask.get("messages")):
                     return None
                 own = session_of(client) is not None
                 return Sending(client, session, demand, options, self._background, self._read, own=own)

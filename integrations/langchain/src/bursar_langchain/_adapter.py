@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +17,13 @@ from langchain_core.outputs import LLMResult
 from bursar import Budget, Session
 from bursar.integration import never_breaks
 
-from ._admission import Admission
+from ._admission import Admission, OnBudget
 from ._costs import Costs, name_of
 from ._division import divide
 from ._embeddings import warn_of_embeddings
 from ._payers import LimitLike, Money, NodeLimits, Payers
 from ._refusal import fails_closed
+from ._roots import Roots
 from ._run import Run
 from ._runs import Runs
 from ._usage import Result, read_result
@@ -48,9 +51,15 @@ class BudgetCallback(BaseCallbackHandler):
         cost_metadata: True to write what a run cost, in USD, into its metadata as ``"cost_usd"`` when
             it ends, where tracers such as LangSmith show it: of models, tools, nodes and whole runs.
             The answer of a model has it in its ``response_metadata``.
+        per_run: True to give each outermost run (each ``invoke``, ``stream`` ... of the caller) a session
+            of its own, so that each may spend the session's limits.
+        on_budget: ``f(refusal) -> bool``, asked at most once about a refusal, before it is raised: a person
+            may raise the limit (`Budget.set_limit`). Where it returns True, the same call is tried once
+            more. It runs inside of the call, and is no coroutine function.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
+        TypeError: `on_budget` is a coroutine function: the hooks of LangChain cannot wait for it.
         ValueError: a setting has a value that it cannot have; the message names it.
     """
 
@@ -67,16 +76,21 @@ class BudgetCallback(BaseCallbackHandler):
         tool_prices: Mapping[str, Money] | None = None,
         tenant: str | None = None,
         cost_metadata: bool = False,
+        per_run: bool = False,
+        on_budget: OnBudget | None = None,
     ) -> None:
-        self._payers = Payers(budget, nodes, tenant)
+        if iscoroutinefunction(on_budget):
+            raise TypeError("on_budget= of a callback cannot be awaited; give it to BudgetMiddleware")
+        self._payers = Payers(budget, nodes, tenant, per_run=per_run)
         Budget(tool_prices=tool_prices)  # says what is wrong with them
         self._runs = Runs()
         self._costs = Costs(tell=cost_metadata)
-        self._admission = Admission(self._payers, self._runs, self._costs, tool_prices or {})
+        self._roots = Roots(self._over)
+        self._admission = Admission(self._payers, self._runs, self._costs, tool_prices or {}, on_budget)
 
     @property
     def session(self) -> Session:
-        """The session that pays. Raises: `BursarError`: each tenant has its own."""
+        """The session that pays. Raises: `BursarError`: each tenant, or each run, has its own."""
         return self._payers.session
 
     def session_of(self, tenant: str) -> Session:
@@ -134,7 +148,8 @@ class BudgetCallback(BaseCallbackHandler):
         # LangChain makes the outer list anew for each handler; the dict, for each `generate()`.
         given = messages[0] if messages else messages, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(messages))
-        self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
+        with self._started(run, call=given[0] if given[1] is None else given[1]):
+            self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
 
     @fails_closed
     def on_llm_start(
@@ -151,7 +166,8 @@ class BudgetCallback(BaseCallbackHandler):
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
         given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(prompts), text=True)
-        self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
+        with self._started(run, call=given[0] if given[1] is None else given[1]):
+            self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -170,6 +186,7 @@ class BudgetCallback(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Called with the answer. Never raises."""
         run = self._runs.take(run_id)
+        self._roots.end(run_id)
         if run is None or run.request is None:
             return
         result = read_result(response, hour_cache=run.request.hour_cache)
@@ -187,6 +204,7 @@ class BudgetCallback(BaseCallbackHandler):
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when a model call failed, was cancelled, or its stream was left. Never raises."""
         run = self._runs.take(run_id)
+        self._roots.end(run_id, error)
         if run is None or run.request is None:
             return
         response = kwargs.get("response")
@@ -213,7 +231,9 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        self._admission.admit_tool(Run(run_id, (serialized,), parent_run_id), name, input_str, metadata)
+        run = Run(run_id, (serialized,), parent_run_id)
+        with self._started(run):
+            self._admission.admit_tool(run, name, input_str, metadata)
 
     @never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -226,6 +246,7 @@ class BudgetCallback(BaseCallbackHandler):
         self._pay_tool(run_id, error)
 
     def _pay_tool(self, run_id: UUID, error: BaseException | None) -> None:
+        self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
         if (run := self._runs.take(run_id)) is not None:
             run.pay()
@@ -245,17 +266,20 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a chain, a graph or a node runs. Never raises."""
+        self._roots.start(run_id, parent_run_id)
         self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "chain"), metadata)
 
     @never_breaks
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it is done; its calls are, too. Never raises."""
+        self._roots.end(run_id)
         self._runs.sweep(run_id)
         self._costs.close(run_id)
 
     @never_breaks
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it failed or was cancelled. Never raises."""
+        self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
         self._costs.close(run_id, error)
 
@@ -271,6 +295,7 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a retriever runs: LangChain has no hooks for the embeddings it asks. Never raises."""
+        self._roots.start(run_id, parent_run_id)
         self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "retriever"), metadata)
         if metadata and (maker := metadata.get("ls_embedding_provider")):
             warn_of_embeddings(str(maker))
@@ -278,14 +303,31 @@ class BudgetCallback(BaseCallbackHandler):
     @never_breaks
     def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Called with what it found; models that it asked are done. Never raises."""
+        self._roots.end(run_id)
         self._runs.sweep(run_id)
         self._costs.close(run_id)
 
     @never_breaks
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it failed or was cancelled. Never raises."""
+        self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
         self._costs.close(run_id, error)
+
+    @contextmanager
+    def _started(self, run: Run, call: object = None) -> Iterator[None]:
+        """A run that is not made has no end hook: its caller gets what is raised inside."""
+        run.root = self._roots.start(run.id, run.parent, call)
+        try:
+            yield
+        except BaseException as error:
+            self._roots.end(run.id, error)
+            raise
+
+    def _over(self, root: UUID) -> None:
+        """An outermost run is over, perhaps a model's that LangChain told no end of."""
+        self._runs.lose(root)
+        self._payers.close(root)
 
     def __copy__(self) -> BudgetCallback:
         return self

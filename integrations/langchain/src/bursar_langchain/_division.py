@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
-from bursar import Usage
+from bursar import Hold, Usage
 
 from ._run import Run
 
 
 def divide(usage: Usage, runs: Sequence[Run]) -> Iterator[tuple[Run, Usage]]:
     """Each run with a share that its hold can bear, if their sum can; together they are the usage."""
-    calls = [run.hold.call for run in runs]
+    calls = [cast("Hold", run.hold).call for run in runs]
     inputs = _divided(usage.input_tokens, [call.input_tokens for call in calls])
     outputs = _divided(usage.output_tokens, [call.n * call.max_output_tokens for call in calls])
     for run, input_tokens, output_tokens in zip(runs, inputs, outputs, strict=True):

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from bursar import Hold, Usage
-from bursar.integration import Cover
+from bursar.integration import Cover, FoundByText, Promise
 
 from ._request import Request
 from ._usage import TOKENS_PER_ANSWER, Result
@@ -29,9 +29,12 @@ class Run:
         text: True for a model that completes text: it may be asked with several prompts at once.
         request: None for a run of a tool.
         batch: shared by the calls of one ``generate()``; all start hooks come before the first call.
-        hold: what pays for it.
+        hold: what pays for it; None until a covered SDK has reserved on the promise.
         cover: keeps a covered SDK client below from reserving again.
+        promise: says that a session pays for what a covered SDK is about to send.
+        booking: books an answer that came although no SDK claimed the promise, or was free.
         task: the task that may die without an end hook, and what was told to watch it.
+        root: the outermost run that it is in; its own id by default.
         doubted: True once it was booked as unknown because it seemed lost.
         number: grows with each start.
     """
@@ -43,16 +46,19 @@ class Run:
     text: bool = False
     request: Request | None = None
     batch: object = None
-    hold: Hold = field(init=False)
-    cover: Cover | None = None
+    hold: Hold | None = None
+    cover: Cover | FoundByText[Hold] | None = None
+    promise: Promise | None = None
+    booking: Callable[[Result], None] | None = None
     task: tuple[asyncio.Task[Any], Callable[[object], None]] | None = None
+    root: UUID | None = None
     doubted: bool = False
     number: int = field(default_factory=count().__next__)
 
     @property
     def is_open(self) -> bool:
         """False when a covered client below has closed the hold: it sees retries that we do not."""
-        return self.doubted or self.hold.state == "reserved"
+        return self.doubted or self.hold is None or self.hold.state == "reserved"
 
     def is_call_of(self, other: Run) -> bool:
         """True when both are one call: heard by two handlers, or by one that is named twice."""
@@ -63,8 +69,9 @@ class Run:
 
     def uncover(self) -> None:
         """What the context sends from here on is another call."""
-        if self.cover is not None:
-            self.cover.close()
+        for payment in (self.cover, self.promise):
+            if payment is not None:
+                payment.close()
 
     def leave(self) -> None:
         """Its end has come: no task need be watched for it, and what is sent is another call."""
@@ -75,6 +82,10 @@ class Run:
     def settle(self, result: Result) -> None:
         """Book an answer: by the provider's count, else by its text, else at the whole hold."""
         hold = self.hold
+        if self.booking is not None and not (self.promise is not None and self.promise.claimed):
+            self.booking(result)
+        if self.booking is not None or hold is None:
+            return
         if result.cached:
             hold.release(saved=result.usage)
         elif result.usage is not None:
@@ -88,18 +99,25 @@ class Run:
 
     def fail(self, error: BaseException, result: Result) -> None:
         """Book a call that ended in an error, by what arrived of its answer."""
+        hold = self.hold
+        if self.booking is not None or hold is None:
+            if result.usage is not None or result.text_tokens:  # else nothing came, as far as we know
+                self.settle(result)
+            return
         seen = result.usage or (self._by_text(result) if result.text_tokens else None)
         if isinstance(error, GeneratorExit):
-            self.hold.abandon(seen)  # perhaps the garbage collector's doing: no store may be touched
+            hold.abandon(seen)  # perhaps the garbage collector's doing: no store may be touched
         elif result.usage is not None and result.finished and self.is_open:
             self.settle(result)
         else:
-            self.hold.resolve(error, seen)
+            hold.resolve(error, seen)
 
     def lose(self, error: BaseException | None = None) -> None:
         """Book a call whose end nobody has reported; a tool has run."""
         self.doubted, self.given, self.batch, self.task = True, None, None, None
         self.uncover()
+        if self.booking is not None or self.hold is None:
+            return
         if isinstance(error, GeneratorExit):
             self.hold.abandon()  # as in `fail`
         elif self.request is None:
@@ -109,16 +127,18 @@ class Run:
 
     def withdraw(self) -> None:
         """Give back what was reserved for a call that is not made after all."""
-        hold: Hold | None = getattr(self, "hold", None)
-        if hold is not None and hold.state == "reserved":
+        self.uncover()
+        hold = self.hold
+        if hold is not None and self.booking is None and hold.state == "reserved":
             hold.release()
 
     def pay(self) -> None:
         """Book the run of a tool: it costs what was held."""
-        self.hold.settle(cost=self.hold.amount)
+        if self.hold is not None:
+            self.hold.settle(cost=self.hold.amount)
 
     def _by_text(self, result: Result) -> Usage:
         """The most that an answer can have used, as far as it is visible; never above the hold."""
-        call = self.hold.call
+        call = cast("Hold", self.hold).call
         output_tokens = min(result.text_tokens or TOKENS_PER_ANSWER, call.n * call.max_output_tokens)
         return Usage(call.input_tokens, output_tokens)
