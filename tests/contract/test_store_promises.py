@@ -33,6 +33,20 @@ class TestMemoryStore(Promises):
         return MemoryStore(clock)
 
 
+class BareStore(MemoryStore):
+    """With the verbs alone."""
+
+    roots = holds = None  # type: ignore[assignment]
+
+
+class TestBareStore(Promises):
+    """A store need not list its trees, nor what is in flight."""
+
+    def open_store(self, clock: ManualClock) -> MemoryStore:
+        """An empty store in memory that cannot list."""
+        return BareStore(clock)
+
+
 class TestToyStore(Promises):
     """A list of lines, written by somebody who knows the protocol only."""
 

@@ -144,3 +144,27 @@ def test_a_tenant_is_stopped_alone() -> None:
     bob.session().reserve(cost=1)
     asyncio.run(alice.auntrip("sorry"))
     alice.session().reserve(cost=1)
+
+
+def test_a_report_has_the_newest_sessions_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand of a budget, and of what is nested in a session; with the number of all, right below each."""
+    monkeypatch.setattr("bursar.ledger.reading.MOST_SESSIONS", 7)
+    budget = Budget("$5", name="shop")
+    for number in range(9):
+        budget.session(id=f"s{number}").track(None, "$0.01", "search")
+    report = budget.report()
+    assert report["sessions"] == 9
+    assert [child["session_id"] for child in report["children"]] == [f"s{number}" for number in range(2, 9)]
+    outer = budget.session(id="outer")
+    for number in range(9):
+        outer.child_session(name=f"i{number}").child_session(name="most").track(None, "$0.01", "search")
+    report = outer.report()
+    assert report["sessions"] == 9 and 0 < len(report["children"]) < 7
+
+
+def test_an_alert_about_a_budget_that_is_charged_itself_has_its_report() -> None:
+    """A correction is booked in no session; what is told of it reads the path alone."""
+    told: list[dict[str, object]] = []
+    budget = Budget("$5/total", on_soft_limit=told.append)
+    budget.correct("$4.9", "the bill said so")
+    assert told[0]["total_spent"] == 4.9

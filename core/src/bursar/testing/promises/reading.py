@@ -81,6 +81,27 @@ class Reading(Vocabulary):
         assert self.store.read("default", (inner[-1].key, "default")).accounts.keys() == {"default"}
         self.clean()
 
+    def test_sessions_below_one_that_has_ended_go_with_it(self) -> None:
+        """However many, some with each step; but none while one of them is stopped by a person."""
+        top = root()
+        outer = below(top, session_account, "outer")
+        inner = [below(outer, session_account, f"i{number}") for number in range(25)]
+        for path in inner:
+            self.spend_in(path, 2)
+        self.store.trip(inner[0], "look at this")
+        self.store.end("default", (outer[-1].key,))
+        self.clock.advance(_DAY_S)
+        self.spend_in(top, 1)
+        assert self.store.sessions("default").count == 1
+        self.store.untrip(inner[0], "seen")  # which uses them
+        self.store.end("default", (outer[-1].key,))
+        self.clock.advance(_DAY_S)
+        for _ in range(4):
+            self.spend_in(top, 1)
+        assert self.store.sessions("default").count == 0 and self.numbers(top[0]) == (55, 0)
+        assert self.store.read("default", tuple(path[-1].key for path in inner)).accounts == {}
+        self.clean()
+
     def test_a_session_with_the_key_of_a_dropped_one_begins_anew(self) -> None:
         """Nothing is spent in it, and a late settle of the old one is booked above it only."""
         top = root()
