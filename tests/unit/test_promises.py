@@ -173,6 +173,21 @@ def test_listener_that_raises_gives_the_hold_back(how: str, provider: ScriptedPr
 
 
 @HOW
+@pytest.mark.parametrize(("bearable", "sent"), [(20, 20), (80, None), (None, None)])
+def test_listener_may_lower_the_cap(
+    bearable: int | None, sent: int | None, how: str, provider: ScriptedProvider
+) -> None:
+    """Another account, which pays as well, may have less left: the smaller cap is sent."""
+    session = Budget("$1").session()
+    promise = cover_later(session, on_hold=lambda _: None)
+    promise.listeners.append(lambda _: bearable)
+    with promise:
+        send(provider, how)
+    assert provider.served[0].body["max_tokens"] == (sent or 50)
+    assert exact(session, provider)
+
+
+@HOW
 def test_retry_in_doubt_is_reserved_from_the_session_that_promised(
     how: str, provider: ScriptedProvider
 ) -> None:

@@ -247,6 +247,21 @@ def test_handlers_of_two_sessions(way: str, first: str, second: str, sent: int, 
         provider.assert_exact(budget)
 
 
+@pytest.mark.parametrize(("first", "second"), [("$1", "$0.10"), ("$0.10", "$1"), ("$0.10", "$0.05")])
+@pytest.mark.parametrize("way", ["invoke", "astream"])
+def test_the_smaller_of_two_sessions_lowers_the_cap(
+    way: str, first: str, second: str, largest: ScriptedProvider
+) -> None:
+    """With a provider that writes all it may, neither is passed, and both are charged the bill."""
+    budgets = [BudgetCallback(first), BudgetCallback(second)]
+    ask(thinker(largest), way, "hi", {"callbacks": list(budgets)})
+    assert largest.hits == 1
+    for budget in budgets:
+        assert budget.spent == largest.bill
+        assert budget.reserved == 0
+        assert budget.remaining is not None and budget.remaining >= 0
+
+
 # -- text models, which start in a task of their own ----------------------------------------------
 
 

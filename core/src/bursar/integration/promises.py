@@ -18,7 +18,7 @@ def cover_later(
     session: Session,
     *,
     raise_as: type[BaseException] | None = None,
-    on_hold: Callable[[Hold], None] | None = None,
+    on_hold: Callable[[Hold], int | None] | None = None,
     on_refusal: Callable[[BursarError], bool | None] | None = None,
     call: object = None,
     texts: Iterable[str] = (),
@@ -34,7 +34,8 @@ def cover_later(
         raise_as: a class that is mixed into what the caller of the SDK gets for a refusal and for any
             other `bursar.BursarError` of the reserve; see `raised_as`.
         on_hold: called with each hold that is reserved on the promise. The adapter books nothing then. An
-            error that it raises prevents the call.
+            error that it raises prevents the call; a number that it returns is an output cap that must not
+            be passed.
         on_refusal: called with what the caller of the SDK is about to get. Where it returns True, the
             session is asked once more, for instance since its limit was raised.
         call: what tells the call from others, such as the framework's id of it. Where this context has a

@@ -141,7 +141,8 @@ class Promise(Payment):
         texts: what the request sends, to tell several promises of one context apart.
 
     Attributes:
-        listeners: are told each hold that is reserved on the promise; one may refuse the call.
+        listeners: are told each hold that is reserved on the promise; one may refuse the call, or return
+            the lower output cap that it can bear.
     """
 
     __slots__ = ("_on_refusal", "_session", "call", "convert", "listeners", "texts")
@@ -159,7 +160,7 @@ class Promise(Payment):
         self._on_refusal = on_refusal
         self.convert = convert
         self.call = call
-        self.listeners: list[Callable[[Any], None]] = []
+        self.listeners: list[Callable[[Any], int | None]] = []
         self.texts = frozenset(texts)
 
     @property
@@ -170,10 +171,10 @@ class Promise(Payment):
         """True where a limit was raised for a call that was refused."""
         return self._on_refusal is not None and self._on_refusal(refusal) is True
 
-    def tell(self, hold: Any) -> None:
-        """A hold was reserved on it."""
-        for listener in self.listeners:
-            listener(hold)
+    def tell(self, hold: Any) -> int | None:
+        """A hold was reserved on it. Returns: the lowest output cap that a listener asks for, if one does."""
+        caps = [listener(hold) for listener in self.listeners]
+        return min((cap for cap in caps if cap is not None), default=None)
 
     def __enter__(self) -> Promise:
         return self

@@ -263,10 +263,12 @@ class Sending:
                 raise raised from error.__cause__
         if promise is not None:
             try:
-                promise.tell(hold)
+                bearable = promise.tell(hold)
             except BaseException:  # the call is not made
                 yield from hold._release()
                 raise
+            if bearable is not None and bearable < (hold.max_output_tokens or 0):
+                self._room = bearable
         return hold
 
     def _take(self, hold: Hold, *, flat: bool = False) -> None:

@@ -116,7 +116,7 @@ class Admission:
             payer = self._payers.payer(metadata, run.root or run.id)
             # Calls of one `generate()` share their metadata: it has no room for the cost of each.
             told = metadata if run.batch is None else None
-            if kind is not None and self._may_promise(kind, cap):
+            if kind is not None and self._may_promise(run, payer, kind, cap):
                 self._promise(run, payer, asked, kind, self._costs.open(run.id, run.parent, name, told))
             else:
                 taken = {other.hold.id for other in known if other.hold is not None}
@@ -137,8 +137,13 @@ class Admission:
             raise
         return True
 
-    def _may_promise(self, kind: tuple[str, ...], cap: str | None) -> bool:
-        """True where the covered SDK reserves; not where the middleware lowers the cap by itself."""
+    def _may_promise(self, run: Run, payer: Payer, kind: tuple[str, ...], cap: str | None) -> bool:
+        """True where the covered SDK reserves; not where the middleware lowers the cap by itself.
+
+        Where another account has promised for the call, the SDK takes no hold but its own.
+        """
+        if promise_of_another(payer.account, _call_of(run)) is not None:
+            return True
         attempt = attempt_of(self._payers.payee)
         lowers = attempt is not None and attempt.least is not None and cap is not None
         return not lowers and is_sent_by_covered_sdk(kind)
@@ -147,7 +152,7 @@ class Admission:
         self, run: Run, payer: Payer, asked: dict[str, Any], kind: tuple[str, ...], tally: Tally
     ) -> None:
         """Say that the payer pays for what the SDK sends; it reserves, and books."""
-        call = "langchain", run.id, tuple(map(id, run.given or ()))
+        call = _call_of(run)
         if (other := promise_of_another(payer.account, call)) is not None:
             other.listeners.append(lambda hold: self._hold_beside(run, payer, asked, hold, tally))
             return
@@ -182,15 +187,21 @@ class Admission:
             texts=_texts(asked["messages"]),
         )
 
-    def _hold_beside(self, run: Run, payer: Payer, asked: dict[str, Any], hold: Hold, tally: Tally) -> None:
+    def _hold_beside(
+        self, run: Run, payer: Payer, asked: dict[str, Any], hold: Hold, tally: Tally
+    ) -> int | None:
         """Another account has reserved for the same call: reserve here for what it is about to send.
+
+        Returns:
+            The output cap that this account can bear.
 
         Raises:
             BursarError: the call must not be made.
         """
+        run.sent_on = hold
         if run.hold is not None:
-            return  # a retry of the SDK's, which no handler sees
-        sent = {**asked, "messages": None, "input_tokens": hold.call.input_tokens, "clamp": False}
+            return run.hold.max_output_tokens  # a retry of the SDK's, which no handler sees
+        sent = {**asked, "messages": None, "input_tokens": hold.call.input_tokens}
         sent["max_output_tokens"] = hold.max_output_tokens
         try:
             run.hold = self._reserve(payer, f"langchain:{run.id}", set(), sent)
@@ -199,6 +210,7 @@ class Admission:
             self._note(refusal, payer)
             raise refusal from None
         tally.pays(run.hold)
+        return run.hold.max_output_tokens
 
     def _note(self, refusal: BursarError, payer: Payer) -> None:
         """Tell the middleware around the call, if there is one, whose refusal this is."""
@@ -249,6 +261,11 @@ class Admission:
             if hold.state == "reserved" and hold.id not in taken:
                 return hold
             count += 1
+
+
+def _call_of(run: Run) -> object:
+    """What tells the call of a run from others, to all handlers that hear of it."""
+    return "langchain", run.id, tuple(map(id, run.given or ()))
 
 
 def _texts(messages: Sequence[Any] | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, cast
 from uuid import UUID
@@ -30,6 +30,7 @@ class Run:
         request: None for a run of a tool.
         batch: shared by the calls of one ``generate()``; all start hooks come before the first call.
         hold: what pays for it; None until a covered SDK has reserved on the promise.
+        sent_on: the hold of another account that a covered SDK sent the request on: it saw the usage.
         cover: keeps a covered SDK client below from reserving again.
         promise: says that a session pays for what a covered SDK is about to send.
         booking: books an answer that came although no SDK claimed the promise, or was free.
@@ -47,6 +48,7 @@ class Run:
     request: Request | None = None
     batch: object = None
     hold: Hold | None = None
+    sent_on: Hold | None = None
     cover: Cover | FoundByText[Hold] | None = None
     promise: Promise | None = None
     booking: Callable[[Result], None] | None = None
@@ -82,6 +84,9 @@ class Run:
     def settle(self, result: Result) -> None:
         """Book an answer: by the provider's count, else by its text, else at the whole hold."""
         hold = self.hold
+        charge = None if self.sent_on is None else self.sent_on.charge
+        if charge is not None and charge.usage is not None and result.usage is None:
+            result = replace(result, usage=charge.usage)
         if self.booking is not None and not (self.promise is not None and self.promise.claimed):
             self.booking(result)
         if self.booking is not None or hold is None:
