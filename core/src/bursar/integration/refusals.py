@@ -10,6 +10,7 @@ from ..errors import BursarError
 from ..runtime.log import logger
 
 F = TypeVar("F", bound=Callable[..., None])
+C = TypeVar("C", bound=Callable[..., Any])
 
 _classes: dict[tuple[type[BursarError], type[BaseException]], type[BursarError]] = {}
 
@@ -59,3 +60,31 @@ def never_breaks(hook: F) -> F:
             logger.exception("%s failed; what it left open is booked when its lease ends", hook.__name__)
 
     return cast("F", method)
+
+
+def fails_closed(mixin: type[BaseException]) -> Callable[[C], C]:
+    """For integrations: a hook of theirs before a call. Whatever goes wrong in it, the call is not made.
+
+    An error of ours, and a bug of the hook's as a `BursarError`, is raised in a class that is also a `mixin`.
+
+    Args:
+        mixin: what the framework lets through; see `raised_as`.
+    """
+
+    def decorate(hook: C) -> C:
+        @wraps(hook)
+        def method(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return hook(*args, **kwargs)
+            except BursarError as error:
+                raise raised_as(error, mixin) from error.__cause__
+            except Exception as error:
+                failed = BursarError(
+                    f"{hook.__name__} of the budget failed ({type(error).__name__}), so that the call was"
+                    " not made; the cause has the details"
+                )
+                raise raised_as(failed, mixin) from error
+
+        return cast("C", method)
+
+    return decorate

@@ -1,0 +1,227 @@
+"""Before a call: its payer promises that a covered SDK holds it, or its whole worst case is held here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..coverage import covered_sdks
+from ..errors import BudgetExceeded, BursarError, HoldClosed, UnknownModel
+from ..ledger.hold import Hold
+from ..runtime.log import logger
+from .calls import OpenCall, Result
+from .costs import Costs, Tally
+from .open_calls import OpenCalls, withdraw
+from .payers import Payer
+from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
+from .refusals import raised_as
+
+_elsewhere: set[Hashable] = set()  # kinds of clients whose answers came around the SDK
+
+
+def is_sent_by(sdk: str | None, kind: Hashable) -> bool:
+    """True where a covered SDK sends the requests of a kind of client, as far as is known.
+
+    Args:
+        sdk: the name of the SDK that the framework's client is made of, such as ``"openai"``; None: of none.
+        kind: what tells the kind of client from others, such as the name of its class.
+
+    Raises:
+        BursarError: the SDK cannot be covered.
+    """
+    return sdk is not None and kind not in _elsewhere and sdk in covered_sdks()
+
+
+def came_around(kind: Hashable) -> None:
+    """An answer came although no covered SDK sent its request: this kind of client is held from now on."""
+    if kind not in _elsewhere:
+        _elsewhere.add(kind)
+        logger.error(
+            "%s did not send its request through the covered SDK (a client of its own, or a subclass): the answer"
+            " is booked, and every further call of this kind is held at its worst case beforehand",
+            ".".join(map(str, kind)) if isinstance(kind, tuple) else kind,
+        )
+
+
+class Admission:
+    """Reserves for the calls of one adapter, or promises to pay. Nothing is sent before it agrees.
+
+    Args:
+        calls: remembers what was admitted.
+        costs: counts it.
+        raise_as: the class that the framework lets through; see `raised_as`.
+        prefix: of the keys of holds: the framework's name.
+        on_refusal: told each refusal that is about to be raised, and whose money it is about.
+    """
+
+    def __init__(
+        self,
+        calls: OpenCalls,
+        costs: Costs,
+        *,
+        raise_as: type[BaseException],
+        prefix: str,
+        on_refusal: Callable[[BursarError, Payer], None] | None = None,
+    ) -> None:
+        self._calls = calls
+        self._costs = costs
+        self._raise_as = raise_as
+        self._prefix = prefix
+        self._on_refusal = on_refusal
+
+    def admit(
+        self,
+        call: OpenCall,
+        payer: Payer,
+        asked: Mapping[str, Any],
+        *,
+        name: str,
+        sdk: str | None = None,
+        kind: Hashable = None,
+        hold: Callable[[set[str]], Hold] | None = None,
+    ) -> bool:
+        """Let a call be made; False when this very call was heard before.
+
+        Args:
+            call: it is remembered, with what pays for it.
+            payer: who pays.
+            asked: the arguments of `Session.reserve`.
+            name: of the call, for the report.
+            sdk: the SDK that sends its request, where a promise will do; see `is_sent_by`.
+            kind: of the client that sends it.
+            hold: reserves by itself, given the ids of holds that are taken; instead of `reserve_once`.
+
+        Raises:
+            BursarError: the call must not be made; in a class that the framework lets through.
+        """
+        known = self._calls.known(call.key)
+        if any(other.is_call_of(call) for other in known):
+            return False
+        try:
+            tally = self._costs.open(call.key, call.parent, name)
+            if is_sent_by(sdk, kind):
+                self._promise(call, payer, asked, kind, tally)
+            else:
+                taken = {other.hold.id for other in known if other.hold is not None}
+                key = f"{self._prefix}:{call.key}"
+                call.hold = hold(taken) if hold is not None else reserve_once(payer, key, taken, asked)
+                tally.pays(call.hold)
+                if not call.is_tool:
+                    call.cover = call.hold.cover()
+            self._calls.add(call)
+        except BursarError as error:
+            withdraw(call)
+            raise self.refused(error, payer) from error.__cause__
+        except BaseException:  # a bug, or an interrupt: nothing was sent
+            withdraw(call)
+            call.withdraw()
+            raise
+        return True
+
+    def refused(self, error: BursarError, payer: Payer) -> BursarError:
+        """The error that the framework gets for one of ours; a refusal is noted as raised into it."""
+        raised = raised_as(error, self._raise_as)
+        self._note(raised, payer)
+        if isinstance(raised, BudgetExceeded):
+            payer.session.surface(raised)
+        return raised
+
+    def _promise(
+        self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], kind: Hashable, tally: Tally
+    ) -> None:
+        """Say that the payer pays for what the SDK sends; it reserves, and books."""
+        identity = self._prefix, call.key, tuple(map(id, call.given or ()))
+        if (other := promise_of_another(payer.account, identity)) is not None:
+            other.listeners.append(lambda hold: self._hold_beside(call, payer, asked, hold, tally))
+            return
+
+        def reserved(hold: Hold) -> None:
+            call.hold = hold
+            tally.pays(hold)
+
+        def book(result: Result) -> None:
+            if result.cached:
+                note_saved(payer.account, asked, result.usage)
+                return
+            came_around(kind)
+            try:
+                book_unclaimed(payer.account, asked, result.usage, model=result.model, tier=result.tier)
+            except BudgetExceeded as refusal:  # it is booked; the next call is refused
+                self._note(refusal, payer)
+
+        call.booking = book
+        call.promise = cover_later(
+            payer.account,
+            raise_as=self._raise_as,
+            on_hold=reserved,
+            on_refusal=lambda refusal: self._note(refusal, payer),
+            call=identity,
+            texts=texts_of(asked.get("messages")),
+        )
+
+    def _hold_beside(
+        self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], hold: Hold, tally: Tally
+    ) -> None:
+        """Another account has reserved for the same call: reserve here for what it is about to send.
+
+        Raises:
+            BursarError: the call must not be made.
+        """
+        if call.hold is not None:
+            return  # a retry of the SDK's, which no adapter sees
+        sent = {**asked, "messages": None, "tools": None, "input_tokens": hold.call.input_tokens}
+        sent["max_output_tokens"] = hold.max_output_tokens
+        try:
+            call.hold = reserve_once(payer, f"{self._prefix}:{call.key}", set(), sent)
+        except BursarError as error:
+            raise self.refused(error, payer) from None
+        tally.pays(call.hold)
+
+    def _note(self, refusal: BursarError, payer: Payer) -> None:
+        if self._on_refusal is not None:
+            self._on_refusal(refusal, payer)
+
+
+def reserve_once(payer: Payer, key: str, taken: set[str], asked: Mapping[str, Any]) -> Hold:
+    """A hold of this call's own, for a request that nobody can change any more.
+
+    Callers may choose keys, and use one for several calls: each has its own hold; two adapters of one
+    session get the same one.
+
+    Args:
+        payer: who pays.
+        key: of the call.
+        taken: the ids of holds that pay for other calls.
+        asked: the arguments of `Session.reserve`. A model that the provider ``"openai"`` does not have is
+            looked up by its name alone: its client talks to other hosts, too.
+
+    Raises:
+        BursarError: the call must not be made.
+    """
+    wanted = {"clamp": False, **asked}
+    count = 0
+    while True:
+        try:
+            hold = payer.account.reserve(key=f"{key}:{count}" if count else key, **wanted)
+        except HoldClosed:
+            count += 1  # the key was used for another call
+            continue
+        except UnknownModel:
+            if wanted.get("provider") != "openai":
+                raise
+            wanted["provider"] = None
+            continue
+        if hold.state == "reserved" and hold.id not in taken:
+            return hold
+        count += 1
+
+
+def texts_of(messages: Sequence[Any] | str | None) -> Iterator[str]:
+    """The texts of messages, as the request has them, too."""
+    if isinstance(messages, str):
+        yield messages
+        return
+    for item in messages or ():
+        content = item.get("content") if isinstance(item, Mapping) else item
+        if isinstance(content, str) and content:
+            yield content
