@@ -37,8 +37,8 @@ def came_around(kind: Hashable) -> None:
     if kind not in _elsewhere:
         _elsewhere.add(kind)
         logger.error(
-            "%s did not send its request through the covered SDK (a client of its own, or a subclass): the answer"
-            " is booked, and every further call of this kind is held at its worst case beforehand",
+            "%s did not send its request through the covered SDK (a client or a subclass of its own):"
+            " the answer is booked, and every further call of this kind is held at its worst case beforehand",
             ".".join(map(str, kind)) if isinstance(kind, tuple) else kind,
         )
 

@@ -89,7 +89,7 @@ class Costs:
             return self._open.pop(key, None)
 
     def report(self) -> list[dict[str, Any]]:
-        """The newest runs, oldest first: ``run_id``, ``name``, ``total_spent`` in USD, ``calls`` of models."""
+        """The newest runs, oldest first: ``run_id``, ``name``, ``total_spent`` in USD; ``calls``."""
         with self._lock:
             runs = list(self._runs)
         return [

@@ -62,7 +62,7 @@ class Payers:
         if tenant:
             if isinstance(budget, Session):
                 raise ValueError(
-                    "tenant= needs a limit or a Budget: each tenant gets a child of it and a session of its own"
+                    "tenant= needs a limit or a Budget: each tenant gets a child of it, with its own session"
                 )
             self._limits = checked
             self.budget = budget if isinstance(budget, Budget) else Budget(budget)
