@@ -7,7 +7,7 @@ from ..ledger.hold import Cover, cover, cover_text, covered_hold
 from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
 from ..pricing.response import Answer, read_answer
-from .admission import Admission, came_around, is_sent_by, reserve_once, texts_of
+from .admission import Admission, areserve_once, came_around, is_sent_by, reserve_once, texts_of
 from .calls import TOKENS_PER_ANSWER, OpenCall, Result
 from .costs import Costs, Tally
 from .lock import Lock
@@ -26,6 +26,7 @@ __all__ = [
     "as_session",
     # Before a call
     "Admission",
+    "areserve_once",
     "came_around",
     "is_sent_by",
     "reserve_once",

@@ -203,7 +203,8 @@ def claimed(sent: object = None) -> Payment | None:
         texts = frozenset(_texts(sent))
         promises.sort(key=lambda promise: not promise.texts <= texts)  # keeps the order of those alike
         unclaimed[:0] = promises
-    for payment in [*unclaimed, *(_found_by_text(sent) if _by_text else ())]:
+    found: list[Payment] = [*unclaimed, *(_found_by_text(sent) if _by_text else ())]
+    for payment in found:
         if payment.claim():
             return payment
     return None
