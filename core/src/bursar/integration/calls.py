@@ -53,7 +53,7 @@ class OpenCall:
     Attributes:
         key: the framework's id of the call; callers may use one for several calls.
         given: objects of the call; they tell the same call, heard twice, from another one with its
-            key. None where each is another, and once it was booked as lost; empty where the key alone tells.
+            key; empty where the key alone tells. None: each is another, as is one that was booked as lost.
         parent: the key of the run that this one belongs to.
         calls: how many inputs one hook was given.
         is_tool: True for the run of a tool, which costs what was held.
@@ -72,7 +72,7 @@ class OpenCall:
     """
 
     key: Hashable
-    given: tuple[object, ...] | None = ()
+    given: tuple[object, ...] | None = None
     parent: Hashable | None = None
     calls: int = 1
     is_tool: bool = False
