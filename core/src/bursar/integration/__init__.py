@@ -12,6 +12,7 @@ from .calls import TOKENS_PER_ANSWER, OpenCall, Result
 from .costs import Costs, Tally
 from .lock import Lock
 from .open_calls import OpenCalls, withdraw
+from .params import CallParams, read_params
 from .payee import Payee
 from .payers import Limits, Payer, Payers
 from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
@@ -26,9 +27,11 @@ __all__ = [
     "as_session",
     # Before a call
     "Admission",
+    "CallParams",
     "areserve_once",
     "came_around",
     "is_sent_by",
+    "read_params",
     "reserve_once",
     "texts_of",
     # Two layers pay for a call once
