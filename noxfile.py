@@ -37,6 +37,7 @@ INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
 AT_ONCE = ("--numprocesses=2", "--dist=worksteal")
+GUARDED = ("-o", "faulthandler_timeout=60", "-o", "faulthandler_exit_on_timeout=true")  # a test that hangs
 MEASURED = ("--cov", "--cov-report=term-missing:skip-covered")
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
@@ -235,6 +236,7 @@ def integration(session: Session, suite: str, version: str) -> None:
     pytest(
         session,
         "-Wdefault",  # frameworks warn about each other
+        *GUARDED,
         *(("-m", "seam") if within else ()),
         f"tests/integration/{suite.replace('-', '_')}",
         "tests/integration/test_versions.py",
