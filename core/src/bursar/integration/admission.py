@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..coverage import covered_sdks
@@ -17,15 +17,15 @@ from .payers import Payer
 from .promises import cover_later, promise_of_another
 from .refusals import raised_as
 
-_elsewhere: set[Hashable] = set()  # kinds of clients whose answers came around the SDK
+_elsewhere: set[object] = set()  # kinds of clients whose answers came around the SDK
 
 
-def is_sent_by(sdk: str | None, kind: Hashable) -> bool:
+def is_sent_by(sdk: str | None, kind: object) -> bool:
     """True where a covered SDK sends the requests of a kind of client, as far as is known.
 
     Args:
         sdk: the name of the SDK that the framework's client is made of, such as ``"openai"``; None: of none.
-        kind: what tells the kind of client from others, such as the name of its class.
+        kind: what tells the kind of client from others, such as its class or the name of that; hashable.
 
     Raises:
         BursarError: the SDK cannot be covered.
@@ -33,7 +33,7 @@ def is_sent_by(sdk: str | None, kind: Hashable) -> bool:
     return sdk is not None and kind not in _elsewhere and sdk in covered_sdks(sdk)
 
 
-def came_around(kind: Hashable) -> None:
+def came_around(kind: object) -> None:
     """An answer came although no covered SDK sent its request: this kind of client is held from now on."""
     if kind not in _elsewhere:
         _elsewhere.add(kind)
@@ -78,7 +78,7 @@ class Admission:
         *,
         name: str,
         sdk: str | None = None,
-        kind: Hashable = None,
+        kind: object = None,
         hold: Callable[[set[str]], Hold] | None = None,
     ) -> bool:
         """Let a call be made; False when this very call was heard before.
@@ -105,7 +105,7 @@ class Admission:
         *,
         name: str,
         sdk: str | None = None,
-        kind: Hashable = None,
+        kind: object = None,
     ) -> bool:
         """`admit` without blocking the event loop; await it in the context that sends the request."""
         return await payer.account._ledger.arun(self._admit(call, payer, asked, name, sdk, kind, None))
@@ -117,7 +117,7 @@ class Admission:
         asked: Mapping[str, Any],
         name: str,
         sdk: str | None,
-        kind: Hashable,
+        kind: object,
         hold: Callable[[set[str]], Hold] | None,
     ) -> Steps[bool]:
         kind = (self._prefix, sdk) if kind is None else kind
@@ -156,7 +156,7 @@ class Admission:
         return raised
 
     def _promise(
-        self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], kind: Hashable, tally: Tally
+        self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], kind: object, tally: Tally
     ) -> None:
         """Say that the payer pays for what the SDK sends; it reserves, and books."""
 
