@@ -2,7 +2,7 @@
 
 The tests of an adapter write one class, a `Stage`, and play each scenario on it:
 
-    @pytest.mark.parametrize("scenario", kit.SCENARIOS, ids=kit.name_of)
+    @pytest.mark.parametrize("scenario", kit.scenarios(), ids=kit.name_of)
     def test_scenario(scenario: kit.Scenario) -> None:
         kit.play(scenario, MyStage)
 
@@ -152,7 +152,7 @@ class Scenario:
         return self.plays.__name__
 
 
-SCENARIOS: list[Scenario] = []
+_scenarios: list[Scenario] = []
 _EVERYWHERE = r"is reached|% of .* is spent|the last call of this session was refused"
 
 
@@ -160,10 +160,15 @@ def scenario(*ways: str, warns: str = "(?!)") -> Callable[[Callable[[Play], None
     """A scenario, played ``"sync"``, ``"async"``, or both."""
 
     def decorate(plays: Callable[[Play], None]) -> Callable[[Play], None]:
-        SCENARIOS.append(Scenario(plays, ways or ("sync", "async"), warns))
+        _scenarios.append(Scenario(plays, ways or ("sync", "async"), warns))
         return plays
 
     return decorate
+
+
+def scenarios(*, streams: bool = True) -> list[Scenario]:
+    """All of them, or those for a framework that has no streams."""
+    return [one for one in _scenarios if streams or "stream" not in one.name]
 
 
 def name_of(scenario: Scenario) -> str:

@@ -14,7 +14,7 @@ from bursar.integration import (
     Payee,
     Payers,
     Result,
-    Run,
+    Runs,
     fails_closed,
     never_breaks,
     read_answer,
@@ -36,13 +36,13 @@ class BudgetHandler(Payee, Handler):
         self.payers = Payers(budget, {"agents": agents})
         self.costs = Costs()
         self._prices = dict(tool_prices or {})
-        self._runs: dict[int, Run] = {}
+        self._runs = Runs()
         self._calls = OpenCalls()
         self._admission = Admission(self._calls, self.costs, raise_as=Refusal, prefix="toy")
 
     @never_breaks
     def run_started(self, run: int, agent: str) -> None:
-        self._runs[run] = Run()
+        self._runs.start(run)
         self.costs.open(run, None, agent)
 
     @fails_closed(Refusal)
@@ -86,7 +86,7 @@ class BudgetHandler(Payee, Handler):
     def run_ended(self, run: int, error: BaseException | None) -> None:
         self._calls.sweep(run, error)
         self.costs.close(run)
-        self._runs.pop(run).close(error)
+        self._runs.end(run, error)
 
     def _model(self, call: Call) -> tuple[Any, Any, Any]:
         read = read_params(call.asked)

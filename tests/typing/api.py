@@ -69,6 +69,7 @@ from bursar.integration import (
     Promise,
     Result,
     Run,
+    Runs,
     Tally,
     areserve_once,
     as_session,
@@ -456,6 +457,7 @@ async def adapts(adapter: Adapter, hold: Hold, refusal: BudgetExceeded) -> None:
     assert_type(is_sent_by(None, "kind"), bool)
     came_around(("toys", "Client"))
     assert_type(raised_as(refusal, Passes), BursarError)
+    Runs().end(Runs().start("run", parent=None))
     run = Run()
     run.close(refusal)
 

@@ -17,6 +17,7 @@ from .payee import Payee
 from .payers import Limits, Payer, Payers
 from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
 from .refusals import fails_closed, never_breaks, raised_as
+from .runs import Runs
 
 __all__ = [
     # Whose money it is
@@ -61,6 +62,7 @@ __all__ = [
     "read_answer",
     # Refusals, and hooks that must not fail
     "Run",
+    "Runs",
     "fails_closed",
     "never_breaks",
     "raised_as",
