@@ -35,8 +35,11 @@ BESIDE: dict[str, list[str]] = WORKSHOP["tool"]["bursar"]["beside"]
 CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
-CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
-AT_ONCE = ("--numprocesses=2", "--dist=worksteal")
+CORE_TESTS = [
+    f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "bounds")
+]
+AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
+ALONE = ("-m", "alone")
 GUARDED = ("-o", "faulthandler_timeout=60", "-o", "faulthandler_exit_on_timeout=true")  # a test that hangs
 MEASURED = ("--cov", "--cov-report=term-missing:skip-covered")
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
@@ -202,9 +205,10 @@ def core(session: Session) -> None:
     wheels(session, CORE)
     tools(session, "core")
     if session.posargs:  # a choice of one's own takes fewer
-        pytest(session, *CORE_TESTS, *AT_ONCE)
+        pytest(session, *CORE_TESTS)
     else:
-        pytest(session, *CORE_TESTS, *AT_ONCE, *MEASURED, minimum="core")
+        pytest(session, *CORE_TESTS, *AT_ONCE, "--cov", "--cov-report=", "--cov-fail-under=0", minimum="core")
+        pytest(session, *CORE_TESTS, *ALONE, "--cov", "--cov-append", minimum="core-alone")
 
 
 @nox.session
@@ -337,6 +341,7 @@ def matrix(session: Session) -> None:
     wheels(session, CORE)
     tools(session, "core")
     pytest(session, *CORE_TESTS, *AT_ONCE, minimum="core")
+    pytest(session, *CORE_TESTS, *ALONE, minimum="core-alone")
 
 
 @nox.session(default=False)
@@ -373,6 +378,14 @@ def chaos(session: Session) -> None:
     session.run("python", "-m", "tests.chaos", *session.posargs)
     if not session.posargs:
         pytest(session, *CORE_TESTS, "--full", minimum="core")
+
+
+@nox.session(default=False)
+def scale(session: Session) -> None:
+    """Read a budget with 100,000 sessions in a loop beside eight threads that spend; `-- redis`."""
+    wheels(session, CORE)
+    tools(session, "test")
+    session.run("python", "-m", "tests.bounds", *session.posargs)
 
 
 @nox.session(default=False)

@@ -114,6 +114,7 @@ budget = Budget("$5", "2M tokens/total", Limit("$1", model="gpt-4o"), prices={"m
 assert_type(budget, Budget)
 assert_type(Budget(5, 0.5, Decimal("0.25"), max_spend="$9"), Budget)
 assert_type(Budget(unknown_model=(1, "2.50"), unknown_outcome="observed", clamp=16), Budget)
+assert_type(Budget(clamp="text"), Budget)
 assert_type(Budget(lease=timedelta(minutes=5), clock=ManualClock(), store=MemoryStore()), Budget)
 assert_type(Budget(tool_prices={"search": "$0.01"}, aliases={"mine": "gpt-4o"}, tier="batch"), Budget)
 assert_type(Budget("$5/day", tz="Europe/Oslo", child_limits=("$1", Limit("5 calls/1h"), 2)), Budget)

@@ -10,6 +10,8 @@ from bursar import Budget, BudgetExceeded, Session
 from bursar.integration import Runs, runs
 from bursar.ledger.swallowed import current_run
 
+pytestmark = pytest.mark.usefixtures("_nobody_pays")
+
 
 def refuse(session: Session) -> None:
     with pytest.raises(BudgetExceeded) as refused:

@@ -3,6 +3,7 @@
 from ..budget import as_session
 from ..coverage import covered_sdks
 from ..ledger.context import FoundByText, Promise
+from ..ledger.conversion import convert_refusals, stop_converting
 from ..ledger.hold import Cover, cover, cover_text, covered_hold
 from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
@@ -63,7 +64,9 @@ __all__ = [
     # Refusals, and hooks that must not fail
     "Run",
     "Runs",
+    "convert_refusals",
     "fails_closed",
     "never_breaks",
     "raised_as",
+    "stop_converting",
 ]

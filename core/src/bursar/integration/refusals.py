@@ -1,4 +1,4 @@
-"""Errors in classes that a framework lets through, and hooks of a framework that let none through."""
+"""Raise an error in a class that a framework lets through; guard hooks before and after a call."""
 
 from __future__ import annotations
 
