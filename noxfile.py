@@ -128,11 +128,12 @@ def requirements(suite: str) -> dict[str, Requirement]:
 
 
 def floors(suite: str) -> dict[str, str]:
-    """The oldest release of each that is asked for."""
-    return {
-        name: str(max(Version(part.version) for part in one.specifier if part.operator == ">="))
+    """The oldest release of each that is asked for; what has a cap alone has none."""
+    found = {
+        name: [Version(part.version) for part in one.specifier if part.operator == ">="]
         for name, one in requirements(suite).items()
     }
+    return {name: str(max(versions)) for name, versions in found.items() if versions}
 
 
 def neighbours(framework: str) -> list[str]:
@@ -439,5 +440,9 @@ def outdated(session: Session) -> None:
         print(f"\n{suite:24}{'floor':>12}{'tested':>12}{'installable':>12}{'newest':>12}")
         for bound, why in HELD_BACK.get(suite, {}).items():
             print(f"held back: {bound}, since {why}")
-        for name, floor in floors(suite).items():
-            print(f"{name:24}{floor:>12}" + "".join(f"{column.get(name, '-'):>12}" for column in columns))
+        known = floors(suite)
+        for name in asked:
+            print(
+                f"{name:24}{known.get(name, '-'):>12}"
+                + "".join(f"{column.get(name, '-'):>12}" for column in columns)
+            )
