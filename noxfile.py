@@ -436,13 +436,10 @@ def outdated(session: Session) -> None:
         environment = Path(".nox", f"integration-{suite}-latest")
         tested = installed(session, f"--python={environment}") if environment.exists() else {}
         asked = requirements(suite)
-        columns = [tested, newest(session, map(str, asked.values())), newest(session, asked, "--no-deps")]
+        installable = newest(session, map(str, asked.values()))
+        columns = (floors(suite), tested, installable, newest(session, asked, "--no-deps"))
         print(f"\n{suite:24}{'floor':>12}{'tested':>12}{'installable':>12}{'newest':>12}")
+        for name in asked:
+            print(f"{name:24}" + "".join(f"{column.get(name, '-'):>12}" for column in columns))
         for bound, why in HELD_BACK.get(suite, {}).items():
             print(f"held back: {bound}, since {why}")
-        known = floors(suite)
-        for name in asked:
-            print(
-                f"{name:24}{known.get(name, '-'):>12}"
-                + "".join(f"{column.get(name, '-'):>12}" for column in columns)
-            )
