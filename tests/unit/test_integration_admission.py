@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from bursar import Budget, BudgetExceeded, BursarError, UnknownModel, Usage, coverage
 from bursar.integration import (
+    FoundByText,
     OpenCall,
     Payer,
     Payers,
@@ -26,6 +28,7 @@ from bursar.integration import (
     reserve_once,
     texts_of,
 )
+from bursar.ledger.context import claimed
 from bursar.testing import ScriptedProvider
 
 from .toy_hooks import ASKED, Hooks, Passes, Plugin, ask, budget
@@ -95,6 +98,21 @@ def test_the_hold_covers_what_is_sent_from_the_same_context(admit: Callable[...,
     assert tool.cover is None
     tool.pay()
     assert hooks.session.spent == Decimal("0.01001250")
+
+
+@both
+def test_a_prompt_that_another_task_sends_finds_its_hold(admit: Callable[..., bool], covered: Plugin) -> None:
+    """By its text: no promise of this context would reach it; what is sent from here is not its request."""
+    hooks = Hooks("$1")
+    assert covered_sdks() == {"openai"}
+    call = OpenCall("run", watched=False)
+    admit(hooks, call, {**ASKED, "messages": ["Why?"]}, sdk="openai", text="Why?")
+    assert covered_hold() is None and call.promise is None and isinstance(call.cover, FoundByText)
+    assert call.hold is not None and call.hold.state == "reserved"
+    with ThreadPoolExecutor(1) as another:  # what a covered SDK asks before it sends
+        assert another.submit(claimed, ["Why?"]).result() is call.cover
+    call.withdraw()
+    assert not call.cover.active
 
 
 @both

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..coverage import covered_sdks
 from ..errors import BudgetExceeded, BursarError, HoldClosed, UnknownModel
-from ..ledger.hold import Hold
+from ..ledger.hold import Hold, cover_text
 from ..ledger.steps import Steps
 from ..runtime.log import logger
 from .calls import OpenCall, Result
@@ -79,6 +79,7 @@ class Admission:
         name: str,
         sdk: str | None = None,
         kind: object = None,
+        text: str | None = None,
         hold: Callable[[set[str]], Hold] | None = None,
     ) -> bool:
         """Let a call be made; False when this very call was heard before.
@@ -90,12 +91,13 @@ class Admission:
             name: of the call, for the report.
             sdk: the SDK that sends its request, where a promise will do; see `is_sent_by`.
             kind: of the client that sends it; each SDK has one by default.
+            text: the whole prompt, where another task sends it, which finds the hold by it; see `cover_text`.
             hold: reserves by itself, given the ids of holds that are taken; instead of `reserve_once`.
 
         Raises:
             BursarError: the call must not be made; in a class that the framework lets through.
         """
-        return payer.account._ledger.run(self._admit(call, payer, asked, name, sdk, kind, hold))
+        return payer.account._ledger.run(self._admit(call, payer, asked, name, sdk, kind, text, hold))
 
     async def aadmit(
         self,
@@ -106,9 +108,10 @@ class Admission:
         name: str,
         sdk: str | None = None,
         kind: object = None,
+        text: str | None = None,
     ) -> bool:
         """`admit` without blocking the event loop; await it in the context that sends the request."""
-        return await payer.account._ledger.arun(self._admit(call, payer, asked, name, sdk, kind, None))
+        return await payer.account._ledger.arun(self._admit(call, payer, asked, name, sdk, kind, text, None))
 
     def _admit(
         self,
@@ -118,6 +121,7 @@ class Admission:
         name: str,
         sdk: str | None,
         kind: object,
+        text: str | None,
         hold: Callable[[set[str]], Hold] | None,
     ) -> Steps[bool]:
         kind = (self._prefix, sdk) if kind is None else kind
@@ -126,7 +130,7 @@ class Admission:
         call.account = payer.account
         tally = self._costs.open(call.key, call.parent, name)
         try:
-            if is_sent_by(sdk, kind):
+            if text is None and is_sent_by(sdk, kind):
                 self._promise(call, payer, asked, kind, tally)
             else:
                 taken = self._taken(call)
@@ -136,7 +140,7 @@ class Admission:
                     call.hold = yield from _reserve_once(payer, self._key(call), taken, asked)
                 tally.pays(call.hold)
                 if not call.is_tool:
-                    call.cover = call.hold.cover()
+                    call.cover = call.hold.cover() if text is None else cover_text(call.hold, text)
             self._calls.add(call)
         except BaseException as error:  # also a bug, or an interrupt: nothing was sent
             withdraw(call)
