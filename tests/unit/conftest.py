@@ -1,19 +1,26 @@
-"""Behaviour that does not depend on where balances live is tested on every store."""
+"""Behaviour that does not depend on where balances live is tested on every store; what adapters start from."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from bursar import coverage, plugins
+from bursar.integration import admission
+from bursar.ledger import context, swallowed
 from bursar.runtime.clock import Clock, SystemClock
 from bursar.store import MemoryStore, Store
 from bursar.store.redis import RedisStore, open_redis
 from bursar.store.sqlite import open_sqlite
+from bursar.testing import ScriptedProvider
 
 from ..contract.toy_store import ToyStore
 from ..files import file_url
 from ..servers import shared_url
+from .sdk import patching
+from .toy_hooks import Plugin
 
 STORES: dict[str, Callable[[Clock | None], Store]] = {
     "memory": MemoryStore,
@@ -61,3 +68,31 @@ def where_balances_live(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         if isinstance(store, RedisStore):
             for client in store._clients._blocking.values():
                 client.connection_pool.disconnect()
+
+
+@pytest.fixture
+def covered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
+    """The SDK is imported, has a plugin, and no kind of client has come around it yet."""
+    plugin = Plugin()
+    found = plugins._plugin(plugin, "openai")
+    monkeypatch.setattr(plugins, "_installed", lambda: (found,))
+    monkeypatch.setattr(coverage, "_for_good", set())
+    monkeypatch.setattr(admission, "_elsewhere", set())
+    monkeypatch.setitem(sys.modules, "openai", sys.modules[__name__])
+    yield plugin
+    patching.unpatch()
+
+
+@pytest.fixture
+def provider() -> Iterator[ScriptedProvider]:
+    """It serves until the test is over."""
+    with ScriptedProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def _nobody_pays() -> Iterator[None]:
+    """Calls and runs that a test leaves open are not those of the next one."""
+    yield
+    context._innermost.set(None)
+    swallowed._run.set(None)
