@@ -33,6 +33,7 @@ from ._usage import read_result
 # The outermost of these is a run of the framework: a refusal inside is told once.
 _RUNS = ("crew_kickoff", "crew_train", "crew_test", "flow", "lite_agent_execution")
 _ENDS = ("_completed", "_finished", "_failed", "_error", "_paused")
+_SWALLOWERS = ("llm_call_failed", "tool_usage_error")  # after some of these CrewAI, or LiteLLM, drops the error
 _BEFORE_IT_RAN = frozenset({"usage_limit", "unknown_tool", "invalid_input"})  # failures of a tool
 
 
@@ -172,8 +173,8 @@ class Sink:
             self._tool_ends(event)
         else:
             self._scope_ends(source, event)
-        if event.type.endswith(("_failed", "_error")) and (refusal := being_handled()) is not None:
-            raise refusal  # some paths would log it, and go on
+        if event.type in _SWALLOWERS and (refusal := being_handled()) is not None:
+            raise refusal
 
     @never_breaks
     def _model_ends(self, event: Any) -> None:
