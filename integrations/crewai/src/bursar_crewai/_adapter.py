@@ -56,7 +56,7 @@ class BudgetMiddleware(Payee):
         tool_prices: USD for a run, by the name of a tool; beside those of the budget.
         on_tool_denied: a tool that is refused never runs: ``"raise"`` ends the crew with the error, ``"tell"``
             lets the model know, where it called the tool natively, so that it can answer without.
-        on_budget: called with each refusal; it may raise the limit (``budget.session.set_limit``) and return
+        on_budget: called with each refusal; it may raise the limit (`Budget.set_limit`) and return
             True, so that the call is tried once more.
         wrap_up: True to tell each agent once, when the soft limit of the budget is reached, to come to an end.
 
