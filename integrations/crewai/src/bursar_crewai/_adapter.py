@@ -6,7 +6,8 @@ import contextvars
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -150,16 +151,43 @@ class BudgetMiddleware(Payee):
             @functools.wraps(function)
             async def arun(*args: Any, **kwargs: Any) -> Any:
                 async with self:
-                    return await function(*args, **kwargs)
+                    result = await function(*args, **kwargs)
+                return self._guard(result)
 
             return cast("F", arun)
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
             with self:
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+            return self._guard(result)
 
         return cast("F", run)
+
+    def _guard(self, result: C) -> C:
+        """Let a streaming output, which starts its crew when it is read, start it in this budget."""
+        chunks, achunks = getattr(result, "_sync_iterator", None), getattr(result, "_async_iterator", None)
+        if chunks is not None:
+            result._sync_iterator = self._chunks(chunks)  # type: ignore[attr-defined]
+        if achunks is not None:
+            result._async_iterator = self._achunks(achunks)  # type: ignore[attr-defined]
+        return result
+
+    def _chunks(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        with self:
+            first = next(chunks, None)
+        if first is not None:
+            yield first
+        yield from chunks
+
+    async def _achunks(self, chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+        async with aclosing(chunks):
+            async with self:
+                first = await anext(chunks, None)
+            if first is not None:
+                yield first
+            async for chunk in chunks:
+                yield chunk
 
     def bind(self, function: F) -> F:
         """The function, for a thread of your own: it runs in this budget, and in the context of now."""
