@@ -76,13 +76,20 @@ class Script:
     def llm(self, brand: str = "openai", **settings: Any) -> Any:
         settings = {"max_tokens": 50, "api_key": "none", **settings}
         if brand == "anthropic":
-            settings = {"model": "anthropic/claude-haiku-4-5", "base_url": self.provider.anthropic_url} | settings
+            settings = {
+                "model": "anthropic/claude-haiku-4-5",
+                "base_url": self.provider.anthropic_url,
+            } | settings
         elif brand == "litellm":
             url = self.provider.openai_url
             settings = {"model": "openai/gpt-4o-mini", "base_url": url, "is_litellm": True} | settings
         elif brand == "mistral":  # sent by LiteLLM itself, through no SDK
             url = self.provider.openai_url
-            settings = {"model": "mistral/mistral-small-latest", "base_url": url, "is_litellm": True} | settings
+            settings = {
+                "model": "mistral/mistral-small-latest",
+                "base_url": url,
+                "is_litellm": True,
+            } | settings
         else:
             settings = {"model": "openai/gpt-4o-mini", "base_url": self.provider.openai_url} | settings
         return LLM(**settings)
@@ -93,7 +100,9 @@ class Script:
         return Agent(role=role, goal="know", backstory="You know.", **settings)
 
     def task(self, agent: Agent | None, name: str = "look", **settings: Any) -> Task:
-        return Task(name=name, description=f"Please {name}.", expected_output="A word.", agent=agent, **settings)
+        return Task(
+            name=name, description=f"Please {name}.", expected_output="A word.", agent=agent, **settings
+        )
 
     def crew(self, *, brand: str = "openai", llm: dict[str, Any] | None = None, **settings: Any) -> Crew:
         """A researcher and a writer, each with a model and a task of its own."""

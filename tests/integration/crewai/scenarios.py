@@ -72,7 +72,9 @@ def crewstream(script: Script) -> Any:
 
 
 def hier(script: Script) -> Any:
-    script.provider.always(once_called("delegate_work_to_coworker", task="look", context="", coworker="Researcher"))
+    script.provider.always(
+        once_called("delegate_work_to_coworker", task="look", context="", coworker="Researcher")
+    )
     agent = script.agent("Researcher")
     manager = script.llm()
     return Crew(
@@ -150,7 +152,9 @@ def tools(script: Script) -> Any:
 
 
 def delegate(script: Script) -> Any:
-    script.provider.always(once_called("delegate_work_to_coworker", task="look", context="", coworker="Writer"))
+    script.provider.always(
+        once_called("delegate_work_to_coworker", task="look", context="", coworker="Writer")
+    )
     first, second = script.agent("Researcher", allow_delegation=True), script.agent("Writer")
     return Crew(agents=[first, second], tasks=[script.task(first)]).kickoff()
 

@@ -23,7 +23,9 @@ NOTHING = "$0.00000001"
 
 def assert_no_failure_of_the_provider(caplog: pytest.LogCaptureFixture) -> None:
     """CrewAI logs what it takes for a failure of the provider as an error of the root logger."""
-    errors = [each.getMessage() for each in caplog.records if each.name == "root" and each.levelno >= logging.ERROR]
+    errors = [
+        each.getMessage() for each in caplog.records if each.name == "root" and each.levelno >= logging.ERROR
+    ]
     assert not [error for error in errors if "was not made" in error]
 
 

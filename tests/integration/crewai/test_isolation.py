@@ -83,7 +83,9 @@ def test_one_middleware_may_be_entered_again(provider: Script) -> None:
 
 
 @pytest.mark.parametrize("brand", ["openai", "mistral"])
-@pytest.mark.parametrize(("outer", "inner", "sent"), [("$1", "$1", 2), ("1 calls", "$1", 1), ("$1", "1 calls", 1)])
+@pytest.mark.parametrize(
+    ("outer", "inner", "sent"), [("$1", "$1", 2), ("1 calls", "$1", 1), ("$1", "1 calls", 1)]
+)
 def test_nested_budgets_both_pay(outer: str, inner: str, sent: int, brand: str, provider: Script) -> None:
     """A call within two budgets counts in both, and either may refuse it; what the other held comes back."""
     budgets = BudgetMiddleware(outer), BudgetMiddleware(inner)

@@ -57,7 +57,8 @@ def test_agents_that_share_a_model_are_charged_their_own(provider: Script) -> No
     served = provider.provider.served
     report = budget.report()
     assert report["agents"] == {
-        role: pytest.approx(one.cost_nanos / 1e9) for role, one in zip(("Researcher", "Writer"), served, strict=True)
+        role: pytest.approx(one.cost_nanos / 1e9)
+        for role, one in zip(("Researcher", "Writer"), served, strict=True)
     }
     billed = sum(one.tokens.input + one.tokens.output for one in served)
     assert budget.session.tokens_spent == billed

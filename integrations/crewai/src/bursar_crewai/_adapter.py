@@ -87,16 +87,24 @@ class BudgetMiddleware(Payee):
         if inspect.iscoroutinefunction(on_budget):
             raise TypeError("on_budget= takes no async function: CrewAI asks where it cannot wait")
         Budget(tool_prices=tool_prices)  # says what is wrong with them
-        named = {clean(role): limits for role, limits in agents.items()} if isinstance(agents, Mapping) else agents
+        named = (
+            {clean(role): limits for role, limits in agents.items()}
+            if isinstance(agents, Mapping)
+            else agents
+        )
         if isinstance(budget, Session):
             if wrap_up:
-                raise ValueError("wrap_up= needs a limit or a Budget: a session does not tell of its soft limit")
+                raise ValueError(
+                    "wrap_up= needs a limit or a Budget: a session does not tell of its soft limit"
+                )
         elif not isinstance(budget, Budget):
             budget = Budget(budget)
         self.payers = Payers(budget, {"agents": named})
         self._sink = Sink(self.payers, tool_prices or {}, on_budget, tell=on_tool_denied == "tell")
         self._hooks = Hooks(self._sink, budget if wrap_up else None)
-        self._entries: ContextVar[tuple[Callable[[], None], ...]] = ContextVar("bursar_crewai_entries", default=())
+        self._entries: ContextVar[tuple[Callable[[], None], ...]] = ContextVar(
+            "bursar_crewai_entries", default=()
+        )
         self._warned = False
 
     # -- in a context ---------------------------------------------------------------------------

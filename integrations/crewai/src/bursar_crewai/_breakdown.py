@@ -46,7 +46,9 @@ class Scopes:
 
 def clean(name: str) -> str:
     """A name as one line, as accounts can have it: roles from YAML end in a line break."""
-    return "".join(part if part.isprintable() else " " for part in " ".join(name.split())).replace("|", "/")[:200]
+    return "".join(part if part.isprintable() else " " for part in " ".join(name.split())).replace("|", "/")[
+        :200
+    ]
 
 
 def _label(kind: str, name: Any) -> dict[str, str]:
@@ -78,7 +80,13 @@ class Breakdown(Costs):
 
     def by_label(self) -> dict[str, dict[str, float]]:
         """USD: ``{"tasks": {"Write": 0.5}, "models": ...}``."""
-        found: dict[str, dict[str, float]] = {"crews": {}, "agents": {}, "tasks": {}, "models": {}, "tools": {}}
+        found: dict[str, dict[str, float]] = {
+            "crews": {},
+            "agents": {},
+            "tasks": {},
+            "models": {},
+            "tools": {},
+        }
         for (kind, name), tally in list(self._tallies.items()):
             found[kind][name] = float(tally.cost)
         return found
