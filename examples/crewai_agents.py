@@ -1,9 +1,10 @@
 """A crew in which each agent has a budget of its own, and a report that says what each of them cost."""
 
+from crewai import LLM, Agent, Crew, Task
+
 from bursar import BudgetExceeded, report_text
 from bursar.testing import ScriptedProvider
 from bursar_crewai import BudgetMiddleware
-from crewai import LLM, Agent, Crew, Task
 
 with ScriptedProvider() as provider:
     llm = LLM(model="openai/gpt-4o-mini", base_url=provider.openai_url, api_key="none", max_tokens=100)

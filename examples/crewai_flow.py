@@ -1,10 +1,11 @@
 """A flow whose methods share one budget, and that answers with what it has when the budget is used up."""
 
+from crewai import LLM, Agent
+from crewai.flow.flow import Flow, listen, start
+
 from bursar import BudgetExceeded
 from bursar.testing import ScriptedProvider
 from bursar_crewai import BudgetMiddleware
-from crewai import LLM, Agent
-from crewai.flow.flow import Flow, listen, start
 
 budget = BudgetMiddleware("2 calls")
 

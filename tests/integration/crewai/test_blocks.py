@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from crewai.events import stream_context
 from crewai.hooks import HookAborted
+from tests.integration.crewai import scenarios
 
 from bursar import Budget, BudgetExceeded, BursarError, InvalidAmount, UnknownModel
 from bursar_crewai import BudgetMiddleware, CrewRefusal, budgeted
-from tests.integration.crewai import scenarios
 
 if TYPE_CHECKING:
     from tests.integration.crewai.conftest import Script
@@ -148,7 +148,7 @@ def test_on_budget_may_raise_the_limit(provider: Script) -> None:
 def test_on_budget_that_declines_leaves_the_refusal(provider: Script) -> None:
     """Without a True the refusal stands, and it was asked once."""
     told: list[BudgetExceeded] = []
-    with pytest.raises(BudgetExceeded), BudgetMiddleware("1 calls", on_budget=lambda r: told.append(r)):
+    with pytest.raises(BudgetExceeded), BudgetMiddleware("1 calls", on_budget=told.append):
         provider.crew().kickoff()
     assert (len(told), provider.sent) == (1, 1)
 

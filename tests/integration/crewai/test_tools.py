@@ -205,3 +205,15 @@ def test_a_tool_of_a_call_without_an_agent(limit: str, runs: int, provider: Scri
             provider.llm().call("Why?", tools=[schema], available_functions=functions)
     assert (search.runs, provider.sent) == (runs, 1)
     assert_paid(budget, provider, runs)
+
+
+def test_a_refusal_that_was_dealt_with_is_not_raised_again(provider: Script) -> None:
+    """Who caught the refusal of a tool may go on within the block, as far as the money goes."""
+    asks(provider, "sky", "sea")
+    with BudgetMiddleware("$0.015", tool_prices=PRICES) as budget:
+        with pytest.raises(BudgetExceeded):
+            crew_with(provider, Search()).kickoff()
+        provider.llm().call("Why?")
+        provider.agent("Writer").kickoff("Why?")
+    assert provider.sent == 4
+    assert_paid(budget, provider, 1)

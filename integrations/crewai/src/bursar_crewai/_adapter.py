@@ -55,11 +55,12 @@ class BudgetMiddleware(Payee):
             `bursar.Session` to share one with others.
         agents: limits by the role of an agent, one or several: ``{"Researcher": "$1"}``.
         tool_prices: USD for a run, by the name of a tool; beside those of the budget.
-        on_tool_denied: a tool that is refused never runs: ``"raise"`` ends the crew with the error, ``"tell"``
-            lets the model know, where it called the tool natively, so that it can answer without.
+        on_tool_denied: a tool that is refused never runs: ``"raise"`` ends the crew with the error,
+            ``"tell"`` lets the model know, where it called the tool natively, so that it can answer without.
         on_budget: called with each refusal; it may raise the limit (`Budget.set_limit`) and return
             True, so that the call is tried once more.
-        wrap_up: True to tell each agent once, when the soft limit of the budget is reached, to come to an end.
+        wrap_up: True to tell each agent once, when a soft limit of the budget is reached, to come to
+            an end.
 
     Raises:
         BursarError: this CrewAI does not tell of its calls in the way that is needed.
@@ -87,11 +88,8 @@ class BudgetMiddleware(Payee):
         if inspect.iscoroutinefunction(on_budget):
             raise TypeError("on_budget= takes no async function: CrewAI asks where it cannot wait")
         Budget(tool_prices=tool_prices)  # says what is wrong with them
-        named = (
-            {clean(role): limits for role, limits in agents.items()}
-            if isinstance(agents, Mapping)
-            else agents
-        )
+        if isinstance(agents, Mapping):
+            agents = {clean(role): limits for role, limits in agents.items()}
         if isinstance(budget, Session):
             if wrap_up:
                 raise ValueError(
@@ -99,7 +97,7 @@ class BudgetMiddleware(Payee):
                 )
         elif not isinstance(budget, Budget):
             budget = Budget(budget)
-        self.payers = Payers(budget, {"agents": named})
+        self.payers = Payers(budget, {"agents": agents})
         self._sink = Sink(self.payers, tool_prices or {}, on_budget, tell=on_tool_denied == "tell")
         self._hooks = Hooks(self._sink, budget if wrap_up else None)
         self._entries: ContextVar[tuple[Callable[[], None], ...]] = ContextVar(
@@ -224,7 +222,7 @@ class BudgetMiddleware(Payee):
         if self._sink.charged and type(result).__module__.startswith("crewai.") and not self._warned:
             self._warned = True
             logger.warning(
-                "track() books the output of a crew whose calls were charged already, one by one: delete the line"
+                "track() books the output of a crew whose calls were charged already: delete the line"
             )
         return self.session.track(result, cost, tool_name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from bursar import Hold
@@ -10,7 +10,8 @@ from bursar.integration import Costs, Lock, Tally
 
 _KEPT = 10_000  # CrewAI does not tell the end of every scope
 
-_OWN = {
+# Whose name each kind of scope brings.
+_OWN: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "agent_execution_started": ("agents", lambda event: event.agent.role),
     "crew_kickoff_started": ("crews", lambda event: event.crew_name),
     "lite_agent_execution_started": ("agents", lambda event: event.agent_info.get("role")),
@@ -46,9 +47,8 @@ class Scopes:
 
 def clean(name: str) -> str:
     """A name as one line, as accounts can have it: roles from YAML end in a line break."""
-    return "".join(part if part.isprintable() else " " for part in " ".join(name.split())).replace("|", "/")[
-        :200
-    ]
+    line = "".join(char if char.isprintable() else " " for char in " ".join(name.split()))
+    return line.replace("|", "/")[:200]
 
 
 def _label(kind: str, name: Any) -> dict[str, str]:
@@ -80,13 +80,8 @@ class Breakdown(Costs):
 
     def by_label(self) -> dict[str, dict[str, float]]:
         """USD: ``{"tasks": {"Write": 0.5}, "models": ...}``."""
-        found: dict[str, dict[str, float]] = {
-            "crews": {},
-            "agents": {},
-            "tasks": {},
-            "models": {},
-            "tools": {},
-        }
+        kinds = "crews", "agents", "tasks", "models", "tools"
+        found: dict[str, dict[str, float]] = {kind: {} for kind in kinds}
         for (kind, name), tally in list(self._tallies.items()):
             found[kind][name] = float(tally.cost)
         return found

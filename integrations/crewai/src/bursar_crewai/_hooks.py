@@ -89,7 +89,8 @@ class Hooks:
 
 def _tells_of_its_calls(llm: Any) -> bool:
     """True for the models of CrewAI itself; one of the user's may emit no events."""
-    return type(llm).call.__module__.startswith("crewai.")
+    module: str = type(llm).call.__module__
+    return module.startswith("crewai.")
 
 
 def _tell_to_wrap_up(messages: list[Any]) -> None:

@@ -1,6 +1,6 @@
 """The events of CrewAI: reserve where a call begins, settle where it ends.
 
-CrewAI calls a stream sink in the context of the call, before anything is sent, and lets through what it raises.
+CrewAI calls a stream sink in the context of the call, before anything is sent, and lets pass what it raises.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from bursar.integration import (
     Admission,
     OpenCall,
     OpenCalls,
-    Payer,
     Payers,
     Run,
     fails_closed,
@@ -69,6 +68,7 @@ class Sink:
         self._admission = Admission(self.calls, self.costs, raise_as=CrewRefusal, prefix="crewai")
         self.charged = 0  # calls that were admitted
         self.denied: set[str] = set()  # runs of tools that the model is about to be told of
+        self._undelivered: dict[str | None, BudgetExceeded] = {}  # refusals of tools, by scope
         self.provisional: ContextVar[OpenCall | None] = ContextVar("bursar_crewai_provisional", default=None)
 
     def __call__(self, source: Any, event: Any) -> None:
@@ -88,6 +88,8 @@ class Sink:
     def model_starts(self, llm: Any, event: Any) -> None:
         """Called before a model is asked. Raises: `BursarError`: then it is not asked."""
         self.withdraw_provisional()
+        if (refusal := self._undelivered.pop(event.parent_event_id, None)) is not None:
+            raise refusal  # of a tool, and this CrewAI made a message for the model of it
         labels = self._scopes.of(event)
         asked = read_request(event)
         kind = type(llm).__module__, type(llm).__qualname__
@@ -112,6 +114,7 @@ class Sink:
             self.admit(call, asked, labels)
         except BudgetExceeded as refusal:
             if not (self._tell and type(source).__name__ == "AgentExecutor"):
+                self._undelivered.update(dict.fromkeys((event.event_id, event.parent_event_id), refusal))
                 raise
             self._payers.session.handled(refusal)  # the hook that comes next tells the model
             self.denied.add(event.event_id)
@@ -195,9 +198,7 @@ class Sink:
         if call is None:
             return
         failure = getattr(event, "failure", None)
-        unused = (
-            failure is not None and str(getattr(failure.reason, "value", failure.reason)) in _BEFORE_IT_RAN
-        )
+        unused = failure is not None and failure.reason in _BEFORE_IT_RAN
         if getattr(event, "from_cache", False) or unused:
             call.withdraw()
         else:
@@ -208,6 +209,10 @@ class Sink:
     def _scope_ends(self, source: Any, event: Any) -> None:
         kind = next((event.type.removesuffix(end) for end in _ENDS if event.type.endswith(end)), "")
         run = self._runs.pop((kind, id(source)), None)
+        delivered = being_handled()
+        for scope, refusal in list(self._undelivered.items()):
+            if refusal is delivered or scope == event.started_event_id:
+                self._undelivered.pop(scope, None)
         if event.started_event_id is not None:
             self.calls.sweep(event.started_event_id, sys.exc_info()[1])
         if run is not None:
@@ -225,7 +230,7 @@ def _book(call: OpenCall, event: Any) -> None:
 
 
 def _is_cached(source: Any, tool: str, arguments: Any) -> bool:
-    """True where CrewAI is about to take the result from its cache; the event that ends the run may not say so."""
+    """True where CrewAI is about to take the result from its cache; the event of the end may not say so."""
     cache = getattr(getattr(source, "tools_handler", None), "cache", None)
     if cache is None:
         return False
