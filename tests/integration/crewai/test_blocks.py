@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from crewai import Crew
 from crewai.events import stream_context
 from crewai.hooks import HookAborted
 from tests.integration.crewai import scenarios
@@ -128,6 +129,25 @@ def test_an_agent_has_its_own_limit(limit: str, calls: int, provider: Script) ->
     provider.assert_exact(budget)
 
 
+@pytest.mark.parametrize("brand", ["openai", "mistral"])
+@pytest.mark.parametrize(("limit", "sent"), [("$1", 4), ("2 calls", 3), ("$0.00001", 1)])
+def test_a_task_has_its_own_limit(limit: str, sent: int, brand: str, provider: Script) -> None:
+    """What a task spends over all its agents and runs counts against its limit, beside that of the session."""
+    first, second = (provider.agent(role, llm=provider.llm(brand)) for role in ("Researcher", "Writer"))
+    tasks = [provider.task(first, "look"), provider.task(first, "write"), provider.task(second, "write")]
+    tasks.append(provider.task(second, "write") if sent == 3 else provider.task(second, "look"))
+    budget = BudgetMiddleware("$1", tasks={"write": limit})
+    if sent == 4:
+        with budget:
+            Crew(agents=[first, second], tasks=tasks).kickoff()
+    else:
+        with pytest.raises(BudgetExceeded) as refused, budget:
+            Crew(agents=[first, second], tasks=tasks).kickoff()
+        assert (refused.value.account or "").startswith("write/")
+    assert provider.sent == sent
+    provider.assert_exact(budget)
+
+
 def test_on_budget_may_raise_the_limit(provider: Script) -> None:
     """What is asked about a refusal raises the limit: the call is tried once more, and sent."""
     told: list[BudgetExceeded] = []
@@ -162,7 +182,9 @@ WRONG: list[tuple[type[Exception], dict[str, Any]]] = [
     (ValueError, {"on_tool_denied": "shrug"}),
     (InvalidAmount, {"tool_prices": {"search": "cheap"}}),
     (InvalidAmount, {"agents": {"Researcher": "cheap"}}),
+    (InvalidAmount, {"tasks": {"write": "cheap"}}),
     (ValueError, {"agents": "Researcher"}),
+    (ValueError, {"tasks": "write"}),
 ]
 
 

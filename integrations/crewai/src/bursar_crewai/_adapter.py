@@ -22,6 +22,7 @@ from ._breakdown import clean
 from ._hooks import Hooks
 from ._refusal import CrewRefusal
 from ._sink import Sink
+from ._tasks import Tasks
 
 logger = logging.getLogger("bursar")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,6 +55,7 @@ class BudgetMiddleware(Payee):
         budget: a limit (``"$3"``), a `bursar.Budget`, which gets a session for this middleware, or a
             `bursar.Session` to share one with others.
         agents: limits by the role of an agent, one or several: ``{"Researcher": "$1"}``.
+        tasks: limits by the name of a task (its description, where it has none), whoever works on it.
         tool_prices: USD for a run, by the name of a tool; beside those of the budget.
         on_tool_denied: a tool that is refused never runs: ``"raise"`` ends the crew with the error,
             ``"tell"`` lets the model know, where it called the tool natively, so that it can answer without.
@@ -76,6 +78,7 @@ class BudgetMiddleware(Payee):
         budget: Any,
         *,
         agents: Limits | None = None,
+        tasks: Limits | None = None,
         tool_prices: Mapping[str, Any] | None = None,
         on_tool_denied: ToolDenial = "raise",
         on_budget: Callable[[BudgetExceeded], bool] | None = None,
@@ -98,7 +101,9 @@ class BudgetMiddleware(Payee):
         elif not isinstance(budget, Budget):
             budget = Budget(budget)
         self.payers = Payers(budget, {"agents": agents})
-        self._sink = Sink(self.payers, tool_prices or {}, on_budget, tell=on_tool_denied == "tell")
+        self._sink = Sink(
+            self.payers, Tasks(tasks), tool_prices or {}, on_budget, tell=on_tool_denied == "tell"
+        )
         self._hooks = Hooks(self._sink, budget if wrap_up else None)
         self._entries: ContextVar[tuple[Callable[[], None], ...]] = ContextVar(
             "bursar_crewai_entries", default=()

@@ -51,6 +51,12 @@ def clean(name: str) -> str:
     return line.replace("|", "/")[:200]
 
 
+def labels_of(agent: Any, task: Any) -> dict[str, str]:
+    """The labels of a call, where CrewAI says which agent makes it, and for which task."""
+    named = getattr(task, "name", None) or getattr(task, "description", None)
+    return {**_label("agents", getattr(agent, "role", None)), **_label("tasks", named)}
+
+
 def _label(kind: str, name: Any) -> dict[str, str]:
     label = clean(name) if isinstance(name, str) else ""
     return {kind: label} if label else {}

@@ -11,7 +11,7 @@ from crewai.hooks.dispatch import InterceptionPoint, get_scoped_hooks, scoped_ho
 from bursar import Alert, AlertKind, Budget
 from bursar.integration import OpenCall, Result, fails_closed, never_breaks
 
-from ._breakdown import clean
+from ._breakdown import labels_of
 from ._refusal import CrewRefusal
 from ._sink import Sink
 
@@ -57,8 +57,7 @@ class Hooks:
         if _tells_of_its_calls(context.llm):
             return
         self._sink.lose_provisional()
-        role = getattr(context.agent, "role", None)
-        labels = {"models": context.llm.model, **({"agents": clean(role)} if role else {})}
+        labels = {"models": context.llm.model, **labels_of(context.agent, context.task)}
         call = OpenCall(("hook", object()), parent=get_current_parent_id())
         asked = {
             "model": context.llm.model,
@@ -77,6 +76,7 @@ class Hooks:
         self._sink.provisional.set(None)
         if self._sink.calls.take(call.key) is not None and call.is_open:
             call.settle(Result(finished=True))
+        self._sink.tasks.settle(call)
 
     def before_tool(self, context: Any) -> None:
         """Called before a tool runs. Raises: `CrewRefusal`: CrewAI tells the model that it is not run."""

@@ -34,7 +34,7 @@ class CrewRefusal(_Aborted):
         self.source = "bursar"
 
 
-def being_handled() -> CrewRefusal | None:
+def being_handled() -> BaseException | None:
     """The refusal that the failure which is being handled comes from, or None.
 
     Some paths, LiteLLM's among them, make another error of it.

@@ -18,6 +18,7 @@ from bursar.integration import (
     Admission,
     OpenCall,
     OpenCalls,
+    Payer,
     Payers,
     Run,
     fails_closed,
@@ -27,6 +28,7 @@ from bursar.integration import (
 from ._breakdown import Breakdown, Scopes
 from ._refusal import CrewRefusal, being_handled
 from ._request import may_fit, read_request, sdk_of
+from ._tasks import Tasks
 from ._usage import read_result
 
 # The outermost of these is a run of the framework: a refusal inside is told once.
@@ -44,6 +46,7 @@ class Sink:
 
     Args:
         payers: finds whose money it is.
+        tasks: have limits of their own.
         tool_prices: USD for a run, by tool.
         on_budget: asked what to do about a refusal; True: try once more.
         tell: True where the model is told that a tool is refused.
@@ -52,12 +55,14 @@ class Sink:
     def __init__(
         self,
         payers: Payers,
+        tasks: Tasks,
         tool_prices: Mapping[str, Any],
         on_budget: Callable[[BudgetExceeded], object] | None,
         *,
         tell: bool,
     ) -> None:
         self._payers = payers
+        self.tasks = tasks
         self._tool_prices = {sanitize_tool_name(name): price for name, price in tool_prices.items()}
         self._on_budget = on_budget
         self._tell = tell
@@ -139,6 +144,7 @@ class Sink:
             self.costs.label(call.key, labels)
             sent_by = sdk if sdk is not None and may_fit(payer, asked) else None
             if self._admission.admit(call, payer, asked, name=name, sdk=sent_by, kind=kind):
+                self._let_the_task_pay(labels.get("tasks"), call, payer)
                 self.charged += 1
 
         try:
@@ -149,6 +155,14 @@ class Sink:
             payer.session.handled(refusal)
             admit()
 
+    def _let_the_task_pay(self, task: str | None, call: OpenCall, payer: Payer) -> None:
+        try:
+            self.tasks.pay(task, call)
+        except BursarError as error:
+            self.calls.take(call.key)
+            call.withdraw()
+            raise self._admission.refused(error, payer) from None
+
     def withdraw_provisional(self) -> None:
         """What the hook reserved for a model that tells of its calls after all is not needed."""
         call = self.provisional.get()
@@ -156,12 +170,14 @@ class Sink:
             self.provisional.set(None)
             if self.calls.take(call.key) is not None and call.is_open:
                 call.withdraw()
+                self.tasks.settle(call)
 
     def lose_provisional(self) -> None:
         """The call before this one had an answer that no hook was asked about, or an error."""
         call = self.provisional.get()
         if call is not None and self.calls.take(call.key) is not None and call.is_open:
             self.calls.lose(call)
+            self.tasks.settle(call)
 
     # -- after it, and around it ----------------------------------------------------------------
 
@@ -189,6 +205,7 @@ class Sink:
             return  # a failure is told twice
         if call.is_open:  # else a covered SDK has booked it
             _book(call, event)
+        self.tasks.settle(call)
         self.costs.close(call.key)
 
     @never_breaks
@@ -203,6 +220,7 @@ class Sink:
             call.withdraw()
         else:
             call.pay()
+        self.tasks.settle(call)
         self.costs.close(call.key)
 
     @never_breaks
