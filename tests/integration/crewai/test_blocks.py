@@ -75,7 +75,9 @@ BRANDS = [(brand, streamed) for brand in ("openai", "anthropic", "litellm") for 
 
 @pytest.mark.parametrize(("brand", "streamed"), [*BRANDS, ("mistral", False)])
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 2), ("1 calls", 1), (NOTHING, 0)])
-def test_brands_of_models(limit: str, sent: int, brand: str, streamed: bool, provider: Script) -> None:
+def test_brands_of_models(
+    limit: str, sent: int, brand: str, streamed: bool, provider: Script, caplog: pytest.LogCaptureFixture
+) -> None:
     """The models of CrewAI's own, LiteLLM through a covered SDK, and LiteLLM around them: exact, and refused."""
     crew = provider.crew(brand=brand, llm={"stream": streamed})
     budget = BudgetMiddleware(limit)
@@ -86,6 +88,7 @@ def test_brands_of_models(limit: str, sent: int, brand: str, streamed: bool, pro
         with pytest.raises(BudgetExceeded), budget:
             crew.kickoff()
     assert provider.sent == sent
+    assert "did not send its request" not in caplog.text  # each was promised to who sent it, or held
     provider.assert_exact(budget)
 
 
