@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,6 +198,25 @@ def test_a_wrong_setting_is_named(error: type[Exception], settings: dict[str, An
     (name,) = settings
     with pytest.raises(error, match=name.replace("tool_prices", "search")):
         BudgetMiddleware("$1", **settings)
+
+
+def test_a_generator_is_not_decorated() -> None:
+    """Its body would run outside of the budget."""
+
+    def parts() -> Any:
+        yield 1
+
+    with pytest.raises(TypeError, match="parts is a generator"):
+        BudgetMiddleware("$1")(parts)
+
+
+def test_a_refusal_survives_pickle(provider: Script) -> None:
+    """What leaves a crew crosses processes with its class and its fields."""
+    with pytest.raises(BudgetExceeded) as refused, BudgetMiddleware(NOTHING):
+        provider.llm().call("Why?")
+    twin = pickle.loads(pickle.dumps(refused.value))
+    assert isinstance(twin, BudgetExceeded) and isinstance(twin, CrewRefusal)
+    assert (str(twin), twin.limit) == (str(refused.value), refused.value.limit)
 
 
 def test_wrap_up_needs_a_budget() -> None:

@@ -135,6 +135,21 @@ def test_a_hit_of_the_cache_is_free(react: bool, provider: Script) -> None:
     assert_paid(budget, provider, 2)
 
 
+@pytest.mark.parametrize("react", [False, True], ids=["native", "react"])
+def test_a_hit_of_the_cache_needs_no_money(react: bool, provider: Script) -> None:
+    """With money for one run a second one with the same query, which does not run, is let through."""
+    search = Search()
+    asks(provider, *["sky"] * (1 if react else 2), react=react)
+    with BudgetMiddleware("$0.015", tool_prices=PRICES) as budget:
+        crew = crew_with(provider, search, react=react, cache=True)
+        crew.kickoff()
+        if react:  # it does not repeat a call at once
+            asks(provider, "sky", react=True)
+            crew.kickoff()
+    assert search.runs == 1
+    assert_paid(budget, provider, 1)
+
+
 def test_a_tool_that_fails_has_run(provider: Script) -> None:
     """What a tool raises goes to the model; the run is paid."""
     search = Search(broken=True)

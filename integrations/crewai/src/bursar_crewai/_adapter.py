@@ -156,7 +156,13 @@ class BudgetMiddleware(Payee):
         self.__exit__(kind, error, trace)
 
     def __call__(self, function: F) -> F:
-        """Let a function, sync or async, run in this budget: a decorator, also for methods of a Flow."""
+        """Let a function, sync or async, run in this budget: a decorator, also for methods of a Flow.
+
+        Raises:
+            TypeError: it is a generator, whose body runs when it is read.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__name__} is a generator: use `with` inside of it instead")
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

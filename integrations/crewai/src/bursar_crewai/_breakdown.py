@@ -8,7 +8,7 @@ from typing import Any
 from bursar import Hold
 from bursar.integration import Costs, Lock, Tally
 
-_KEPT = 10_000  # CrewAI does not tell the end of every scope
+_KEPT = 10_000  # scopes, of which CrewAI does not tell every end, and labels
 
 # Whose name each kind of scope brings.
 _OWN: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -78,11 +78,13 @@ class Breakdown(Costs):
         """A call begins."""
         tally = super().open(key, outer, name)
         with self._lock:
-            of = [
-                self._tallies.setdefault(label, Tally(self._lock, label, label[1], None))
-                for label in self._labels.pop(key, {}).items()
-            ]
+            of = [self._tally(*label) for label in self._labels.pop(key, {}).items()]
         return _Each(self._lock, tally, of)
+
+    def _tally(self, kind: str, name: str) -> Tally:
+        if (kind, name) not in self._tallies and len(self._tallies) >= _KEPT:
+            name = "(others)"  # descriptions of tasks may differ from run to run
+        return self._tallies.setdefault((kind, name), Tally(self._lock, name, name, None))
 
     def by_label(self) -> dict[str, dict[str, float]]:
         """USD: ``{"tasks": {"Write": 0.5}, "models": ...}``."""

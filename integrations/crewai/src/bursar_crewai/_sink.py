@@ -252,5 +252,9 @@ def _is_cached(source: Any, tool: str, arguments: Any) -> bool:
     cache = getattr(getattr(source, "tools_handler", None), "cache", None)
     if cache is None:
         return False
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
-    return cache.read(tool=tool, input=text) is not None
+    if isinstance(arguments, str):  # as the model wrote them
+        try:
+            arguments = json.loads(arguments)
+        except ValueError:
+            return False
+    return cache.read(tool=tool, input=json.dumps(arguments) if arguments else "") is not None
