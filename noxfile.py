@@ -329,7 +329,8 @@ def package(session: Session) -> None:
 @nox.session
 def demo(session: Session) -> None:
     """An agent that never stops is stopped at its budget."""
-    examples_need(session)
+    wheels(session, CORE, "integrations/langchain", *neighbours("langchain"))
+    session.install("langchain", "langchain-openai", "langgraph", "rich")
     session.run("python", DEMO, *session.posargs)
 
 
