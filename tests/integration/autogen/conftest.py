@@ -78,7 +78,7 @@ class Script:
         return AnthropicChatCompletionClient(
             base_url=self.provider.anthropic_url,
             api_key="none",
-            model_info=INFO,
+            model_info={**INFO, "structured_output": False},  # which this client has not
             **{"model": "claude-haiku-4-5", "max_tokens": 50, "max_retries": 0, **settings},
         )
 
@@ -117,8 +117,8 @@ def team_of(kind: str, client: ChatCompletionClient, turns: int | None = None, *
         return RoundRobinGroupChat(both, termination_condition=end)
     if kind == "nested":
         inner = RoundRobinGroupChat(both, max_turns=2)
-        middle = RoundRobinGroupChat([inner, agent("editor", client)], max_turns=2)
-        return RoundRobinGroupChat([middle], termination_condition=end)
+        middle = RoundRobinGroupChat([inner, agent("reviewer", client)], max_turns=2)
+        return RoundRobinGroupChat([middle, agent("editor", client)], termination_condition=end)
     if kind == "selector":
         return SelectorGroupChat(both, client, termination_condition=end, max_selector_attempts=1)
     if kind == "swarm":
@@ -136,6 +136,21 @@ def team_of(kind: str, client: ChatCompletionClient, turns: int | None = None, *
             graph.add_edge(one, next_one)
         return GraphFlow(nodes, graph=graph.build())
     raise AssertionError(kind)
+
+
+def play(provider: Script, kind: str) -> None:
+    """What the selector and the orchestrator have to be told."""
+    if kind == "selector":
+        provider.says(*["writer", "ok"] * 10)
+    if kind == "magentic one":
+        ledger = (
+            '{"is_request_satisfied": {"reason": "", "answer": false},'
+            ' "is_progress_being_made": {"reason": "", "answer": true},'
+            ' "is_in_loop": {"reason": "", "answer": false},'
+            ' "instruction_or_question": {"reason": "", "answer": "go on"},'
+            ' "next_speaker": {"reason": "", "answer": "writer"}}'
+        )
+        provider.says("facts", "plan", *[ledger, "ok"] * 10)
 
 
 TEAMS = ("round robin", "nested", "selector", "swarm", "magentic one", "graph flow")
