@@ -27,12 +27,13 @@ QUESTION = [UserMessage(content="Why?", source="user")]
 @pytest.mark.parametrize("kind", ["round robin", "nested", "swarm"])
 def test_stopped_team_goes_on_after_a_top_up(provider: Script, kind: str) -> None:
     """Three calls, then a stop reason; with three more it makes three more, and none of the paid ones again."""
-    team = budgeted(team_of(kind, provider.openai()), Budget("3 calls"), on_budget="stop")
+    budget = Budget("3 calls")
+    team = budgeted(team_of(kind, provider.openai()), budget, on_budget="stop")
     with team.session:
 
         async def talk() -> tuple[Any, Any]:
             first = await team.run(task="go")
-            team.session.set_limit("6 calls")
+            budget.set_limit("6 calls")
             return first, await team.run(task="go on")
 
         ((first, second),) = provider.run(talk())
@@ -172,12 +173,13 @@ def test_function_is_asked_whether_to_try_again(
     provider: Script, awaited: bool, again: bool, stream: bool
 ) -> None:
     """It may raise the limit and say yes; the call is tried once more. No: the refusal is raised."""
-    session = Budget("1 calls").session()
+    budget = Budget("1 calls")
+    session = budget.session()
     asked: list[BudgetExceeded] = []
 
     def ask(refusal: BudgetExceeded) -> bool:
         asked.append(refusal)
-        session.set_limit("2 calls")
+        budget.set_limit("2 calls")
         return again
 
     async def aask(refusal: BudgetExceeded) -> bool:

@@ -108,18 +108,18 @@ class BudgetedChatCompletionClient(ChatCompletionClient, Component[BudgetedClien
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Ask the model for a stream. Raises: `BursarError`: nothing was sent."""
         given = {"tools": tools, "extra_create_args": extra_create_args or {}, **options}
-        again = True
-        while again:
-            again = False
-            begun = False
-            try:
-                async for chunk in self._stream(messages, given):
-                    begun = True
-                    yield chunk
-            except BudgetExceeded as refusal:
-                again = not begun and await self.spender.asks_again(refusal)
-                if not again:
-                    raise
+        begun = False
+        try:
+            async for chunk in self._stream(messages, given):
+                begun = True
+                yield chunk
+        except BudgetExceeded as refusal:
+            if begun or not await self.spender.asks_again(refusal):
+                raise
+        else:
+            return
+        async for chunk in self._stream(messages, given):
+            yield chunk
 
     async def _stream(
         self, messages: Sequence[LLMMessage], given: dict[str, Any]

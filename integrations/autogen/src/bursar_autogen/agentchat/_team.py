@@ -74,10 +74,11 @@ class BudgetedTeam(Team, Component[BudgetedTeamConfig], Payee):
         stream = self.run_stream(
             task=task, cancellation_token=cancellation_token, output_task_messages=output_task_messages
         )
-        async for message in stream:
+        result = TaskResult(messages=[])
+        async for message in stream:  # to its end: the team is running until then
             if isinstance(message, TaskResult):
-                return message
-        raise AssertionError("the stream of a team ends with its result")
+                result = message
+        return result
 
     async def run_stream(
         self,

@@ -27,7 +27,7 @@ class BudgetTerminationConfig(BaseModel):
 
 
 class BudgetTermination(TerminationCondition, Component[BudgetTerminationConfig], Payee):
-    """Ends a team after the message with which its budget is used up, or after a refusal.
+    """Ends a team when its budget is used up, or one of its agents was stopped by it (``on_budget="stop"``).
 
     AutoGen asks it after each message of an agent, never in the middle of its turn: it ends a team well,
     and refuses nothing. Clients and agents with a budget do that. Composes with ``|`` and ``&``.
@@ -71,7 +71,7 @@ class BudgetTermination(TerminationCondition, Component[BudgetTerminationConfig]
         spent, remaining = session.spent, session.remaining
         limit = None if remaining is None else spent + session.reserved + remaining
         used_up = limit is not None and spent >= limit * Decimal(str(self._at))
-        if not used_up and session.terminated_by is None and not any(map(stopped, messages)):
+        if not used_up and not any(map(stopped, messages)):
             return None
         self._terminated = True
         of = "" if limit is None else f" of ${limit}"
