@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def team_of(kind: str, client: ChatCompletionClient, turns: int | None = None, *
         nodes = [first, second, *more]
         for node in nodes:
             graph.add_node(node)
-        for one, next_one in zip(nodes, nodes[1:], strict=False):
+        for one, next_one in pairwise(nodes):
             graph.add_edge(one, next_one)
         return GraphFlow(nodes, graph=graph.build())
     raise AssertionError(kind)

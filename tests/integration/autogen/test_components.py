@@ -119,7 +119,9 @@ def test_component_of_a_limit_loads_anywhere(provider: Script) -> None:
 def test_component_of_a_session_needs_the_session(provider: Script) -> None:
     """Elsewhere nothing says who pays: an error that says how; inside ``with session:`` it loads."""
     session = Budget("$1").session(id="run-7")
-    raw = json.loads(BudgetedChatCompletionClient(provider.openai(), session).dump_component().model_dump_json())
+    raw = json.loads(
+        BudgetedChatCompletionClient(provider.openai(), session).dump_component().model_dump_json()
+    )
     _open_keys(raw)
     _components._spenders.clear()
     with pytest.raises(BursarError, match=r"session\(id='run-7'\)"):

@@ -19,7 +19,9 @@ QUESTION = [UserMessage(content="Why is the sky blue?", source="user")]
 
 @pytest.mark.seam
 @pytest.mark.parametrize("brand", ["openai", "anthropic"])
-@pytest.mark.parametrize("usage", [{}, {"cached_input_tokens": 3}, {"cached_input_tokens": 2, "cache_write_tokens": 3}])
+@pytest.mark.parametrize(
+    "usage", [{}, {"cached_input_tokens": 3}, {"cached_input_tokens": 2, "cache_write_tokens": 3}]
+)
 def test_answer_is_charged_to_the_nano_dollar(provider: Script, brand: str, usage: dict[str, int]) -> None:
     """Also the tokens of the prompt cache, which AutoGen's own usage leaves out."""
     if brand == "openai":

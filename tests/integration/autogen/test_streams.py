@@ -104,7 +104,7 @@ def test_cancelled_call_is_settled(provider: Script) -> None:
     async def cancel() -> None:
         token = CancellationToken()
         asking = asyncio.ensure_future(client.create(QUESTION, cancellation_token=token))
-        while not provider.sent:
+        while not provider.sent:  # noqa: ASYNC110 - it arrives in another thread
             await asyncio.sleep(0.01)
         token.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -130,9 +130,7 @@ def test_tools_of_a_workbench_are_charged(provider: Script) -> None:
     tool = Search()
     bench = StaticWorkbench([FunctionTool(tool.search, description="Look something up.")])
     provider.calls(("search", {"query": "a"}))
-    one = BudgetedAssistantAgent(
-        "one", provider.openai(), budget="$1", workbench=bench, tool_prices=PRICES
-    )
+    one = BudgetedAssistantAgent("one", provider.openai(), budget="$1", workbench=bench, tool_prices=PRICES)
     provider.run(one.run(task="go"))
     assert tool.runs == 1
     assert one.spent == Decimal("0.10") + provider.provider.bill

@@ -169,9 +169,7 @@ class BudgetedChatCompletionClient(ChatCompletionClient, Component[BudgetedClien
         """As the client counts it."""
         return self.client.total_usage()
 
-    def count_tokens(
-        self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()
-    ) -> int:
+    def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = ()) -> int:
         """As the client counts them."""
         return self.client.count_tokens(messages, tools=tools)
 

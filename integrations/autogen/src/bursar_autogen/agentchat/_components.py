@@ -35,7 +35,9 @@ class BudgetConfig(BaseModel):
 def dumped(spender: Spender) -> BudgetConfig:
     """What is kept of it. Raises: `BursarError`: it asks a function, which cannot be written down."""
     if not isinstance(spender.on_budget, str):
-        raise BursarError("on_budget= is a function, which a component cannot keep; dump the agents without it")
+        raise BursarError(
+            "on_budget= is a function, which a component cannot keep; dump the agents without it"
+        )
     _spenders[spender.session.id] = spender
     written = None if isinstance(spender.budget, Budget | Session) else str(spender.budget)
     agents = {

@@ -187,8 +187,8 @@ def budgeted(
         budget: a limit (``"$5"``), a `bursar.Budget`, or a `bursar.Session` to share one with others.
         agents: limits by the name of an agent: ``{"writer": "$1"}``; the report has the cost of each.
         tool_prices: USD for a run, by tool; beside those of the budget.
-        on_budget: ``"raise"``: a refused call raises `bursar.BudgetExceeded`; ``"stop"``: the agent says so in
-            its last message, and the team ends with a stop reason, ready to go on after a top-up; or a
+        on_budget: ``"raise"``: a refused call raises `bursar.BudgetExceeded`; ``"stop"``: the agent says so
+            in its last message, and the team ends with a stop reason, ready to go on after a top-up; or a
             function of the refusal, sync or async, that returns True to try once more.
 
     Returns:
