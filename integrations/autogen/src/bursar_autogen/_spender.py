@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import uuid4
 
-from bursar import Budget, BudgetExceeded, BursarError, Limit, Session
+from bursar import Budget, BudgetExceeded, Limit, Session
 from bursar.integration import (
     Admission,
     Costs,

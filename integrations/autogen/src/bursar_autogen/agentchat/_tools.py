@@ -1,6 +1,6 @@
 """Workbenches whose tools are paid for. A refused tool is told to the model, and never raised.
 
-A workbench that raises hangs its agent for good: AutoGen waits for the end of a queue that nobody writes then.
+A workbench that raises hangs its agent for good: AutoGen waits for the end of a queue that never comes.
 """
 
 from __future__ import annotations
