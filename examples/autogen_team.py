@@ -1,4 +1,4 @@
-"""A selector team with a budget for each agent: it ends with a stop reason, and the report has each one's cost.
+"""A selector team with a limit for one agent: it ends with a stop reason, and the report has each one's cost.
 
 Runs against a provider on this machine.
 """

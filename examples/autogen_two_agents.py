@@ -1,4 +1,7 @@
-"""Two agents of AgentChat talk, on one budget of a tenth of a cent. Runs against a provider on this machine."""
+"""Two agents of AgentChat talk, on one budget of a tenth of a cent.
+
+Runs against a provider on this machine.
+"""
 
 from __future__ import annotations
 

@@ -19,12 +19,12 @@ from bursar_autogen.agentchat import (
     budgeted,
 )
 
-from .conftest import Script, agent, play, team_of
+from .conftest import Script, agent, nested, play, team_of
 
 QUESTION = [UserMessage(content="Why?", source="user")]
 
 
-@pytest.mark.parametrize("kind", ["round robin", "nested", "swarm"])
+@pytest.mark.parametrize("kind", ["round robin", nested, "swarm"])
 def test_stopped_team_goes_on_after_a_top_up(provider: Script, kind: str) -> None:
     """Three calls, then a stop reason; with three more it makes three more, and none of the paid ones again."""
     budget = Budget("3 calls")

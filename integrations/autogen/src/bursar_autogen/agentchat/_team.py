@@ -17,7 +17,7 @@ from bursar.integration import Limits, Payee, Payers, Run
 from .._refusals import RunRefusals
 from .._spender import BudgetLike, Money, OnBudget, Spender
 from ._components import BudgetConfig, dumped, loaded
-from ._tree import spend_from
+from ._tree import name_of, spend_from
 
 A = TypeVar("A", bound=ChatAgent)
 
@@ -56,24 +56,22 @@ class BudgetedTeam(Team, Component[BudgetedTeamConfig], Payee):
     @property
     def name(self) -> str:
         """Of the team."""
-        return self.team.name
+        return name_of(self.team)
 
     @property
     def description(self) -> str:
         """Of the team."""
-        return self.team.description
+        return str(getattr(self.team, "description", ""))
 
     async def run(
         self,
         *,
         task: str | BaseChatMessage | Sequence[BaseChatMessage] | None = None,
         cancellation_token: CancellationToken | None = None,
-        output_task_messages: bool = True,
+        **options: Any,
     ) -> TaskResult:
         """Run the team. Raises: `BudgetExceeded`: a call was refused, and nobody was to end well."""
-        stream = self.run_stream(
-            task=task, cancellation_token=cancellation_token, output_task_messages=output_task_messages
-        )
+        stream = self.run_stream(task=task, cancellation_token=cancellation_token, **options)
         result = TaskResult(messages=[])
         async for message in stream:  # to its end: the team is running until then
             if isinstance(message, TaskResult):
@@ -85,7 +83,7 @@ class BudgetedTeam(Team, Component[BudgetedTeamConfig], Payee):
         *,
         task: str | BaseChatMessage | Sequence[BaseChatMessage] | None = None,
         cancellation_token: CancellationToken | None = None,
-        output_task_messages: bool = True,
+        **options: Any,
     ) -> AsyncGenerator[BaseAgentEvent | BaseChatMessage | TaskResult, None]:
         """Run the team, and hand on what it says. Raises: `BudgetExceeded`: as `run`."""
         own = CancellationToken()  # the caller's may be used elsewhere, too
@@ -93,9 +91,7 @@ class BudgetedTeam(Team, Component[BudgetedTeamConfig], Payee):
             cancellation_token.add_callback(own.cancel)
         said: list[BaseAgentEvent | BaseChatMessage] = []
         run, refusals = Run(), RunRefusals()
-        stream = self.team.run_stream(
-            task=task, cancellation_token=own, output_task_messages=output_task_messages
-        )
+        stream = self.team.run_stream(task=task, cancellation_token=own, **options)
         try:
             async for message in stream:
                 if not isinstance(message, TaskResult | ModelClientStreamingChunkEvent):

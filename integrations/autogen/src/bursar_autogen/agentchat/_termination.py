@@ -74,8 +74,8 @@ class BudgetTermination(TerminationCondition, Component[BudgetTerminationConfig]
         if not used_up and not any(map(stopped, messages)):
             return None
         self._terminated = True
-        of = "" if limit is None else f" of ${limit}"
-        why = f"Stopped by the budget: ${spent}{of} spent"
+        of = "" if limit is None else f" of ${limit.normalize():f}"
+        why = f"Stopped by the budget: ${spent.normalize():f}{of} spent"
         return StopMessage(content=why, source="BudgetTermination")
 
     async def reset(self) -> None:

@@ -30,6 +30,11 @@ def spend_from(runner: Any, spender: Spender, on_tool_denied: ToolDenial = "tell
         _spend(found, spender, on_tool_denied)
 
 
+def name_of(runner: Any) -> str:
+    """Of an agent or a team; before 0.7 a team has none but that of its kind."""
+    return str(getattr(runner, "name", type(runner).__name__))
+
+
 def _below(runner: Any, seen: set[int]) -> Iterator[Any]:
     """It, and the agents and teams in its attributes, their lists, and their tools."""
     if id(runner) in seen:
@@ -57,9 +62,9 @@ def _members(runner: Any) -> Iterator[Any]:
 
 def _spend(runner: Any, spender: Spender, on_tool_denied: ToolDenial) -> None:
     if getattr(runner, "_initialized", False):
-        raise ValueError(f"{runner.name!r} has run already; give budgeted() a team before its first run")
+        raise ValueError(f"{name_of(runner)!r} has run already; give budgeted() a team before its first run")
     for attribute, value in list(vars(runner).items()):
-        paid = _paid(value, spender, runner.name)
+        paid = _paid(value, spender, name_of(runner))
         if paid is not value:
             setattr(runner, attribute, paid)
     if isinstance(runner, CodeExecutorAgent):
