@@ -34,7 +34,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     for framework, family in _FAMILIES.items():
         if find_spec(framework) is not None:
-            return getattr(import_module(f".{family}", __name__), name)
+            module = import_module(f".{family}", __name__)
+            if name in module.__all__:
+                return getattr(module, name)
+            break
     raise ImportError(
         f"{name} needs AutoGen: pip install autogen-agentchat 'autogen-ext[openai]' (AgentChat),"
         " or pip install 'autogen[openai]' (the classic `import autogen`);"
