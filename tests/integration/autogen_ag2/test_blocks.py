@@ -19,7 +19,7 @@ pytestmark = pytest.mark.seam
 @pytest.mark.parametrize("calls", [0, 1, 3])
 @pytest.mark.parametrize("stream", [False, True])
 def test_agent_makes_as_many_calls_as_the_budget_has(provider: Script, calls: int, stream: bool) -> None:
-    """k calls are served, and the refusal reaches the caller with its type."""
+    """So many calls are served, and the refusal reaches the caller with its type."""
     session = Budget(f"{calls} calls").session()
     agent = budgeted(provider.agent(streaming=stream), session)
     with pytest.raises(BudgetExceeded):

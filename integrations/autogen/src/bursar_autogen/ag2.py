@@ -26,13 +26,14 @@ _CAPS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 class BudgetedModelConfig(Payee):
     """A model config whose clients send no call that may not fit into the budget.
 
-    Works wherever AG2 takes a config, also where no middleware is asked: compaction, aggregation, `Agent.ask`.
+    Works wherever AG2 takes a config, also where no middleware is asked: compaction, aggregation.
 
     Args:
         config: of a provider whose SDK is covered: OpenAI's, or Anthropic's.
         budget: a limit (``"$5"``), a `bursar.Budget`, or a `bursar.Session` to share one with others.
         name: of the agent that asks; the report has its cost.
-        on_budget: ``"raise"``, or a function of the refusal, sync or async, that returns True to try once more.
+        on_budget: ``"raise"``, or a function of the refusal, sync or async, that returns True to try
+            once more.
 
     Raises:
         ValueError: the SDK of the provider is not covered.
