@@ -64,7 +64,7 @@ def _spend(runner: Any, spender: Spender, on_tool_denied: ToolDenial) -> None:
     if getattr(runner, "_initialized", False):
         raise ValueError(f"{name_of(runner)!r} has run already; give budgeted() a team before its first run")
     for attribute, value in list(vars(runner).items()):
-        paid = _paid(value, spender, name_of(runner))
+        paid = _with_budget(value, spender, name_of(runner))
         if paid is not value:
             setattr(runner, attribute, paid)
     if isinstance(runner, CodeExecutorAgent):
@@ -76,13 +76,13 @@ def _spend(runner: Any, spender: Spender, on_tool_denied: ToolDenial) -> None:
         runner._termination_condition = own if given is None else own | given
 
 
-def _paid(value: Any, spender: Spender, name: str) -> Any:
+def _with_budget(value: Any, spender: Spender, name: str) -> Any:
     if isinstance(value, ChatCompletionClient):
         return value if _pays(value, spender) else BudgetedChatCompletionClient(value, spender, name=name)
     if isinstance(value, Workbench):
         return budgeted_workbench(value, spender, name)
     if isinstance(value, list | tuple) and any(isinstance(item, Workbench) for item in value):
-        return [_paid(item, spender, name) for item in value]
+        return [_with_budget(item, spender, name) for item in value]
     return value
 
 
