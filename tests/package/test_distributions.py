@@ -74,8 +74,10 @@ def test_only_the_extra_brings_an_sdk() -> None:
     assert brought["bursar_anthropic"] == {"bursar": "", "anthropic": "sdk"}
     needed = {"bursar": "", "bursar-anthropic": "", "bursar-openai": "", "langchain-core": ""}
     assert brought["bursar_langchain"] == needed
+    assert brought["bursar_autogen"] == {"bursar": "", "bursar-anthropic": "", "bursar-openai": ""}
     assert brought["bursar"] | {"pluggy": "", "tzdata": ""} == {
         "bursar-anthropic[sdk]": "anthropic",
+        "bursar-autogen": "autogen",
         "bursar-langchain": "langchain",
         "bursar-openai[sdk]": "openai",
         "pluggy": "",

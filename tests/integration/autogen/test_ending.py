@@ -1,0 +1,238 @@
+"""Teams that end well: a stop reason, a final answer from the reserve, and the way back after a top-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from autogen_agentchat.base import TerminatedException
+from autogen_agentchat.conditions import MaxMessageTermination
+from autogen_agentchat.messages import StopMessage
+from autogen_agentchat.teams import RoundRobinGroupChat
+from autogen_core.models import UserMessage
+
+from bursar import Budget, BudgetExceeded
+from bursar_autogen.agentchat import (
+    BudgetedAssistantAgent,
+    BudgetedChatCompletionClient,
+    BudgetTermination,
+    budgeted,
+)
+
+from .conftest import Script, agent, nested, play, team_of
+
+QUESTION = [UserMessage(content="Why?", source="user")]
+
+
+@pytest.mark.parametrize("kind", ["round robin", nested, "swarm"])
+def test_stopped_team_goes_on_after_a_top_up(provider: Script, kind: str) -> None:
+    """Three calls, then a stop reason; with three more it makes three more, and none of the paid ones again."""
+    budget = Budget("3 calls")
+    team = budgeted(team_of(kind, provider.openai()), budget, on_budget="stop")
+    with team.session:
+
+        async def talk() -> tuple[Any, Any]:
+            first = await team.run(task="go")
+            budget.set_limit("6 calls")
+            return first, await team.run(task="go on")
+
+        ((first, second),) = provider.run(talk())
+    for result in (first, second):
+        assert result.stop_reason.startswith("Stopped by the budget")
+    assert provider.sent == team.session.calls == 6
+    bodies = [str(body["messages"]) for body in provider.bodies]
+    assert len(set(bodies)) == 6
+    provider.assert_exact(team)
+
+
+def test_stopped_team_without_a_top_up_spends_nothing(provider: Script) -> None:
+    """Run again, it says the same at once."""
+    team = budgeted(team_of("round robin", provider.openai()), Budget("1 calls"), on_budget="stop")
+    results = provider.run(team.run(task="go"), team.run(task="go on"))
+    assert all(result.stop_reason.startswith("Stopped by the budget") for result in results)
+    assert provider.sent == 1
+
+
+@pytest.mark.parametrize("kind", ["selector", "magentic one"])
+def test_refused_call_of_a_manager_ends_with_a_stop_reason(provider: Script, kind: str) -> None:
+    """The selector's and the orchestrator's calls are no agent's: the run still ends with a result."""
+    play(provider, kind)
+    team = budgeted(team_of(kind, provider.openai()), Budget("0 calls"), on_budget="stop")
+    with team.session:
+        (result,) = provider.run(team.run(task="go"))
+    assert result.stop_reason.startswith("Stopped by the budget")
+    assert provider.sent == 0
+
+
+def test_last_answer_is_paid_from_the_reserve_once(provider: Script) -> None:
+    """A refused agent gives its final answer without tools; the next refusal has no reserve left."""
+    budget = Budget("$0.01", finalization_reserve=0.5, clamp=False)
+    team = budgeted(
+        team_of("round robin", provider.openai(max_tokens=150)), session := budget.session(), on_budget="stop"
+    )
+    provider.provider.always(_long())
+    (first,) = provider.run(team.run(task="go"))
+    final = first.messages[-1]
+    assert isinstance(final, StopMessage)
+    assert final.content == "long"
+    assert "final answer" in str(provider.bodies[-1]["messages"][-1])
+    assert session.remaining >= 0
+    provider.assert_exact(session)
+
+
+def test_without_a_reserve_there_is_no_last_answer(provider: Script) -> None:
+    """The last message is the refusal's text, and no request is sent for it."""
+    team = budgeted(team_of("round robin", provider.openai()), Budget("2 calls"), on_budget="stop")
+    (result,) = provider.run(team.run(task="go"))
+    assert result.messages[-1].content.startswith("The budget is used up")
+    assert provider.sent == 2
+
+
+def test_agent_that_nobody_stops_raises_at_its_second_refusal(provider: Script) -> None:
+    """Agents in a team of one's own without a condition would say so for ever."""
+    session = Budget("1 calls").session()
+    agents = [
+        BudgetedAssistantAgent(name, provider.openai(), budget=session, on_budget="stop")
+        for name in ("writer", "critic")
+    ]
+    with pytest.raises(RuntimeError, match="BudgetExceeded"):
+        provider.run(RoundRobinGroupChat(agents).run(task="go"))
+    assert provider.sent == 1
+
+
+@pytest.mark.parametrize("joined", ["alone", "or", "and"])
+def test_termination_composes(provider: Script, joined: str) -> None:
+    """The condition by itself, with ``|``, and with ``&``: the team ends, and a new run begins afresh."""
+    session = Budget("2 calls").session()
+    ends = BudgetTermination(session)
+    condition: Any = {
+        "alone": ends,
+        "or": MaxMessageTermination(50) | ends,
+        "and": MaxMessageTermination(2) & ends,
+    }[joined]
+    agents = [
+        BudgetedAssistantAgent(name, provider.openai(), budget=session, on_budget="stop")
+        for name in ("writer", "critic")
+    ]
+    team = RoundRobinGroupChat(agents, termination_condition=condition)
+    results = provider.run(team.run(task="go"), team.run(task="again"))
+    assert all("Stopped by the budget" in result.stop_reason for result in results)
+    assert provider.sent == 2
+
+
+def test_termination_before_the_end_of_the_money(provider: Script) -> None:
+    """at=0.5 ends the team with half of the limit; at=1 lets it go on to its refusal."""
+    sent = []
+    for at in (0.5, 1.0):
+        session = Budget("$0.005", clamp=False).session()
+        client = BudgetedChatCompletionClient(provider.openai(), session)
+        team = RoundRobinGroupChat(
+            [agent("writer", client)], termination_condition=BudgetTermination(session, at=at)
+        )
+        provider.provider.always(_long())
+        before = provider.sent
+        if at == 1.0:
+            with pytest.raises(RuntimeError, match="BudgetExceeded"):
+                provider.run(team.run(task="go"))
+        else:
+            (result,) = provider.run(team.run(task="go"))
+            assert "Stopped by the budget" in result.stop_reason
+            assert session.spent >= session.remaining
+        sent.append(provider.sent - before)
+    assert 0 < sent[0] < sent[1]
+
+
+def test_termination_is_a_latch(provider: Script) -> None:
+    """Asked again after its end it raises, as AutoGen wants it; reset lets it go on."""
+    session = Budget("0 calls").session()
+    ends = BudgetTermination(BudgetedChatCompletionClient(provider.openai(), session))
+
+    async def ask() -> None:
+        assert await ends([]) is None
+        assert await ends([StopMessage(content="", source="a", metadata={"bursar": "stopped"})])
+        assert ends.terminated
+        with pytest.raises(TerminatedException):
+            await ends([])
+        await ends.reset()
+        assert not ends.terminated
+
+    provider.run(ask())
+
+
+@pytest.mark.parametrize("at", [0, -1, 1.5])
+def test_termination_at_nonsense_is_an_error(at: float) -> None:
+    """A part of the limit is above 0 and at most 1."""
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        BudgetTermination("$1", at=at)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+def test_function_is_asked_whether_to_try_again(
+    provider: Script, awaited: bool, again: bool, stream: bool
+) -> None:
+    """It may raise the limit and say yes; the call is tried once more. No: the refusal is raised."""
+    budget = Budget("1 calls")
+    session = budget.session()
+    asked: list[BudgetExceeded] = []
+
+    def ask(refusal: BudgetExceeded) -> bool:
+        asked.append(refusal)
+        budget.set_limit("2 calls")
+        return again
+
+    async def aask(refusal: BudgetExceeded) -> bool:
+        return ask(refusal)
+
+    one = BudgetedAssistantAgent(
+        "one",
+        provider.openai(),
+        budget=session,
+        on_budget=aask if awaited else ask,
+        model_client_stream=stream,
+    )
+    runs = (one.run(task="go"), one.run(task="go on"))
+    if again:
+        provider.run(*runs)
+    else:
+        with pytest.raises(BudgetExceeded):
+            provider.run(*runs)
+    assert len(asked) == 1
+    assert provider.sent == 1 + again
+    provider.assert_exact(session)
+
+
+def test_function_that_raised_no_limit_is_asked_once(provider: Script) -> None:
+    """It says yes and did nothing: the second refusal is raised."""
+    asked = []
+
+    def ask(refusal: BudgetExceeded) -> bool:
+        asked.append(refusal)
+        return True
+
+    client = BudgetedChatCompletionClient(provider.openai(), Budget("0 calls"), on_budget=ask)
+    with pytest.raises(BudgetExceeded):
+        provider.run(client.create(QUESTION))
+    assert len(asked) == 1
+    assert provider.sent == 0
+
+
+def test_refusal_that_a_team_swallowed_comes_at_the_end_of_the_session(provider: Script) -> None:
+    """An agent that is a tool is refused, and the outer agent's answer needs no further call."""
+    from autogen_agentchat.tools import AgentTool
+
+    provider.calls(("helper", {"task": "help"}))
+    tool = AgentTool(agent("helper", provider.openai()))
+    team = RoundRobinGroupChat([agent("outer", provider.openai(), tools=[tool])], max_turns=1)
+    session = Budget("1 calls").session()
+    paid = budgeted(team, session)
+    with pytest.raises(BudgetExceeded), session:
+        provider.run(paid.run(task="go"))
+    assert provider.sent == 1
+
+
+def _long() -> Any:
+    from bursar.testing import Reply
+
+    return Reply("long", output_tokens=100)

@@ -1,0 +1,84 @@
+"""Real agents of the classic autogen against a provider on this machine that keeps its own bill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from autogen import ConversableAgent, GroupChat
+
+from bursar import Session
+from bursar.integration import Payee
+from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
+
+
+class Script:
+    """What the tests ask of the provider, and the configs that talk to it."""
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        self.provider = provider
+        provider.always(Reply("ok", output_tokens=1))
+
+    @property
+    def sent(self) -> int:
+        return self.provider.hits
+
+    def says(self, *texts: str, **reply: Any) -> None:
+        reply.setdefault("output_tokens", 5)
+        self.provider.script(*[Reply(text, **reply) for text in texts])
+
+    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
+        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
+
+    def config(self, stream: bool = False, **entry: Any) -> dict[str, Any]:
+        """An llm_config; without the cache on disk that old versions have by default."""
+        model = {"model": "gpt-4o", "base_url": self.provider.openai_url, "api_key": "none", **entry}
+        if stream:
+            model["stream"] = True
+        return {"config_list": [model], "cache_seed": None, "max_tokens": 50}
+
+    def assert_exact(self, payer: Payee | Session) -> None:
+        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
+        assert payer.spent * 10**9 == self.provider.bill_nanos
+        assert payer.reserved == 0
+
+
+@pytest.fixture
+def provider() -> Iterator[Script]:
+    rates = {"gpt-4o": Rate("2.50", "10", "1.25")}
+    with ScriptedProvider(rates=rates, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
+        yield Script(provider)
+
+
+HERE = {
+    "selection of speakers": hasattr(GroupChat, "_create_internal_agents"),
+    "run": hasattr(ConversableAgent, "run"),
+    "streams that tell their usage": hasattr(
+        ConversableAgent, "run"
+    ),  # before, tiktoken counts, from the network
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests say what they need, and are not collected where it is missing: one that is collected runs."""
+    config.addinivalue_line("markers", "needs(what): see HERE in the conftest of the classic tests")
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is missing, and so why tests are deselected."""
+    missing = [what for what, here in HERE.items() if not here]
+    return [f"not in this environment: {', '.join(missing) or 'nothing'}"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What the frameworks warn about among themselves is not ours to fail on."""
+    mine = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in mine:
+        for category in ("DeprecationWarning", "ResourceWarning", "UserWarning", "RuntimeWarning"):
+            item.add_marker(pytest.mark.filterwarnings(f"ignore::{category}"))
+    without = {item for item in mine if not all(HERE[mark.args[0]] for mark in item.iter_markers("needs"))}
+    if without:
+        config.hook.pytest_deselected(items=[item for item in items if item in without])
+        items[:] = [item for item in items if item not in without]
