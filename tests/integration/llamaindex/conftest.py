@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import gc
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,15 @@ QUESTION = [ChatMessage(role="user", content="Why is the sky blue?")]
 
 
 class Elsewhere(CustomLLM):
-    """A model on neither SDK: it sends its requests by itself, and tells no usage."""
+    """A model on neither SDK: it sends its requests by itself."""
 
     url: str
+    name: str = "gpt-4o-mini"
+    tells: bool = True
 
     @property
     def metadata(self) -> LLMMetadata:
-        return LLMMetadata(model_name="gpt-4o-mini", num_output=50)
+        return LLMMetadata(model_name=self.name, num_output=50)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -61,9 +64,9 @@ class Elsewhere(CustomLLM):
         answer = httpx.post(
             f"{self.url}/chat/completions",
             headers={"Authorization": "Bearer none"},
-            json={"model": "gpt-4o-mini", "max_tokens": 50, "messages": messages},
+            json={"model": self.name, "max_tokens": 50, "messages": messages},
         ).json()
-        return CompletionResponse(text=answer["choices"][0]["message"]["content"], raw=answer)
+        return CompletionResponse(text=answer["choices"][0]["message"]["content"], raw=answer if self.tells else None)
 
 
 class Script:
@@ -134,6 +137,20 @@ def managed(budget: BudgetCallback) -> CallbackManager:
     return CallbackManager([budget])
 
 
+_loop = asyncio.new_event_loop()  # of all tests: an async client belongs to the loop that it was used in first
+asyncio.set_event_loop(_loop)  # LlamaIndex's own `asyncio_run` takes it, and leaves tasks behind in it
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What it returns; whatever else it has started runs to its end."""
+    try:
+        return _loop.run_until_complete(coroutine)
+    finally:
+        gc.collect()  # generators that were left are closed by tasks
+        while tasks := asyncio.all_tasks(_loop):
+            _loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
 def chat(llm: Any) -> None:
     llm.chat(QUESTION)
 
@@ -151,25 +168,25 @@ def stream_complete(llm: Any) -> None:
 
 
 def achat(llm: Any) -> None:
-    asyncio.run(llm.achat(QUESTION))
+    run(llm.achat(QUESTION))
 
 
 def acomplete(llm: Any) -> None:
-    asyncio.run(llm.acomplete("Why is the sky blue?"))
+    run(llm.acomplete("Why is the sky blue?"))
 
 
 def astream_chat(llm: Any) -> None:
     async def read() -> None:
         assert [part async for part in await llm.astream_chat(QUESTION)]
 
-    asyncio.run(read())
+    run(read())
 
 
 def astream_complete(llm: Any) -> None:
     async def read() -> None:
         assert [part async for part in await llm.astream_complete("Why is the sky blue?")]
 
-    asyncio.run(read())
+    run(read())
 
 
 WAYS = [chat, complete, stream_chat, stream_complete, achat, acomplete, astream_chat, astream_complete]

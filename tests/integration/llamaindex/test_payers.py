@@ -35,7 +35,9 @@ def no_init() -> Iterator[None]:
     bursar.teardown()
 
 
-def cover(covers: tuple[str, ...], way: Any, limit: str, provider: Script) -> tuple[Any, dict[str, Session]]:
+def cover(
+    covers: tuple[str, ...], way: Any, limit: str, provider: Script, brand: str = "openai"
+) -> tuple[Any, dict[str, Session]]:
     """A model with all of these budgets, and the session of each."""
     limits = {name: limit if name == covers[0] else "$1" for name in covers}
     sessions = {
@@ -48,7 +50,7 @@ def cover(covers: tuple[str, ...], way: Any, limit: str, provider: Script) -> tu
     more = {}
     if "own handler" in covers:
         more["callback_manager"] = CallbackManager([BudgetCallback(sessions["own handler"])])
-    model: Any = provider.embedding(**more) if way is embed else provider.model(**more)
+    model: Any = provider.embedding(**more) if way is embed else provider.model(brand, **more)
     if "budget_llm" in covers:
         (budget_embedding if way is embed else budget_llm)(model, sessions["budget_llm"])
     return model, sessions
@@ -61,7 +63,21 @@ def test_the_closest_budget_pays_and_no_other(
     covers: tuple[str, ...], way: Any, limit: str, provider: Script
 ) -> None:
     """One charge, in one session; where that one is exhausted, nothing is sent, whatever the others have."""
-    model, sessions = cover(covers, way, limit, provider)
+    assert_pays(covers, way, limit, provider, "openai")
+
+
+@pytest.mark.parametrize("limit", ["$1", "0 calls"])
+@pytest.mark.parametrize("way", WAYS[:-1])
+@pytest.mark.parametrize("covers", [one for one in SUBSETS if one != ("init",)], ids="+".join)
+def test_the_same_for_a_model_on_neither_sdk(
+    covers: tuple[str, ...], way: Any, limit: str, provider: Script
+) -> None:
+    """The handler holds the worst case by itself; `init` alone does not see such a model."""
+    assert_pays(covers, way, limit, provider, "elsewhere")
+
+
+def assert_pays(covers: tuple[str, ...], way: Any, limit: str, provider: Script, brand: str) -> None:
+    model, sessions = cover(covers, way, limit, provider, brand)
     payer = sessions.pop(covers[0])
     if limit == "$1":
         way(model)

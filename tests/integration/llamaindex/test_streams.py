@@ -13,7 +13,7 @@ from bursar import Budget
 from bursar.integration import covered_hold
 from bursar.testing import Reply
 from bursar_llamaindex import BudgetCallback
-from tests.integration.llamaindex.conftest import QUESTION, managed
+from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -98,7 +98,7 @@ def test_a_cancelled_stream_is_booked_by_the_sdk_alone(brand: str, provider: Scr
             await task
         await stream.aclose()
 
-    asyncio.run(read())
+    run(read())
     gc.collect()
     assert budget.reserved == 0
     assert budget.report()["breakdown"]["llm"]["calls"] == 1
