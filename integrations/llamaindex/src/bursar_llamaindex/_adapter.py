@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from llama_index.core.callbacks import CBEventType, EventPayload
+from llama_index.core.llms import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
 
 from bursar import Budget, Session
@@ -22,13 +23,14 @@ from bursar.integration import (
     Payers,
     Result,
     fails_closed,
+    is_sent_by,
     never_breaks,
 )
 
 from . import _managers, _spans
 from ._call import ModelCall, hand_over
 from ._managers import PAID, PayingHandler
-from ._request import Request, read_embedding, read_llm
+from ._request import Request, read_embedding, read_llm, read_span
 from ._usage import read_result
 
 _UNTOLD = RuntimeError("the call ended, and LlamaIndex did not tell how")
@@ -65,7 +67,7 @@ class BudgetCallback(PayingHandler, Payee):
         self._calls = OpenCalls()
         self._costs = Costs()
         self._admission = Admission(self._calls, self._costs, raise_as=Exception, prefix="llamaindex")
-        _spans.watch()
+        _spans.watch(_promise)
         _managers.watch()
 
     @fails_closed(Exception)
@@ -84,7 +86,7 @@ class BudgetCallback(PayingHandler, Payee):
                 self._admit(event_id, read_embedding(known, span), span)
             elif span is None or not isinstance(span.instance, StructuredLLM):  # the model inside it tells
                 request = read_llm(known, span)
-                hand_over(request, span)
+                hand_over(event_id, request, span)
                 self._admit(event_id, request, span)
         return event_id
 
@@ -111,6 +113,12 @@ class BudgetCallback(PayingHandler, Payee):
         else:
             call.fail(_UNTOLD, call.seen)
         self._costs.close(event_id)
+
+    def promise(self, span: _spans.Span) -> None:
+        """Pay for what a method of a model sends through a covered SDK, if no callback is told of it."""
+        request = read_span(span)
+        if is_sent_by(request.sdk, request.kind):
+            self._admit(str(uuid4()), request, span)
 
     @contextmanager
     def tool(self, name: str, given: object, price: str | float | Decimal | None = None) -> Iterator[None]:
@@ -160,3 +168,11 @@ class BudgetCallback(PayingHandler, Payee):
         new = self._admission.admit(call, payer, request.asked, name=name, sdk=request.sdk, kind=request.kind)
         if new and span is not None:
             span.calls.append(call)
+
+
+def _promise(span: _spans.Span) -> None:
+    """Some models send the request of `structured_predict` past all callbacks; where one is told, that pays."""
+    if span.method.endswith("structured_predict") and isinstance(span.instance, LLM):
+        for handler in _managers.payers_of(span.instance.callback_manager):
+            if isinstance(handler, BudgetCallback):
+                handler.promise(span)

@@ -34,6 +34,11 @@ class ModelCall(OpenCall):
         return read_result(self._latest, finished=False)
 
     @property
+    def streams(self) -> bool:
+        """False where no callback is told: then its request was sent before its method returned."""
+        return self.request.messages is not None
+
+    @property
     def may_be_cached(self) -> bool:
         """True for an embedding that LlamaIndex may have found in its cache."""
         return getattr(self.request.model, "embeddings_cache", None) is not None
@@ -88,10 +93,11 @@ class ModelCall(OpenCall):
             self.withdraw()
 
 
-def hand_over(request: Request, span: _spans.Span | None) -> None:
+def hand_over(event_id: str, request: Request, span: _spans.Span | None) -> None:
     """A call that pays for the request of another one inside of it, which will pay for itself, pays no more."""
     for call in list(_around(request, span)):
-        call.hand_over(request)
+        if call.key != event_id:  # else another handler pays for the same call
+            call.hand_over(request)
 
 
 def _around(request: Request, span: _spans.Span | None) -> Iterator[ModelCall]:

@@ -84,6 +84,16 @@ def keep(model: Any, handler: PayingHandler) -> None:
     object.__setattr__(model, "__dict__", {**model.__dict__, _FIELD: _Kept(inner, (handler,))})
 
 
+def payers_of(manager: CallbackManager) -> tuple[PayingHandler, ...]:
+    """Who pays for the calls of a model with this manager."""
+    of_settings = _of_settings()
+    if mine := own(manager.handlers):
+        return mine
+    if (handler := _inside.get()) is not None:
+        return (handler,)
+    return of_settings or _paying(manager.handlers) or tuple(_of_process.values())
+
+
 class _Kept(CallbackManager):
     """A manager with the handlers that its model was given for itself beside its own.
 
@@ -134,16 +144,6 @@ def _of_settings() -> tuple[PayingHandler, ...]:
     return found
 
 
-def _payers(manager: CallbackManager) -> tuple[PayingHandler, ...]:
-    """Who pays for a call that this manager is told of."""
-    of_settings = _of_settings()
-    if mine := own(manager.handlers):
-        return mine
-    if (handler := _inside.get()) is not None:
-        return (handler,)
-    return of_settings or _paying(manager.handlers) or tuple(_of_process.values())
-
-
 def _ask_all() -> None:
     """Tell the handlers that pay, also those which the manager does not have."""
     start, end = CallbackManager.on_event_start, CallbackManager.on_event_end
@@ -154,7 +154,7 @@ def _ask_all() -> None:
     ) -> str:
         if event_type not in PAID:
             return start(self, event_type, payload, *args, **kwargs)
-        payers = _payers(self)
+        payers = payers_of(self)
         token = _asked.set(payers)
         try:
             event_id = start(self, event_type, payload, *args, **kwargs)

@@ -86,6 +86,13 @@ def read_embedding(payload: Mapping[str, Any], span: Span | None) -> Request:
     return Request(model, span.method if span is not None else "", asked, sdk, is_embedding=True)
 
 
+def read_span(span: Span) -> Request:
+    """The call of a method of a language model that no callback is told of."""
+    model = span.instance
+    asked = {"model": _name(model, {}, {}), "provider": (sdk := _sdk(model))}
+    return Request(model, span.method, asked, sdk)
+
+
 def _called(span: Span | None, kind: type) -> Any:
     return span.instance if span is not None and isinstance(span.instance, kind) else None
 

@@ -7,7 +7,7 @@ called, which the payload of a callback does not have, and the end of calls that
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from inspect import BoundArguments
 from typing import Any, Protocol
 
@@ -23,6 +23,10 @@ from bursar.integration import Run, never_breaks
 
 class Inside(Protocol):
     """A paid call that was admitted inside a span."""
+
+    @property
+    def streams(self) -> bool:
+        """True where a stream that the span returns may be what sends its request."""
 
     def progress(self, response: Any) -> None:
         """A part of its answer has arrived."""
@@ -66,6 +70,7 @@ class Span:
 
 
 _open: dict[str, Span] = {}
+_listeners: list[Callable[[Span], None]] = []
 _streams: dict[str, list[Inside]] = {}  # the calls of spans that have returned a stream
 
 
@@ -102,6 +107,8 @@ class _Spans(BaseSpanHandler[BaseSpan]):
         agent = getattr(bound_args.arguments.get("ev"), "current_agent_name", None)
         if isinstance(agent, str):  # a step of a workflow; its tools run in other steps
             (span.outer or span).agent = agent
+        for hear in _listeners:
+            hear(span)
 
     def prepare_to_exit_span(
         self, id_: str, bound_args: BoundArguments, instance: Any = None, result: Any = None, **kwargs: Any
@@ -110,9 +117,10 @@ class _Spans(BaseSpanHandler[BaseSpan]):
         span = _close(id_)
         if span is None:
             return
-        if span.calls and isinstance(result, Generator | AsyncGenerator):
-            _streams[id_] = span.calls
+        if isinstance(result, Generator | AsyncGenerator) and any(call.streams for call in span.calls):
+            _streams[id_] = [call for call in span.calls if call.streams]
             weakref.finalize(result, _left, id_).atexit = False
+            _lose([call for call in span.calls if not call.streams])
         else:
             _lose(span.calls)
         if span.run is not None:
@@ -163,8 +171,10 @@ def _lose(calls: list[Inside] | tuple[()], error: BaseException | None = None) -
         call.leave_off(error)
 
 
-def watch() -> None:
-    """Note all spans of this process from now on."""
+def watch(listener: Callable[[Span], None]) -> None:
+    """Note all spans of this process from now on, and tell a listener of each before its method runs."""
+    if listener not in _listeners:
+        _listeners.append(listener)
     root = get_dispatcher()
     if not any(isinstance(handler, _Spans) for handler in root.span_handlers):
         root.add_span_handler(_Spans())
