@@ -77,6 +77,7 @@ def examples_need(session: Session) -> None:
     """Install what the pages and the examples import."""
     wheels(session, *HOUSE)
     session.install("langchain", "langchain-openai", "langgraph", "rich")
+    session.install("llama-index-core", "llama-index-embeddings-openai", "llama-index-llms-openai")
 
 
 def pytest(session: Session, *args: str, minimum: str | None = None, **env: str) -> None:
@@ -94,7 +95,7 @@ def requirements(framework: str) -> dict[str, str]:
     project = nox.project.load_toml(f"{path}/pyproject.toml")
     needed = [*project["project"]["dependencies"], *extras(path).get("sdk", ())]
     written = [*needed, *project["dependency-groups"]["test"]]
-    return dict(line.split(">=") for line in written if not line.startswith("bursar"))
+    return dict(line.split(">=") for line in written if ">=" in line and not line.startswith("bursar"))
 
 
 def neighbours(framework: str) -> list[str]:
@@ -156,6 +157,7 @@ def types(session: Session) -> None:
     tools(session, "types")
     links(session, *HOUSE)
     session.install("langchain", "langchain-anthropic", "langchain-openai", "langgraph", "rich")
+    session.install("llama-index-core")
     for python in (PYTHONS[0], PYTHONS[-1]):
         session.run("mypy", f"--python-version={python}")
     session.run("pyright", TYPED_API)

@@ -66,7 +66,9 @@ class Elsewhere(CustomLLM):
             headers={"Authorization": "Bearer none"},
             json={"model": self.name, "max_tokens": 50, "messages": messages},
         ).json()
-        return CompletionResponse(text=answer["choices"][0]["message"]["content"], raw=answer if self.tells else None)
+        return CompletionResponse(
+            text=answer["choices"][0]["message"]["content"], raw=answer if self.tells else None
+        )
 
 
 class Script:
@@ -137,7 +139,9 @@ def managed(budget: BudgetCallback) -> CallbackManager:
     return CallbackManager([budget])
 
 
-_loop = asyncio.new_event_loop()  # of all tests: an async client belongs to the loop that it was used in first
+_loop = (
+    asyncio.new_event_loop()
+)  # of all tests: an async client belongs to the loop that it was used in first
 asyncio.set_event_loop(_loop)  # LlamaIndex's own `asyncio_run` takes it, and leaves tasks behind in it
 
 

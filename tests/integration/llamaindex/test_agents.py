@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from llama_index.core import Settings
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
+from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 from bursar import Budget, BudgetExceeded
-from bursar.testing import Reply
 from bursar_llamaindex import BudgetCallback, budgeted
-from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -108,7 +107,11 @@ def two_agents(provider: Script) -> AgentWorkflow:
     provider.calls(("handoff", {"to_agent": "writer", "reason": "done"}))
     provider.says("written")
     researcher = FunctionAgent(
-        name="researcher", description="finds", llm=provider.model(), tools=[weather], can_handoff_to=["writer"]
+        name="researcher",
+        description="finds",
+        llm=provider.model(),
+        tools=[weather],
+        can_handoff_to=["writer"],
     )
     writer = FunctionAgent(name="writer", description="writes", llm=provider.model(), tools=[weather])
     return AgentWorkflow(agents=[researcher, writer], root_agent="researcher")

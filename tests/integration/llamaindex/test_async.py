@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from llama_index.core import Settings
+from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 from bursar import BudgetExceeded
 from bursar.testing import Reply
 from bursar_llamaindex import BudgetCallback, install
-from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -81,8 +81,7 @@ def test_a_cancelled_call_is_booked_for_what_it_may_have_cost(provider: Script) 
 
     async def cancelled() -> None:
         task = asyncio.create_task(provider.model().achat(QUESTION))
-        while not provider.sent:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(provider.provider.wait_for, 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from llama_index.core import Settings
+from tests.integration.llamaindex.conftest import BRANDS, WAYS, managed
 
 from bursar import BudgetExceeded
 from bursar_llamaindex import BudgetCallback
-from tests.integration.llamaindex.conftest import BRANDS, WAYS, managed
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script

@@ -11,11 +11,11 @@ from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.query_engine import SubQuestionQueryEngine
 from llama_index.core.question_gen import LLMQuestionGenerator
 from llama_index.core.tools import QueryEngineTool
+from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 from bursar import Budget, BudgetExceeded
 from bursar.testing import Reply
 from bursar_llamaindex import BudgetCallback, budget_embedding, budget_llm, budgeted, install, uninstall
-from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -155,7 +155,9 @@ def test_a_chat_engine_is_charged_or_refused(ask: Any, mode: str, way: str, prov
 @pytest.mark.parametrize("limit", ["$1", "2 calls", "0 calls"])
 def test_sub_questions_are_charged_or_refused(limit: str, use_async: bool, provider: Script) -> None:
     """One call asks for the questions, and each of them is a query with an embedding of its own."""
-    questions = '[{"sub_question": "What?", "tool_name": "sky"}, {"sub_question": "How?", "tool_name": "sky"}]'
+    questions = (
+        '[{"sub_question": "What?", "tool_name": "sky"}, {"sub_question": "How?", "tool_name": "sky"}]'
+    )
     provider.provider.always(Reply("ok"))
     index, model = index_of(provider), provider.model()
     built, billed = provider.sent, provider.bill_nanos

@@ -12,10 +12,10 @@ import pytest
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
+from tests.integration.llamaindex.conftest import QUESTION, managed
 
 from bursar import Budget, BudgetExceeded, BursarError
 from bursar_llamaindex import BudgetCallback, budget_llm, install, uninstall
-from tests.integration.llamaindex.conftest import QUESTION, managed
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -56,7 +56,12 @@ def test_other_handlers_hear_what_they_heard_before(provider: Script) -> None:
         model = provider.model(callback_manager=CallbackManager([debug]))
         model.chat(QUESTION)
         list(model.stream_chat(QUESTION))
-        heard.append([(event.event_type, sorted(event.payload or {})) for event in [one for pair in debug.get_event_pairs() for one in pair]])
+        heard.append(
+            [
+                (event.event_type, sorted(event.payload or {}))
+                for event in [one for pair in debug.get_event_pairs() for one in pair]
+            ]
+        )
     assert heard[0] == heard[1] != []
 
 

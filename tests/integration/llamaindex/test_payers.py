@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from llama_index.core import Settings
 from llama_index.core.callbacks import CallbackManager
+from tests.integration.llamaindex.conftest import achat, astream_chat, chat, managed, stream_chat
 
 import bursar
 from bursar import Budget, BudgetExceeded, Session
 from bursar_llamaindex import BudgetCallback, budget_embedding, budget_llm, install
-from tests.integration.llamaindex.conftest import achat, astream_chat, chat, managed, stream_chat
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script

@@ -8,11 +8,11 @@ import anthropic
 import openai
 import pytest
 from llama_index.core import Settings
+from tests.integration.llamaindex.conftest import WAYS, managed
 
 from bursar import BudgetExceeded
 from bursar.testing import Reply
 from bursar_llamaindex import BudgetCallback
-from tests.integration.llamaindex.conftest import WAYS, managed
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script

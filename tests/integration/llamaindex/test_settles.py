@@ -10,11 +10,11 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
+from tests.integration.llamaindex.conftest import QUESTION, WAYS, managed, run
 
 from bursar import Budget, BudgetExceeded, UnknownModel
 from bursar.testing import Reply
 from bursar_llamaindex import BudgetCallback, budget_llm
-from tests.integration.llamaindex.conftest import QUESTION, WAYS, managed, run
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script

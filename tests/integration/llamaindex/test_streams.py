@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from llama_index.core import Settings
+from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 from bursar import Budget
 from bursar.integration import covered_hold
 from bursar.testing import Reply
 from bursar_llamaindex import BudgetCallback
-from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -55,7 +55,9 @@ def test_the_money_of_an_unread_stream_pays_for_nothing_else(provider: Script) -
     stream = model.stream_chat(QUESTION)
     del stream
     gc.collect()
-    model._get_client().chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "a"}])
+    model._get_client().chat.completions.create(
+        model="gpt-4o-mini", messages=[{"role": "user", "content": "a"}]
+    )
     assert provider.sent == 1 and budget.spent == 0
     assert covered_hold() is None
 

@@ -10,10 +10,10 @@ from llama_index.core.agent.workflow import FunctionAgent, ToolCallResult
 from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.tools import FunctionTool, ToolOutput
 from llama_index.core.workflow import Context
+from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 from bursar import Budget, BudgetExceeded, InvalidAmount
 from bursar_llamaindex import BudgetCallback, budget_postprocessor, budget_tools
-from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -27,7 +27,9 @@ def search(query: str) -> str:
 async def ask(agent: Any) -> tuple[str, list[ToolOutput]]:
     """The answer, and what its tools gave."""
     handler = agent.run("Search!")
-    outputs = [event.tool_output async for event in handler.stream_events() if isinstance(event, ToolCallResult)]
+    outputs = [
+        event.tool_output async for event in handler.stream_events() if isinstance(event, ToolCallResult)
+    ]
     return str(await handler), outputs
 
 
@@ -132,9 +134,7 @@ def test_a_tool_that_takes_the_context_of_the_run_gets_it(provider: Script) -> N
 
     note.__annotations__ = {"ctx": Context, "text": str}  # LlamaIndex does not read them as text
     session = Budget("$1").session()
-    agent = FunctionAgent(
-        tools=budget_tools([note], session, prices={"note": "$0.30"}), llm=provider.model()
-    )
+    agent = FunctionAgent(tools=budget_tools([note], session, prices={"note": "$0.30"}), llm=provider.model())
     context = Context(agent)
 
     async def noted() -> Any:

@@ -94,7 +94,7 @@ class ModelCall(OpenCall):
 
 
 def hand_over(event_id: str, request: Request, span: _spans.Span | None) -> None:
-    """A call that pays for the request of another one inside of it, which will pay for itself, pays no more."""
+    """Let a call pay no more for what another one, inside of it, is about to pay for by itself."""
     for call in list(_around(request, span)):
         if call.key != event_id:  # else another handler pays for the same call
             call.hand_over(request)

@@ -1,7 +1,7 @@
 """Which handler pays for a call: the one that is closest to the model, whatever manager the model has.
 
-LlamaIndex calls the handlers that are in the manager of a model. Engines replace that manager, and a model that is
-older than `Settings.callback_manager` does not have it: the handlers of `bursar` are asked all the same.
+LlamaIndex calls the handlers that are in the manager of a model. Engines replace that manager, and a model
+that is older than `Settings.callback_manager` does not have it: the handlers of `bursar` are asked all the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class PayingHandler(BaseCallbackHandler):
 _asked: ContextVar[tuple[PayingHandler, ...] | None] = ContextVar("bursar_llamaindex_asked", default=None)
 _inside: ContextVar[PayingHandler | None] = ContextVar("bursar_llamaindex_inside", default=None)
 _of_process: dict[str, PayingHandler] = {}  # one at most
-_others: dict[str, tuple[PayingHandler, ...]] = {}  # by the id of an event: who was asked, and is in no manager
+_others: dict[
+    str, tuple[PayingHandler, ...]
+] = {}  # by the id of an event: who was asked, and is in no manager
 
 
 def pays(handler: PayingHandler) -> bool:
@@ -190,7 +192,7 @@ def _lose_none(kind: type[BaseLLM | BaseEmbedding]) -> None:
     assign = kind.__setattr__
 
     @wraps(assign)
-    def __setattr__(self: Any, name: str, value: Any) -> None:
+    def keep_own(self: Any, name: str, value: Any) -> None:
         if name == _FIELD and isinstance(value, CallbackManager):
             _of_settings()
             before = own(getattr(getattr(self, _FIELD, None), "handlers", ()))
@@ -198,7 +200,7 @@ def _lose_none(kind: type[BaseLLM | BaseEmbedding]) -> None:
                 value = _Kept(value, before)
         assign(self, name, value)
 
-    kind.__setattr__ = __setattr__  # type: ignore[method-assign, assignment]
+    kind.__setattr__ = keep_own  # type: ignore[method-assign]
 
 
 def _note_settings() -> None:

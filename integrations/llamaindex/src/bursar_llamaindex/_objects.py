@@ -15,6 +15,7 @@ from bursar.integration import Limits
 
 from . import _managers
 from ._adapter import BudgetCallback
+from ._classes import swap_class
 
 M = TypeVar("M", bound="BaseLLM | BaseEmbedding")
 T = TypeVar("T")
@@ -70,7 +71,9 @@ def budgeted(
     kind = getattr(agent_or_engine, _PLAIN, type(agent_or_engine))
     if not any(callable(getattr(kind, name, None)) for name in _RUNS):
         raise TypeError(f"a {kind.__name__} is no agent and no engine: it has none of {', '.join(_RUNS)}")
-    object.__setattr__(agent_or_engine, "__class__", _budgeted_class(kind, _handler(budget, agents)))
+    handler = _handler(budget, agents)
+    runs = {name: _inside(method, handler) for name in _RUNS if callable(method := getattr(kind, name, None))}
+    swap_class(agent_or_engine, kind, {_PLAIN: kind, **runs})
     return agent_or_engine
 
 
@@ -78,14 +81,6 @@ def _handler(
     budget: str | float | Budget | Session | BudgetCallback, agents: Limits | None = None
 ) -> BudgetCallback:
     return budget if isinstance(budget, BudgetCallback) else BudgetCallback(budget, agents=agents)
-
-
-def _budgeted_class(kind: type, handler: BudgetCallback) -> type:
-    """A class whose methods run inside the handler; by name and for `isinstance` it is the same."""
-    runs = {name: _inside(method, handler) for name in _RUNS if callable(method := getattr(kind, name, None))}
-    members = {"__module__": kind.__module__, "__doc__": kind.__doc__, _PLAIN: kind, **runs}
-    made: type = type(kind)(kind.__name__, (kind,), members)
-    return made
 
 
 def _inside(method: Callable[..., Any], handler: BudgetCallback) -> Callable[..., Any]:

@@ -64,7 +64,10 @@ def read_llm(payload: Mapping[str, Any], span: Span | None) -> Request:
         asked={
             "model": _name(model, payload, given),
             "provider": (sdk := _sdk(model)),
-            "messages": [*map(_as_sent, prompts), *(_dumps(given[key]) for key in _SENT_TOO if given.get(key))],
+            "messages": [
+                *map(_as_sent, prompts),
+                *(_dumps(given[key]) for key in _SENT_TOO if given.get(key)),
+            ],
             "tools": list(given.get("tools") or ()),
             "max_output_tokens": max(_caps(model, given), default=None),
         },
@@ -76,7 +79,9 @@ def read_llm(payload: Mapping[str, Any], span: Span | None) -> Request:
 def read_embedding(payload: Mapping[str, Any], span: Span | None) -> Request:
     """The call of an embedding model; its texts are in the span only."""
     model = _called(span, BaseEmbedding)
-    texts = [text for value in (span.arguments if span is not None else {}).values() for text in _texts(value)]
+    texts = [
+        text for value in (span.arguments if span is not None else {}).values() for text in _texts(value)
+    ]
     asked = {
         "model": _name(model, payload, {}),
         "provider": (sdk := _sdk(model)),

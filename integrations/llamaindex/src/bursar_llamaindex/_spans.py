@@ -1,7 +1,7 @@
 """What runs inside what: LlamaIndex's spans, which its callbacks know nothing of.
 
-A handler of spans cannot prevent a call, since LlamaIndex swallows what it raises. It knows the object that is
-called, which the payload of a callback does not have, and the end of calls that no callback tells.
+A handler of spans cannot prevent a call, since LlamaIndex swallows what it raises. It knows the object that
+is called, which the payload of a callback does not have, and the end of calls that no callback tells.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from inspect import BoundArguments
 from typing import Any, Protocol
 
-from llama_index.core.instrumentation import get_dispatcher
-from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.llm import LLMChatInProgressEvent, LLMCompletionInProgressEvent
-from llama_index.core.instrumentation.span import BaseSpan, active_span_id
-from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.base import BaseEvent
+from llama_index_instrumentation.event_handlers import BaseEventHandler
+from llama_index_instrumentation.span import BaseSpan, active_span_id
+from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from bursar.integration import Run, never_breaks
 
@@ -100,6 +100,7 @@ class _Spans(BaseSpanHandler[BaseSpan]):
         bound_args: BoundArguments,
         instance: Any = None,
         parent_span_id: str | None = None,
+        tags: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Called when a method begins."""

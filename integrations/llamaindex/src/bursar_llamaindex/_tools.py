@@ -15,6 +15,7 @@ from llama_index.core.tools import AsyncBaseTool, BaseTool, FunctionTool
 from bursar import Budget, Session
 
 from ._adapter import BudgetCallback
+from ._classes import swap_class
 
 P = TypeVar("P", bound=BaseNodePostprocessor)
 
@@ -76,7 +77,7 @@ def _priced(tool: BaseTool, handler: BudgetCallback, price: str | float | Decima
 
 
 def _swap(
-    made: object,
+    made: Any,
     handler: BudgetCallback,
     name: str,
     price: str | float | Decimal | None,
@@ -84,9 +85,8 @@ def _swap(
 ) -> None:
     """Let the methods of an object be paid for; by name and for `isinstance` its class stays the same."""
     kind = type(made)
-    members = {method: _paid(getattr(kind, method), handler, name, price) for method in methods}
-    members |= {"__module__": kind.__module__, "__doc__": kind.__doc__}
-    object.__setattr__(made, "__class__", type(kind)(kind.__name__, (kind,), members))
+    paid = {method: _paid(getattr(kind, method), handler, name, price) for method in methods}
+    swap_class(made, kind, paid)
 
 
 def _paid(

@@ -38,10 +38,8 @@ def _places(response: Any) -> Iterator[Any]:
 def _counted(response: Any) -> Usage | None:
     """The bare numbers of integrations that keep no raw answer."""
     extra = getattr(response, "additional_kwargs", None) or {}
-    counts = extra.get("prompt_tokens"), extra.get("completion_tokens")
-    if all(type(count) is int for count in counts) and any(counts):
-        return Usage(*counts)
-    return None
+    sent, written = extra.get("prompt_tokens"), extra.get("completion_tokens")
+    return Usage(sent, written) if type(sent) is int and type(written) is int and sent + written else None
 
 
 def _text_tokens(response: Any) -> int:
