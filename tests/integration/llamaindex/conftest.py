@@ -32,6 +32,7 @@ RATES = {
     "gpt-4o": Rate("2.50", "10", "1.25"),
     "gpt-4o-mini": Rate("0.15", "0.60", "0.075"),
     "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
+    "claude-sonnet-4-20250514": Rate("3", "15", "0.30", "3.75", "6"),
     "text-embedding-3-small": Rate("0.02", "0"),
 }
 QUESTION = [ChatMessage(role="user", content="Why is the sky blue?")]
@@ -100,7 +101,8 @@ class Script:
     def model(self, brand: str = "openai", **settings: Any) -> Any:
         wanted = {"max_tokens": 50, "max_retries": 0, "api_key": "none", **settings}
         if brand == "anthropic":
-            return Anthropic(model="claude-haiku-4-5", base_url=self.provider.anthropic_url, **wanted)
+            named = {"model": "claude-sonnet-4-20250514", **wanted}
+            return Anthropic(base_url=self.provider.anthropic_url, **named)
         if brand == "responses":
             wanted["max_output_tokens"] = wanted.pop("max_tokens")
             return OpenAIResponses(model="gpt-4o-mini", api_base=self.provider.openai_url, **wanted)

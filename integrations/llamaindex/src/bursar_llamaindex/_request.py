@@ -117,7 +117,7 @@ def _name(model: Any, payload: Mapping[str, Any], given: Mapping[str, Any]) -> s
         given.get("model"),
         getattr(model, "model", None),
         getattr(model, "model_name", None),
-        getattr(getattr(model, "metadata", None), "model_name", None),
+        _told(model, "model_name"),
         shown.get("model_name"),
         shown.get("model"),
     ):
@@ -126,7 +126,15 @@ def _name(model: Any, payload: Mapping[str, Any], given: Mapping[str, Any]) -> s
     return "unknown"
 
 
-def _caps(model: Any, given: Mapping[str, Any]) -> Iterator[int]:
+def _told(model: Any, name: str) -> Any:
+    """What a model says of itself; those that LlamaIndex does not know by name raise instead."""
+    try:
+        return getattr(model.metadata, name, None)
+    except Exception:
+        return None
+
+
+def _caps(model: Any, given: Mapping[str, Any]) -> list[int]:
     """Which of several output caps is sent is the model's secret: the highest counts."""
     own = getattr(model, "additional_kwargs", None)
     found = [
@@ -135,10 +143,8 @@ def _caps(model: Any, given: Mapping[str, Any]) -> Iterator[int]:
         for key in _CAPS
         if type(value := place.get(key)) is int and value > 0
     ]
-    told = getattr(getattr(model, "metadata", None), "num_output", None)
-    if not found and type(told) is int and told > 0:
-        found.append(told)
-    yield from found
+    told = None if found else _told(model, "num_output")
+    return [told] if type(told) is int and told > 0 else found
 
 
 def _as_sent(message: Any) -> Any:
