@@ -65,7 +65,16 @@ def test_types_are_published(home: Path) -> None:
     assert (PACKAGES[home] / "py.typed").exists()
 
 
-FRAMEWORKS = {"anthropic", "httpx", "langchain", "langchain_core", "langgraph", "openai", "pydantic"}
+FRAMEWORKS = {
+    "anthropic",
+    "httpx",
+    "langchain",
+    "langchain_core",
+    "langgraph",
+    "llama_index",
+    "openai",
+    "pydantic",
+}
 OPENED = """
 import sys
 import bursar
