@@ -52,12 +52,8 @@ FAMILIES = {  # of AutoGen, beside AgentChat; they exclude each other
     "pyautogen": ("tests/integration/autogen_classic", "pyautogen==0.2.35"),
 }
 EXAMPLES_NEED = (
-    "autogen-agentchat",
-    "autogen-ext[openai]",
-    "langchain",
-    "langchain-openai",
-    "langgraph",
-    "rich",
+    *("autogen-agentchat", "autogen-ext[openai]", "langchain", "langchain-openai", "langgraph"),
+    *("llama-index-core", "llama-index-embeddings-openai", "llama-index-llms-openai", "rich"),
 )
 TYPED_API = sorted(map(str, Path("tests/typing").glob("*.py")))
 SOURCES = [f"{path}/src" for path in HOUSE]
