@@ -29,7 +29,8 @@ from ._refusals import note
 BudgetLike: TypeAlias = "str | float | Decimal | Limit | Budget | Session"
 Money: TypeAlias = "str | float | Decimal"
 Ask: TypeAlias = "Callable[[BudgetExceeded], bool | Awaitable[bool]]"
-OnBudget: TypeAlias = 'Literal["raise", "stop"] | Ask'
+OrAsk: TypeAlias = 'Literal["raise"] | Ask'
+OnBudget: TypeAlias = 'Literal["stop"] | OrAsk'
 
 # The call that a wrapper is making: a wrapper inside it hears the same call.
 _making: ContextVar[str | None] = ContextVar("bursar_autogen_call", default=None)
@@ -168,15 +169,6 @@ class Spender(Payee):
             self.session.handled(refusal)
         return again
 
-    def asks_again_now(self, refusal: BudgetExceeded) -> bool:
-        """`asks_again` where nothing can wait."""
-        if not callable(self.on_budget):
-            return False
-        again = bool(self.on_budget(refusal))
-        if again:
-            self.session.handled(refusal)
-        return again
-
     def may_finalize(self) -> bool:
         """True once, where the budget keeps a reserve for a final answer."""
         may, self._finalized = self.session.keeps_reserve and not self._finalized, True
@@ -185,6 +177,19 @@ class Spender(Payee):
     def handled(self, refusal: BaseException) -> None:
         """The model or the caller was told of a refusal in another way than by its raising."""
         self.session.handled(refusal)
+
+
+def spender_of(budget: BudgetLike | Spender, on_budget: OrAsk) -> Spender:
+    """Who pays for a client: it can raise, or ask again; only an agent can stop.
+
+    Raises:
+        ValueError: `on_budget` is neither.
+    """
+    if isinstance(budget, Spender):
+        return budget
+    if on_budget != "raise" and not callable(on_budget):
+        raise ValueError(f"on_budget={on_budget!r:.60} is not 'raise' or a callable: a client cannot stop")
+    return Spender(budget, on_budget=on_budget)
 
 
 @contextmanager
