@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import uuid4
@@ -32,8 +33,8 @@ Ask: TypeAlias = "Callable[[BudgetExceeded], bool | Awaitable[bool]]"
 OrAsk: TypeAlias = 'Literal["raise"] | Ask'
 OnBudget: TypeAlias = 'Literal["stop"] | OrAsk'
 
-# The call that a wrapper is making: a wrapper inside it hears the same call.
-_making: ContextVar[str | None] = ContextVar("bursar_autogen_call", default=None)
+# The call that the outermost wrapper is making: a wrapper inside it hears the same call.
+_making: ContextVar[OpenCall | None] = ContextVar("bursar_autogen_call", default=None)
 
 
 class Request(NamedTuple):
@@ -106,7 +107,8 @@ class Spender(Payee):
         Raises:
             BursarError: it must not be asked.
         """
-        call = OpenCall(_making.get() or uuid4().hex, (), watched=False)
+        outer = _making.get()
+        call = OpenCall(uuid4().hex if outer is None else outer.key, (), watched=False)
         payer, (asked, sdk, kind) = self.payers.payer([name] if name else []), read()
         if self._admission.admit(call, payer, asked, name=name or "model", sdk=sdk, kind=kind):
             return call
@@ -116,6 +118,10 @@ class Spender(Payee):
     def settle(self, call: OpenCall | None, result: Result) -> None:
         """An answer came. Never raises."""
         if call is not None and self._take(call) and call.is_open:
+            outer = _making.get()  # the covered SDK has booked the same answer for that one
+            charge = None if outer is None or outer.hold is None else outer.hold.charge
+            if charge is not None and charge.usage is not None:
+                result = replace(result, usage=charge.usage)
             call.settle(result)
 
     @never_breaks
@@ -198,7 +204,7 @@ def making(call: OpenCall | None) -> Iterator[None]:
     if call is None:
         yield
         return
-    token = _making.set(str(call.key))
+    token = _making.set(_making.get() or call)
     try:
         yield
     finally:
