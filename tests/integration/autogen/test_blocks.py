@@ -173,6 +173,23 @@ def test_team_that_has_run_is_not_taken(provider: Script) -> None:
         budgeted(team, "$1")
 
 
+@pytest.mark.parametrize("brand", ["openai", "anthropic"])
+def test_two_budgets_are_charged_alike_for_a_stream(provider: Script, brand: str) -> None:
+    """Three budgets around one client, and a stream: each is charged what the provider bills."""
+    sessions = [Budget("$1").session() for _ in range(3)]
+    client: Any = provider.client(brand)
+    for session in sessions:
+        client = BudgetedChatCompletionClient(client, session)
+
+    async def read() -> None:
+        assert [chunk async for chunk in client.create_stream(QUESTION)]
+
+    provider.run(read())
+    assert provider.sent == 1
+    for session in sessions:
+        provider.assert_exact(session)
+
+
 def test_two_budgets_around_one_client_both_pay(provider: Script) -> None:
     """An agent's own budget and that of its team: each call counts in both, and either may refuse."""
     own, whole = Budget("2 calls").session(), Budget("$1").session()

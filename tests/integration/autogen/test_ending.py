@@ -12,6 +12,7 @@ from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core.models import UserMessage
 
 from bursar import Budget, BudgetExceeded
+from bursar.testing import Reply
 from bursar_autogen.agentchat import (
     BudgetedAssistantAgent,
     BudgetedChatCompletionClient,
@@ -78,6 +79,18 @@ def test_last_answer_is_paid_from_the_reserve_once(provider: Script) -> None:
     assert "final answer" in str(provider.bodies[-1]["messages"][-1])
     assert session.remaining >= 0
     provider.assert_exact(session)
+
+
+def test_last_answer_that_fails_breaks_nothing(provider: Script) -> None:
+    """The provider rejects the request for it: the team ends with the refusal's text all the same."""
+    budget = Budget("$0.01", finalization_reserve=0.5, clamp=False)
+    team = budgeted(team_of("round robin", provider.openai(max_tokens=150)), budget, on_budget="stop")
+    provider.provider.script(*[_long()] * 3)  # what the half that is no reserve affords
+    provider.provider.always(Reply(status=400))
+    (result,) = provider.run(team.run(task="go"))
+    assert result.messages[-1].content.startswith("The budget is used up")
+    assert "final answer" in str(provider.bodies[-1]["messages"][-1])
+    provider.assert_exact(team)
 
 
 def test_without_a_reserve_there_is_no_last_answer(provider: Script) -> None:
@@ -233,6 +246,4 @@ def test_refusal_that_a_team_swallowed_comes_at_the_end_of_the_session(provider:
 
 
 def _long() -> Any:
-    from bursar.testing import Reply
-
     return Reply("long", output_tokens=100)

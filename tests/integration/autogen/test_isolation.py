@@ -70,6 +70,13 @@ def test_unknown_setting_is_an_error(provider: Script, setting: str, value: Any)
         BudgetedAssistantAgent("a", provider.openai(), budget="$1", **{setting: value})
 
 
+def test_client_cannot_stop(provider: Script) -> None:
+    """Only an agent can end well: a client that is told to says so."""
+    stop: Any = "stop"
+    with pytest.raises(ValueError, match="a client cannot stop"):
+        BudgetedChatCompletionClient(provider.openai(), "$1", on_budget=stop)
+
+
 def test_user_proxy_shows_the_budget_and_spends_nothing(provider: Script) -> None:
     """It carries the session of its team."""
     session = Budget("$5").session()

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypeAlias
 from uuid import uuid4
@@ -29,10 +30,11 @@ from ._refusals import note
 BudgetLike: TypeAlias = "str | float | Decimal | Limit | Budget | Session"
 Money: TypeAlias = "str | float | Decimal"
 Ask: TypeAlias = "Callable[[BudgetExceeded], bool | Awaitable[bool]]"
-OnBudget: TypeAlias = 'Literal["raise", "stop"] | Ask'
+OrAsk: TypeAlias = 'Literal["raise"] | Ask'
+OnBudget: TypeAlias = 'Literal["stop"] | OrAsk'
 
-# The call that a wrapper is making: a wrapper inside it hears the same call.
-_making: ContextVar[str | None] = ContextVar("bursar_autogen_call", default=None)
+# The call that the outermost wrapper is making: a wrapper inside it hears the same call.
+_making: ContextVar[OpenCall | None] = ContextVar("bursar_autogen_call", default=None)
 
 
 class Request(NamedTuple):
@@ -105,7 +107,8 @@ class Spender(Payee):
         Raises:
             BursarError: it must not be asked.
         """
-        call = OpenCall(_making.get() or uuid4().hex, (), watched=False)
+        outer = _making.get()
+        call = OpenCall(uuid4().hex if outer is None else outer.key, (), watched=False)
         payer, (asked, sdk, kind) = self.payers.payer([name] if name else []), read()
         if self._admission.admit(call, payer, asked, name=name or "model", sdk=sdk, kind=kind):
             return call
@@ -115,6 +118,10 @@ class Spender(Payee):
     def settle(self, call: OpenCall | None, result: Result) -> None:
         """An answer came. Never raises."""
         if call is not None and self._take(call) and call.is_open:
+            outer = _making.get()  # the covered SDK has booked the same answer for that one
+            charge = None if outer is None or outer.hold is None else outer.hold.charge
+            if charge is not None and charge.usage is not None:
+                result = replace(result, usage=charge.usage)
             call.settle(result)
 
     @never_breaks
@@ -168,15 +175,6 @@ class Spender(Payee):
             self.session.handled(refusal)
         return again
 
-    def asks_again_now(self, refusal: BudgetExceeded) -> bool:
-        """`asks_again` where nothing can wait."""
-        if not callable(self.on_budget):
-            return False
-        again = bool(self.on_budget(refusal))
-        if again:
-            self.session.handled(refusal)
-        return again
-
     def may_finalize(self) -> bool:
         """True once, where the budget keeps a reserve for a final answer."""
         may, self._finalized = self.session.keeps_reserve and not self._finalized, True
@@ -187,13 +185,26 @@ class Spender(Payee):
         self.session.handled(refusal)
 
 
+def spender_of(budget: BudgetLike | Spender, on_budget: OrAsk) -> Spender:
+    """Who pays for a client: it can raise, or ask again; only an agent can stop.
+
+    Raises:
+        ValueError: `on_budget` is neither.
+    """
+    if isinstance(budget, Spender):
+        return budget
+    if on_budget != "raise" and not callable(on_budget):
+        raise ValueError(f"on_budget={on_budget!r:.60} is not 'raise' or a callable: a client cannot stop")
+    return Spender(budget, on_budget=on_budget)
+
+
 @contextmanager
 def making(call: OpenCall | None) -> Iterator[None]:
     """A wrapper that is entered inside hears this very call, and charges it once."""
     if call is None:
         yield
         return
-    token = _making.set(str(call.key))
+    token = _making.set(_making.get() or call)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from ag2.middleware import BaseMiddleware, Middleware
 from bursar import BudgetExceeded, Usage
 from bursar.integration import Limits, Payee, Payers, Result
 
-from ._spender import BudgetLike, Money, OnBudget, Request, Spender
+from ._spender import BudgetLike, Money, OrAsk, Request, Spender, spender_of
 
 __all__ = ["BudgetedModelConfig", "budgeted"]
 
@@ -48,7 +48,7 @@ class BudgetedModelConfig(Payee):
         budget: BudgetLike | Spender,
         *,
         name: str | None = None,
-        on_budget: OnBudget = "raise",
+        on_budget: OrAsk = "raise",
     ) -> None:
         self.sdk = str(getattr(config.provider, "value", config.provider))
         if self.sdk not in _SDKS:
@@ -56,7 +56,7 @@ class BudgetedModelConfig(Payee):
                 f"no SDK of the provider {self.sdk!r} is covered; a budget knows {' and '.join(_SDKS)}"
             )
         self.config = config
-        self.spender = budget if isinstance(budget, Spender) else Spender(budget, on_budget=on_budget)
+        self.spender = spender_of(budget, on_budget)
         self.name = name
 
     @property
@@ -163,7 +163,7 @@ def budgeted(
     *,
     agents: Limits | None = None,
     tool_prices: Mapping[str, Money] | None = None,
-    on_budget: OnBudget = "raise",
+    on_budget: OrAsk = "raise",
     others: Iterable[Agent] = (),
 ) -> A:
     """Let an agent spend from a budget: its model, and its tools. It is changed in place.

@@ -14,7 +14,7 @@ from typing_extensions import Self
 from bursar import BudgetExceeded, get_session
 from bursar.integration import OpenCall, Payee, Payers
 
-from .._spender import BudgetLike, OnBudget, Request, Spender, making
+from .._spender import BudgetLike, OrAsk, Request, Spender, making, spender_of
 from ._components import BudgetConfig, dumped, loaded
 from ._request import asked, read_client, read_result
 
@@ -44,6 +44,7 @@ class BudgetedChatCompletionClient(ChatCompletionClient, Component[BudgetedClien
 
     Raises:
         InvalidAmount: the limit is not one.
+        ValueError: `on_budget` is something else.
     """
 
     component_type = "model"
@@ -58,10 +59,10 @@ class BudgetedChatCompletionClient(ChatCompletionClient, Component[BudgetedClien
         *,
         name: str | None = None,
         model: str | None = None,
-        on_budget: OnBudget = "raise",
+        on_budget: OrAsk = "raise",
     ) -> None:
         self.client = client
-        self.spender = budget if isinstance(budget, Spender) else Spender(budget, on_budget=on_budget)
+        self.spender = spender_of(budget, on_budget)
         self._name = name
         self._model = model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +22,8 @@ from .._spender import Spender
 from ._tools import BudgetedWorkbench
 
 ToolDenial: TypeAlias = Literal["tell", "raise"]
+
+_logger = logging.getLogger("bursar")
 
 MARK = {"bursar": "stopped"}  # the metadata of a message that says so
 _LAST = "The budget is used up. Give your final answer now, from what you know already."
@@ -85,5 +88,8 @@ async def _last_words(agent: Any, spender: Spender, cancellation_token: Cancella
         try:
             result = await agent._model_client.create(messages, cancellation_token=cancellation_token)
         except BudgetExceeded:
+            return None
+        except Exception:
+            _logger.exception("the final answer of %s could not be had", agent.name)
             return None
     return result.content if isinstance(result.content, str) else None
