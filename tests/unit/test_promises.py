@@ -282,8 +282,8 @@ def test_a_request_without_its_texts_claims_any(provider: ScriptedProvider) -> N
     """A framework may send other words than it told: the innermost promise pays."""
     sessions = [Budget("$1").session() for _ in range(2)]
     promises = [cover_later(session, texts=[str(at)]) for at, session in enumerate(sessions)]
-    send(provider, "sync", metadata={"user": None})
     send(provider, "sync", messages=[*HI, {"role": "assistant", "content": None, "tool_calls": []}, *HI])
+    send(provider, "sync")
     assert [session.calls for session in sessions] == [1, 1]
     for promise in promises:
         promise.close()
