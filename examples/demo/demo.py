@@ -7,7 +7,6 @@ itself; ``--live`` talks to OpenAI and costs up to the budget.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from decimal import Decimal
@@ -45,8 +44,6 @@ def main(arguments: list[str] | None = None) -> int:
     if limit is None:
         print("demo: --budget takes dollars, like $0.05", file=sys.stderr)
         return 2
-    # LangChain warns of every callback that raises, also of one that means to.
-    logging.getLogger("langchain_core.callbacks.manager").setLevel(logging.ERROR)
     if options.live:
         return show(budget, limit, options, None)
     with ScriptedProvider() as provider:

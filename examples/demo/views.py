@@ -164,4 +164,6 @@ def verdict(result: Result) -> str:
         return "ABOVE the limit"
     if result.billed is None:
         return "stopped at or below the limit; the provider's bill comes later"
-    return "bill and ledger are equal, at or below the limit" if result.holds else "bill and ledger DIFFER"
+    if not result.holds:
+        return "bill and ledger DIFFER"
+    return f"stopped at its budget: {usd(result.ledger)} of {usd(result.limit)}; bill and ledger are equal"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import bursar
 from bursar import Budget, BudgetExceeded, BursarError, Hold, Session, UnknownModel, Usage
 from bursar import coverage as covering
 from bursar.integration import (
+    Promise,
     Run,
     book_unclaimed,
     convert_refusals,
@@ -24,6 +26,7 @@ from bursar.integration import (
     promise_of_another,
     stop_converting,
 )
+from bursar.ledger.swallowed import _add_note
 from bursar.sdk import Demand
 from bursar.testing import Rate, Reply, ScriptedProvider
 
@@ -255,11 +258,31 @@ def test_each_request_claims_the_promise_with_its_texts(provider: ScriptedProvid
         promise.close()
 
 
+def test_a_promise_that_another_thread_claims_at_the_same_time_is_not_claimed_twice(
+    provider: ScriptedProvider,
+) -> None:
+    """Whoever comes second takes the next one; each pays for one request."""
+    outer, inner = Budget("$1").session(), Budget("$1").session()
+
+    class Late(Promise):
+        __slots__ = ()
+
+        @property
+        def claimed(self) -> bool:
+            return False  # as it was seen before the other thread came
+
+    with cover_later(outer), Late(inner, lambda error: error) as late:
+        assert late.claim()
+        assert not late.claim()
+        send(provider, "sync")
+    assert (outer.calls, inner.calls) == (1, 0)
+
+
 def test_a_request_without_its_texts_claims_any(provider: ScriptedProvider) -> None:
     """A framework may send other words than it told: the innermost promise pays."""
     sessions = [Budget("$1").session() for _ in range(2)]
     promises = [cover_later(session, texts=[str(at)]) for at, session in enumerate(sessions)]
-    send(provider, "sync")
+    send(provider, "sync", messages=[*HI, {"role": "assistant", "content": None, "tool_calls": []}, *HI])
     send(provider, "sync")
     assert [session.calls for session in sessions] == [1, 1]
     for promise in promises:
@@ -438,6 +461,30 @@ def test_run_is_entered_in_a_bare_thread() -> None:
         thread.start()
         thread.join()
         run.close()
+
+
+@pytest.mark.parametrize("how", ["handled", "finalize"])
+def test_refusal_that_is_dealt_with_inside_its_run(how: str) -> None:
+    """Where the code of a node says so, or the agent ends well, the end of the session raises nothing."""
+    session = Budget("$0").session()
+    with session:
+        run = Run()
+        with pytest.raises(BudgetExceeded) as refused:
+            session.reserve(cost=1)
+        session.surface(refused.value)
+        if how == "handled":
+            session.handled(refused.value)
+        else:
+            with session.finalize():
+                pass
+        run.close()
+
+
+def test_note_where_exceptions_have_none() -> None:
+    """Before Python 3.11 it is in the message."""
+    error: Any = SimpleNamespace(args=("no", 1))
+    _add_note(error, "a note")
+    assert error.args == ("no\na note", 1)
 
 
 def test_run_that_is_over_is_not_entered() -> None:

@@ -18,6 +18,7 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_groq import ChatGroq
 from langchain_mistralai import ChatMistralAI
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
@@ -37,6 +38,7 @@ RATES = {
     "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
     "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
     "home-made": Rate("2.50", "10"),
+    "llama-3.3-70b-versatile": Rate("0.59", "0.79"),
     "mistral-small-latest": Rate("0.15", "0.60", "0.015"),
     "text-embedding-3-small": Rate("0.02", "0"),
 }
@@ -106,9 +108,17 @@ class Script:
             **{"model_name": "mistral-small-latest", "max_tokens": 50, "max_retries": 0, **settings},
         )
 
+    def groq(self, **settings: Any) -> ChatGroq:
+        """Another one; its path begins with ``/openai``."""
+        return ChatGroq(
+            base_url=self.provider.openai_url.removesuffix("/v1"),
+            api_key=SecretStr("none"),
+            **{"model": "llama-3.3-70b-versatile", "max_tokens": 50, "max_retries": 0, **settings},
+        )
+
     def model(self, brand: str, **settings: Any) -> Any:
-        if brand == "mistral":
-            return self.mistral(**settings)
+        if brand in ("mistral", "groq"):
+            return getattr(self, brand)(**settings)
         if brand == "responses":
             return self.openai(use_responses_api=True, **settings)
         return self.openai(**settings) if brand == "openai" else self.anthropic(**settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,7 @@ def test_a_stream_that_is_left(brand: str, provider: Script, question: Any) -> N
     next(stream)
     held = session.reserved
     stream.close()
+    gc.collect()  # older SDKs leave the connection to the collector
     assert session.spent == held > 0
     assert session.reserved == 0
     assert session.report()["breakdown"]["llm"]["calls"] == 1
