@@ -171,7 +171,7 @@ class BudgetCallback(PayingHandler, Payee):
 
 
 def _promise(span: _spans.Span) -> None:
-    """Some models send `structured_predict` past all callbacks; where one is told, it takes the payment over."""
+    """Some models send `structured_predict` past all callbacks; where one is told, it pays instead."""
     if span.method.endswith("structured_predict") and isinstance(span.instance, LLM):
         for handler in _managers.payers_of(span.instance.callback_manager):
             if isinstance(handler, BudgetCallback):
