@@ -27,7 +27,7 @@ from bursar.integration import (
     never_breaks,
 )
 
-from . import _managers, _spans
+from . import _instrumentation, _managers
 from ._call import ModelCall, hand_over
 from ._managers import PAID, PayingHandler
 from ._request import Request, read_embedding, read_llm, read_span
@@ -67,7 +67,7 @@ class BudgetCallback(PayingHandler, Payee):
         self._calls = OpenCalls()
         self._costs = Costs()
         self._admission = Admission(self._calls, self._costs, raise_as=Exception, prefix="llamaindex")
-        _spans.watch(_promise)
+        _instrumentation.watch(_promise)
         _managers.watch()
 
     @fails_closed(Exception)
@@ -81,7 +81,7 @@ class BudgetCallback(PayingHandler, Payee):
     ) -> str:
         """Called before a model is asked. Raises: `BursarError`: then it is not asked."""
         if event_type in PAID and _managers.pays(self):
-            span, known = _spans.current(), payload or {}
+            span, known = _instrumentation.current(), payload or {}
             if event_type is CBEventType.EMBEDDING:
                 self._admit(event_id, read_embedding(known, span), span)
             elif span is None or not isinstance(span.instance, StructuredLLM):  # the model inside it tells
@@ -114,7 +114,7 @@ class BudgetCallback(PayingHandler, Payee):
             call.fail(_UNTOLD, call.seen)
         self._costs.close(event_id)
 
-    def promise(self, span: _spans.Span) -> None:
+    def promise(self, span: _instrumentation.Span) -> None:
         """Pay for what a method of a model sends through a covered SDK, if no callback is told of it."""
         request = read_span(span)
         if is_sent_by(request.sdk, request.kind):
@@ -134,7 +134,7 @@ class BudgetCallback(PayingHandler, Payee):
         """
         call = OpenCall(key=uuid4(), is_tool=True, watched=False)
         asked = {"tool": name, "messages": [given], "cost": price}
-        payer = self.payers.payer(_spans.agents(_spans.current()))
+        payer = self.payers.payer(_instrumentation.agents(_instrumentation.current()))
         self._admission.admit(call, payer, asked, name=name)
         try:
             yield
@@ -161,17 +161,17 @@ class BudgetCallback(PayingHandler, Payee):
         call.pay()
         self._costs.close(call.key)
 
-    def _admit(self, event_id: str, request: Request, span: _spans.Span | None) -> None:
+    def _admit(self, event_id: str, request: Request, span: _instrumentation.Span | None) -> None:
         call = ModelCall(event_id, self._calls, request)
-        payer = self.payers.payer(_spans.agents(span))
+        payer = self.payers.payer(_instrumentation.agents(span))
         name = str(request.asked["model"])
         new = self._admission.admit(call, payer, request.asked, name=name, sdk=request.sdk, kind=request.kind)
         if new and span is not None:
             span.calls.append(call)
 
 
-def _promise(span: _spans.Span) -> None:
-    """Some models send `structured_predict` past all callbacks; where one is told, it takes the payment over."""
+def _promise(span: _instrumentation.Span) -> None:
+    """Some models send `structured_predict` past all callbacks; where one is told, it pays instead."""
     if span.method.endswith("structured_predict") and isinstance(span.instance, LLM):
         for handler in _managers.payers_of(span.instance.callback_manager):
             if isinstance(handler, BudgetCallback):

@@ -7,7 +7,7 @@ from typing import Any
 
 from bursar.integration import OpenCall, OpenCalls, Result, never_breaks
 
-from . import _managers, _spans
+from . import _instrumentation, _managers
 from ._request import Request
 from ._usage import read_result
 
@@ -72,7 +72,7 @@ class ModelCall(OpenCall):
         mine = self.promise
         if mine is None or mine.claimed:
             return
-        for other in _spans.streaming():
+        for other in _instrumentation.streaming():
             if not isinstance(other, ModelCall) or other._latest is not None or other.promise is None:
                 continue
             if other.promise.claimed and other.promise.session.is_same_account(mine.session):
@@ -93,16 +93,16 @@ class ModelCall(OpenCall):
             self.withdraw()
 
 
-def hand_over(event_id: str, request: Request, span: _spans.Span | None) -> None:
+def hand_over(event_id: str, request: Request, span: _instrumentation.Span | None) -> None:
     """Let a call pay no more for what another one, inside of it, is about to pay for by itself."""
     for call in list(_around(request, span)):
         if call.key != event_id:  # else another handler pays for the same call
             call.hand_over(request)
 
 
-def _around(request: Request, span: _spans.Span | None) -> Iterator[ModelCall]:
+def _around(request: Request, span: _instrumentation.Span | None) -> Iterator[ModelCall]:
     for around in span.outwards() if span is not None else ():
         yield from (call for call in around.calls if isinstance(call, ModelCall))
-    for call in _spans.streaming():
+    for call in _instrumentation.streaming():
         if isinstance(call, ModelCall) and call.delegates(request):
             yield call

@@ -1,7 +1,7 @@
 """Which handler pays for a call: the one that is closest to the model, whatever manager the model has.
 
 LlamaIndex calls the handlers that are in the manager of a model. Engines replace that manager, and a model
-that is older than `Settings.callback_manager` does not have it: the handlers of `bursar` are asked all the same.
+that is older than `Settings.callback_manager` does not have it: our handlers are asked all the same.
 """
 
 from __future__ import annotations

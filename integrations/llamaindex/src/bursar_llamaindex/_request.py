@@ -11,7 +11,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.callbacks import EventPayload
 
-from ._spans import Span
+from ._instrumentation import Span
 
 # The packages whose models send their requests through an SDK that can be covered.
 _SDKS = {

@@ -85,11 +85,11 @@ def _swap(
 ) -> None:
     """Let the methods of an object be paid for; by name and for `isinstance` its class stays the same."""
     kind = type(made)
-    paid = {method: _paid(getattr(kind, method), handler, name, price) for method in methods}
+    paid = {method: _charged_for(getattr(kind, method), handler, name, price) for method in methods}
     swap_class(made, kind, paid)
 
 
-def _paid(
+def _charged_for(
     method: Any, handler: BudgetCallback, name: str, price: str | float | Decimal | None
 ) -> Callable[..., Any]:
     if iscoroutinefunction(method):

@@ -91,7 +91,7 @@ def streaming() -> Iterator[Inside]:
         yield from calls
 
 
-class _Spans(BaseSpanHandler[BaseSpan]):
+class _SpanHandler(BaseSpanHandler[BaseSpan]):
     """Notes them; LlamaIndex keeps no list of them for it."""
 
     def new_span(
@@ -144,7 +144,7 @@ class _Spans(BaseSpanHandler[BaseSpan]):
             span.run.close(err or RuntimeError(f"{span.method} failed"))
 
 
-class _Streams(BaseEventHandler):
+class _StreamHandler(BaseEventHandler):
     """Hears the parts of streams."""
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
@@ -177,6 +177,6 @@ def watch(listener: Callable[[Span], None]) -> None:
     if listener not in _listeners:
         _listeners.append(listener)
     root = get_dispatcher()
-    if not any(isinstance(handler, _Spans) for handler in root.span_handlers):
-        root.add_span_handler(_Spans())
-        root.add_event_handler(_Streams())
+    if not any(isinstance(handler, _SpanHandler) for handler in root.span_handlers):
+        root.add_span_handler(_SpanHandler())
+        root.add_event_handler(_StreamHandler())
