@@ -94,7 +94,8 @@ def requirements(framework: str) -> dict[str, str]:
     project = nox.project.load_toml(f"{path}/pyproject.toml")
     needed = [*project["project"]["dependencies"], *extras(path).get("sdk", ())]
     written = [*needed, *project["dependency-groups"]["test"]]
-    return dict(line.split(">=") for line in written if not line.startswith("bursar"))
+    floors = (line.split(">=") for line in written if not line.startswith("bursar"))
+    return {name.partition("[")[0]: version for name, version in floors}
 
 
 def neighbours(framework: str) -> list[str]:
@@ -276,7 +277,8 @@ def package(session: Session) -> None:
 @nox.session
 def demo(session: Session) -> None:
     """An agent that never stops is stopped at its budget."""
-    examples_need(session)
+    wheels(session, CORE, "integrations/langchain", *neighbours("langchain"))
+    session.install("langchain", "langchain-openai", "langgraph", "rich")
     session.run("python", DEMO, *session.posargs)
 
 
