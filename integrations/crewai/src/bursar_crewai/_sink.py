@@ -34,10 +34,8 @@ from ._usage import read_result
 # The outermost of these is a run of the framework: a refusal inside is told once.
 _RUNS = ("crew_kickoff", "crew_train", "crew_test", "flow", "lite_agent_execution")
 _ENDS = ("_completed", "_finished", "_failed", "_error", "_paused")
-_SWALLOWERS = (
-    "llm_call_failed",
-    "tool_usage_error",
-)  # after some of these CrewAI, or LiteLLM, drops the error
+# After some of these CrewAI, or LiteLLM, drops the error.
+_SWALLOWERS = ("llm_call_failed", "tool_usage_error")
 _BEFORE_IT_RAN = frozenset({"usage_limit", "unknown_tool", "invalid_input"})  # failures of a tool
 
 
