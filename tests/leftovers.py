@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import socket
 import threading
@@ -12,10 +13,16 @@ from weakref import ref
 _OPENED: list[ref[socket.socket]] = []
 
 
-def note(event: str, args: tuple[Any, ...]) -> None:
-    """Remember each socket that is made."""
-    if event == "socket.__new__" and isinstance(args[0], socket.socket):
-        _OPENED.append(ref(args[0]))
+def watch() -> None:
+    """Remember each socket that is made from now on."""
+    make = socket.socket.__init__
+
+    @functools.wraps(make)
+    def noted(self: socket.socket, *args: Any, **named: Any) -> None:
+        make(self, *args, **named)
+        _OPENED.append(ref(self))
+
+    socket.socket.__init__ = noted  # type: ignore[method-assign]
 
 
 def begin() -> None:
@@ -27,7 +34,7 @@ def give_up_bookings() -> None:
     """What waits for a server that is gone waits in a thread, which keeps its store."""
     for thread in threading.enumerate():
         work = getattr(thread, "_target", None)  # absent when it ends
-        if work is None or thread.name != "bursar-mailbox" or work.__self__._postman is not thread:
+        if work is None or thread.name != "bursar-outbox" or work.__self__._deliverer is not thread:
             continue
         wake = work.__self__._wake
         work.__self__.renew()

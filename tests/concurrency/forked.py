@@ -17,7 +17,7 @@ import wire
 
 from bursar import Budget, BudgetExceeded, Hold, HoldClosed, StoreUnavailable, register_model
 from bursar.integration import covered_hold
-from bursar.pricing.book import overrides as registry
+from bursar.pricing import overrides as registry
 from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 

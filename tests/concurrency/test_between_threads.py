@@ -13,8 +13,8 @@ import pytest
 
 from bursar import Budget, BudgetExceeded, Call, Charge, HoldClosed, Limit, Price, Session, Usage
 from bursar.integration import covered_hold
+from bursar.pricing import overrides as registry
 from bursar.pricing.book import PriceBook, register_model
-from bursar.pricing.book import overrides as registry
 from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock, ScriptedProvider
 

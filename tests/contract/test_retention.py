@@ -42,7 +42,7 @@ def shop(request: pytest.FixtureRequest) -> tuple[ManualClock, Store, Budget]:
 
 def sessions(store: Store) -> list[str]:
     """Those that are in the store."""
-    return sorted(key for key in store.read("default").accounts if "@" in key)
+    return sorted(_below(store, *store.read("default").accounts))
 
 
 def test_a_session_is_dropped_a_week_after_its_last_reserve(
@@ -148,3 +148,11 @@ def _accounts(store: Store) -> int:
     assert isinstance(store, RedisStore)
     (client,) = store._clients._blocking.values()
     return int(client.hlen(f"{store.place.prefix}:{{default}}:accounts"))
+
+
+def _below(store: Store, *keys: str) -> list[str]:
+    found = []
+    for key in keys:
+        below = list(store.sessions(key).accounts)
+        found += [*below, *_below(store, *below)]
+    return found

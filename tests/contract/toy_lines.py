@@ -29,9 +29,11 @@ from bursar.store import (
     Subject,
     Terms,
     is_session,
+    parent_key,
 )
 
 Key = tuple[str, ...]
+DAY_MS = 86_400_000
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Line:
     booked: Amounts = NOTHING
     at_ms: int = 0
     tally: Mapping[str, int] = field(default_factory=dict)
+    seen: bool = True  # whether a breaker saw it go through
 
     def close(self, state: str, booked: Amounts, tally: Mapping[str, int], at_ms: int) -> None:
         """Replace what it stands at."""
@@ -65,6 +68,7 @@ class Book:
     epoch: int = 0
     declared: dict[Key, Limit] = field(default_factory=dict)
     in_force: dict[Key, Limit] = field(default_factory=dict)
+    order: dict[Key, None] = field(default_factory=dict)  # a limit that was declared keeps its place
     since: dict[Key, int] = field(default_factory=dict)  # the first line that a window counts
     periods: dict[Key, Period] = field(default_factory=dict)
     told: dict[tuple[Key, int], tuple[int, int]] = field(default_factory=dict)
@@ -75,6 +79,8 @@ class Book:
     broke_ms: int = 0
     trying: str | None = None  # the call that tries whether the breaker may close
     forgiven: int = 0  # the first line that a loop may be made of
+    ended_ms: int | None = None  # when a session was said to have ended
+    gone: bool = False  # it ended a day ago: another one may have its key
 
     def close(self, line: int) -> None:
         """Close the breaker; the calls before this line are forgotten."""
@@ -86,6 +92,17 @@ class Book:
             self.since[limit.key] = line
             self.periods[limit.key] = Period(0, 0)
         self.in_force[limit.key] = limit
+        self.order.setdefault(limit.key)
+
+    def drop(self, limit: Limit) -> None:
+        """Take a limit out of force."""
+        self.in_force.pop(limit.key, None)
+        if limit.key not in self.declared:
+            self.order.pop(limit.key, None)
+
+    def limits(self) -> list[Limit]:
+        """Those in force."""
+        return [self.in_force[key] for key in self.order if key in self.in_force]
 
 
 Rule = tuple[Book, Limit]
@@ -131,7 +148,21 @@ class Lines:
         for line in self.by_id.values():
             if line.state == "reserved" and line.until_ms <= self.now_ms:
                 self.close(line, "in_doubt", line.held, {"estimated": 1}, line.until_ms)
+        for book in self.books.values():
+            if book.ended_ms is not None and book.ended_ms <= self.now_ms - DAY_MS:
+                self.drop(book)
         return self.now_ms
+
+    def drop(self, ended: Book) -> None:
+        """Drop a session with those below it, where nothing is held."""
+        inside = [book for book in self.books.values() if f"{book.key}/".startswith(f"{ended.key}/")]
+        held = any(line.state == "reserved" and ended.key in line.epochs for line in self.lines)
+        for book in inside:
+            book.gone = not held and all(other.tripped is None for other in inside)
+
+    def known(self) -> list[Book]:
+        """The accounts that are there."""
+        return [book for book in self.books.values() if not book.gone]
 
     def turn(self, books: list[Book], entry: Entry) -> tuple[str, ...]:
         """Begin the periods that the client knows; the zones of those that it does not."""
@@ -150,7 +181,7 @@ class Lines:
     def open(self, path: Path) -> list[Book]:
         """The accounts of a path, made where new; no change where one of them disagrees."""
         for account in path:
-            book = self.books.get(account.key)
+            book = next((known for known in self.known() if known.key == account.key), None)
             wanted = {limit.key: limit for limit in account.limits}
             if book is None or not wanted:
                 continue
@@ -163,8 +194,10 @@ class Lines:
         books: list[Book] = []
         for account in path:
             book = self.books.get(account.key)
-            if book is None:
-                book = Book(account.key, path[0].key, books[-1] if books else None, self.now_ms)
+            if book is None or book.gone:
+                epoch = 0 if book is None else book.epoch + 1  # the lines of the one before do not count
+                book = Book(account.key, path[0].key, books[-1] if books else None, self.now_ms, epoch)
+                self.books.pop(account.key, None)  # the newest is the last
                 self.books[account.key] = book
                 for limit in () if account.limits else account.unless_declared:
                     book.put(limit, len(self.lines))
@@ -172,22 +205,27 @@ class Lines:
                 book.declared = {limit.key: limit for limit in account.limits}
                 for limit in account.limits:
                     book.put(limit, len(self.lines))
+            book.ended_ms = None
             books.append(book)
         return books
 
-    def rules(self, books: list[Book]) -> Iterator[Rule]:
+    def rules(self, books: list[Book]) -> list[Rule]:
+        """The limits of a path, the leaf's first and each account's newest first."""
+        return list(self.in_order(books))[::-1]
+
+    def in_order(self, books: list[Book]) -> Iterator[Rule]:
         """The limits of a path; those that a budget has for each session hold in the one below it."""
         for_sessions: list[Rule] = []
         for book in books:
             session = is_session(book.key)
-            if session:
-                yield from ((book, limit) for _, limit in for_sessions)
-                for_sessions = []
-            for limit in book.in_force.values():
+            for limit in book.limits():
                 if limit.window == "session" and not session:
                     for_sessions.append((book, limit))
                 else:
                     yield book, limit
+            if session:
+                yield from ((book, limit) for _, limit in for_sessions)
+                for_sessions = []
 
     def session(self, books: list[Book]) -> Book | None:
         """The outermost session, which has the breaker."""
@@ -233,14 +271,19 @@ class Lines:
                 found += [Mark(book.key, limit, ppm, spent) for ppm in reached if self.tell(book, limit, ppm)]
         return tuple(found)
 
-    def tell(self, book: Book, limit: Limit, ppm: int) -> bool:
-        """True the first time in a period, or in the length of a rolling window."""
+    def news(self, book: Book, limit: Limit, ppm: int) -> tuple[int, int] | None:
+        """What to note the first time in a period, or in the length of a rolling window; None after it."""
         amount, since_ms = book.told.get((limit.key, ppm), (-1, 0))
         moment = book.periods[limit.key].start_ms if limit.tz else self.now_ms if limit.span_ms else 0
-        if amount == limit.amount and moment - since_ms < (limit.span_ms or 1):
-            return False
-        book.told[limit.key, ppm] = limit.amount, moment
-        return True
+        known = amount == limit.amount and moment - since_ms < (limit.span_ms or 1)
+        return None if known else (limit.amount, moment)
+
+    def tell(self, book: Book, limit: Limit, ppm: int) -> bool:
+        """True the first time; it is noted."""
+        news = self.news(book, limit, ppm)
+        if news is not None:
+            book.told[limit.key, ppm] = news
+        return news is not None
 
     # -- what is shown --------------------------------------------------------------------------
 
@@ -270,18 +313,21 @@ class Lines:
             key=book.key,
             spent=spent,
             reserved=reserved,
-            subjects=subjects,
-            tally=dict(tally),
-            limits=tuple(self.limit_view(rule) for rule in self.rules(books) if rule[0] is book),
+            subjects={subject: sums for subject, sums in subjects.items() if sums != (NOTHING, NOTHING)},
+            tally={name: count for name, count in tally.items() if count},
+            limits=tuple(self.limit_view(rule) for rule in self.in_order(books) if rule[0] is book),
             for_sessions=tuple(
-                limit
-                for limit in book.in_force.values()
-                if limit.window == "session" and not is_session(book.key)
+                limit for limit in book.limits() if limit.window == "session" and not is_session(book.key)
             ),
             tripped=book.tripped or book.reason,
             opened_ms=book.opened_ms,
             circuit="forced_open" if book.tripped is not None else book.circuit,
+            sessions=len(self.sessions_below(book.key)),
         )
+
+    def sessions_below(self, key: str) -> list[Book]:
+        """The sessions right below an account, the newest first."""
+        return [book for book in self.known() if is_session(book.key) and parent_key(book.key) == key][::-1]
 
     def limit_view(self, rule: Rule) -> LimitView:
         """One limit; a period that is over holds nothing."""

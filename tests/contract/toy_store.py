@@ -9,6 +9,7 @@ from typing import Any
 
 from bursar import HoldClosed
 from bursar.store import (
+    MOST_AT_ONCE,
     NOTHING,
     PLAIN,
     UNITS,
@@ -18,9 +19,12 @@ from bursar.store import (
     Entry,
     Finding,
     Granted,
+    HoldPage,
     Limit,
+    OpenHold,
     Path,
     Refused,
+    SessionPage,
     Snapshot,
     StalePeriod,
     Subject,
@@ -74,17 +78,25 @@ class ToyStore(Lines):
             if session is not None and session.circuit != "closed":
                 session.circuit, session.trying = "half_open", entry.id
                 session.forgiven = len(self.lines)
-            self.add(Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms))
+            line = Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms)
+            line.seen = ignored is None and terms.breaker is not None
+            self.add(line)
             return Granted(held, "reserved", False, now, ignored)
 
     def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
         with self.lock:
-            now = self.now()
+            now, known = self.now(), dict(self.books)
+            ended = {book.key: book.ended_ms for book in self.books.values()}
             books = self.open(entry.path)
             zones = self.turn(books, entry)
+            verdict = self.verdict(books, entry, minimum, terms)
+            if isinstance(verdict, Refused):
+                verdict = self.worded(verdict)
+            self.books = known
+            for book in known.values():
+                book.ended_ms = ended[book.key]
             if zones:
                 return StalePeriod(now, zones)
-            verdict = self.verdict(books, entry, minimum, terms)
             return verdict if isinstance(verdict, Refused) else Granted(verdict, "reserved", False, now)
 
     def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
@@ -126,7 +138,7 @@ class ToyStore(Lines):
     def drop_limit(self, path: Path, limit: Limit) -> None:
         with self.lock:
             self.now()
-            self.open(path)[-1].in_force.pop(limit.key, None)
+            self.open(path)[-1].drop(limit)
 
     def trip(self, path: Path, reason: str) -> None:
         with self.lock:
@@ -151,11 +163,53 @@ class ToyStore(Lines):
     def acknowledge(self, root: str, reason: str) -> None:
         """Nothing is ever lost here."""
 
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+    def end(self, root: str, keys: tuple[str, ...]) -> None:
         with self.lock:
             now = self.now()
-            books = [b for b in self.books.values() if (b.root == root if keys is None else b.key in keys)]
-            return Snapshot(now, {book.key: self.view(book) for book in books})
+            for book in self.known():
+                if book.key in keys and is_session(book.key):
+                    book.ended_ms = now
+
+    def read(self, key: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        with self.lock:
+            now = self.now()
+            books = [book for book in self.known() if not is_session(book.key)]
+            inside = [
+                b
+                for b in books
+                if b.key == key or f"{b.key}/".startswith(f"{key}/") or f"{key}/".startswith(f"{b.key}/")
+            ]
+            if keys is not None:
+                inside = [book for name in keys for book in self.known() if book.key == name]
+            return Snapshot(now, {book.key: self.view(book) for book in inside})
+
+    def sessions(self, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> SessionPage:
+        with self.lock:
+            now = self.now()
+            below, start = self.sessions_below(key), int(after or 0)
+            end = start + min(limit, MOST_AT_ONCE)
+            views = {book.key: self.view(book) for book in below[start:end]}
+            return SessionPage(now, views, len(below), str(end) if end < len(below) else "")
+
+    def holds(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> HoldPage:
+        with self.lock:
+            now = self.now()
+            held = sorted(
+                (line.until_ms, line.entry.id, line)
+                for line in self.by_id.values()
+                if line.state == "reserved" and line.entry.path[0].key == root
+            )
+            start = int(after or 0)
+            end = start + min(limit, MOST_AT_ONCE)
+            found = tuple(
+                OpenHold(id, line.entry.path[-1].key, line.entry.subject, line.held, until_ms)
+                for until_ms, id, line in held[start:end]
+            )
+            return HoldPage(now, found, str(end) if end < len(held) else "")
+
+    def roots(self) -> tuple[str, ...]:
+        with self.lock:
+            return tuple(book.key for book in self.books.values() if book.above is None)
 
     def audit(self, root: str) -> tuple[Finding, ...]:
         return ()  # there are no balances that could differ from their lines
@@ -179,6 +233,7 @@ class ToyStore(Lines):
                 wait_s = None if wait_ms is None else wait_ms / 1000
                 return Refused(session.key, tripped=session.reason, retry_after_s=wait_s, cause=session.cause)
         granted = list(entry.amounts)
+        first: Refused | None = None
         rules = [(book, limit, False) for book, limit in self.rules(books)]
         if session is not None and breaker is not None and breaker.velocity is not None:
             rules.append((session, breaker.velocity, True))
@@ -192,14 +247,25 @@ class ToyStore(Lines):
             left = limit.amount - spent - reserved - kept
             if left < minimum[unit]:
                 cause: Cause = "velocity" if velocity else "limit"
-                refused = Refused(book.key, limit, spent, reserved, entry.amounts[unit], cause=cause)
-                wait_s = None if velocity else self.wait_s(book, limit, minimum[unit], left)
-                return refused._replace(kept=kept, retry_after_s=wait_s)
+                wait_s = self.cooldown_s(terms) if velocity else self.wait_s(book, limit, minimum[unit], left)
+                if first is None:
+                    first = Refused(
+                        book.key, limit, spent, reserved, entry.amounts[unit], None, wait_s, cause, kept
+                    )
+                elif not velocity:
+                    waits = (first.retry_after_s, wait_s)
+                    first = first._replace(retry_after_s=None if None in waits else max(waits))
             granted[unit] = min(granted[unit], left)
+        if first is not None:
+            return first
         if session is not None and breaker is not None and breaker.max_repeated is not None:
             times = self.repeated(session, entry, self.now_ms - breaker.loop_ms)
             if times >= breaker.max_repeated and session.circuit == "closed":
-                return Refused(session.key, cause="loop", times=times + 1, reason="the same call again")
+                name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
+                within = f"within {breaker.loop_ms / 1000:g} s"
+                reason = f"{name!r} was called {times} times with the same input {within}"
+                wait_s = self.cooldown_s(terms)
+                return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, False, times + 1, reason)
         return Amounts(*granted)
 
     def repeated(self, session: Book, entry: Entry, since_ms: int) -> int:
@@ -207,8 +273,14 @@ class ToyStore(Lines):
         return sum(
             line.entry.fingerprint == entry.fingerprint is not None
             for line in self.lines[session.forgiven :]
-            if session.key in line.epochs and line.made_ms > since_ms and line.state != "refused"
+            if session.key in line.epochs and line.made_ms > since_ms
+            if line.state != "refused" and line.seen
         )
+
+    def cooldown_s(self, terms: Terms) -> float | None:
+        """Seconds until a breaker that opens now may be tried."""
+        cooldown_ms = terms.breaker.cooldown_ms if terms.breaker is not None else None
+        return None if cooldown_ms is None else cooldown_ms / 1000
 
     def wait_s(self, book: Book, limit: Limit, least: int, left: int) -> float | None:
         """Seconds until there may be room."""
@@ -217,17 +289,24 @@ class ToyStore(Lines):
             at_ms = self.frees_ms((book, limit), least - left)
         return None if at_ms is None or least > limit.amount else (at_ms - self.now_ms) / 1000
 
-    def note(self, refused: Refused) -> Refused:
-        """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
+    def worded(self, refused: Refused) -> Refused:
+        """The refusal with its reason, and whether it is told for the first time."""
         book, limit = self.books[refused.account], refused.limit
         if refused.tripped is not None:
             return refused
         if refused.cause == "limit" and limit is not None:
-            return refused._replace(first=self.tell(book, limit, HARD))
-        reason = refused.reason or f"more than {limit}"
-        book.circuit, book.cause, book.reason = "open", refused.cause, reason
-        book.broke_ms, book.trying = self.now_ms, None
-        return refused._replace(first=True, reason=reason)
+            return refused._replace(first=self.news(book, limit, HARD) is not None)
+        return refused._replace(first=True, reason=refused.reason or f"spending would pass {limit}")
+
+    def note(self, refused: Refused) -> Refused:
+        """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
+        book, limit, worded = self.books[refused.account], refused.limit, self.worded(refused)
+        if refused.cause == "limit" and limit is not None:
+            self.tell(book, limit, HARD)
+        elif refused.tripped is None:
+            book.circuit, book.cause, book.reason = "open", refused.cause, worded.reason
+            book.broke_ms, book.trying = self.now_ms, None
+        return worded
 
     # -- what is booked -------------------------------------------------------------------------
 
@@ -254,7 +333,7 @@ class ToyStore(Lines):
             books = [self.books[key] for key in line.epochs]
             self.turn(books, entry)
         held = NOTHING if line.state == "released" else line.held
-        exceeds = entry.amounts.usd > held.usd or entry.amounts.tokens > held.tokens
+        exceeds = any(more > less for more, less in zip(entry.amounts, held, strict=True))
         overrun = 0 if unheld else max(0, entry.amounts.usd - held.usd)
         tally = dict(entry.tally)
         if exceeds and not unheld:
@@ -274,5 +353,6 @@ class ToyStore(Lines):
             spent, reserved = self.used((book, limit))
             if spent + reserved > limit.amount and limit.covers(entry.subject):
                 asked = entry.amounts[UNITS.index(limit.unit)]
-                return self.note(Refused(book.key, limit, spent, reserved, asked, cause=cause))
+                wait_s = self.cooldown_s(terms) if cause == "velocity" else None
+                return self.note(Refused(book.key, limit, spent, reserved, asked, None, wait_s, cause))
         return None

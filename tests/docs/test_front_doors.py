@@ -28,3 +28,11 @@ def test_a_page_lists_the_names_of_a_front_door(door: str) -> None:
     module = import_module(door)
     assert sorted(listed) == sorted(module.__all__)
     assert all(hasattr(module, name) for name in listed)
+
+
+def test_the_adapter_of_the_page_is_the_one_that_is_tested() -> None:
+    """The block of the page is `tests/toy/adapter.py`, which the scenarios for adapters are played on."""
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (DOCS / "adapters.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert blocks[0] == (DOCS.parent / "tests" / "toy" / "adapter.py").read_text("utf-8")

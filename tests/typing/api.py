@@ -51,7 +51,48 @@ from bursar import (
     unwrap_client,
     wrap_client,
 )
-from bursar.integration import Answer, Cover, as_session, cover, covered_hold, outcome_of, read_answer
+from bursar.integration import (
+    TOKENS_PER_ANSWER,
+    Admission,
+    Answer,
+    CallParams,
+    Costs,
+    Cover,
+    FoundByText,
+    Limits,
+    Lock,
+    OpenCall,
+    OpenCalls,
+    Payee,
+    Payer,
+    Payers,
+    Promise,
+    Result,
+    Run,
+    Runs,
+    Tally,
+    areserve_once,
+    as_session,
+    book_unclaimed,
+    came_around,
+    cover,
+    cover_later,
+    cover_text,
+    covered_hold,
+    covered_sdks,
+    fails_closed,
+    is_sent_by,
+    never_breaks,
+    note_saved,
+    outcome_of,
+    promise_of_another,
+    raised_as,
+    read_answer,
+    read_params,
+    reserve_once,
+    texts_of,
+    withdraw,
+)
 from bursar.store import Store
 from bursar.store.memory import MemoryStore
 from bursar.testing import (
@@ -73,6 +114,7 @@ budget = Budget("$5", "2M tokens/total", Limit("$1", model="gpt-4o"), prices={"m
 assert_type(budget, Budget)
 assert_type(Budget(5, 0.5, Decimal("0.25"), max_spend="$9"), Budget)
 assert_type(Budget(unknown_model=(1, "2.50"), unknown_outcome="observed", clamp=16), Budget)
+assert_type(Budget(clamp="text"), Budget)
 assert_type(Budget(lease=timedelta(minutes=5), clock=ManualClock(), store=MemoryStore()), Budget)
 assert_type(Budget(tool_prices={"search": "$0.01"}, aliases={"mine": "gpt-4o"}, tier="batch"), Budget)
 assert_type(Budget("$5/day", tz="Europe/Oslo", child_limits=("$1", Limit("5 calls/1h"), 2)), Budget)
@@ -328,6 +370,97 @@ def integrates(hold: Hold, error: Exception) -> None:
     assert_type(answer, Answer)
     assert_type(answer.usage, Usage | None)
     assert_type(answer.model, str | None)
+
+
+class Passes(Exception):
+    """A class that a framework lets through."""
+
+
+class Adapter(Payee):
+    """One of a framework: hooks keep their types under the decorators."""
+
+    places = "agents"
+
+    def __init__(self, limit: Session | Budget | str, agents: Limits | None = None) -> None:
+        self.payers = Payers(limit, {"agents": agents}, tenant=False)
+        self.costs = Costs()
+        self.calls = OpenCalls()
+        self.lock = Lock()
+        self.admission = Admission(
+            self.calls, self.costs, raise_as=Passes, prefix="toy", on_refusal=lambda refusal, payer: None
+        )
+
+    @fails_closed(Passes)
+    def before(self, key: int) -> bool:
+        """Blocking."""
+        return self.admission.admit(OpenCall(key), self.payers.payer(), {"model": "gpt-4o"}, name="ask")
+
+    @fails_closed(Passes)
+    async def abefore(self, key: int) -> bool:
+        """Awaited."""
+        call = OpenCall(key, (self,), parent="run", hidden=False)
+        payer = self.payers.payer(("writer", "draft"), "ann")
+        return await self.admission.aadmit(call, payer, {}, name="ask", sdk="openai", kind=type(self))
+
+    @never_breaks
+    def after(self, key: int, result: Result) -> None:
+        """The call ends."""
+        call = self.calls.take(key)
+        assert_type(call, OpenCall | None)
+        if call is not None:
+            assert_type(call.settle(result), None)
+            assert_type(call.hold, Hold | None)
+            assert_type(call.account, Session | None)
+            call.fail(OSError())
+            self.calls.take_others(call)
+
+
+async def adapts(adapter: Adapter, hold: Hold, refusal: BudgetExceeded) -> None:
+    """What adapters share."""
+    assert_type(adapter.before(1), bool)
+    assert_type(await adapter.abefore(1), bool)
+    adapter.before("1")  # type: ignore[arg-type]
+    assert_type(adapter.spent, Decimal)
+    assert_type(adapter.remaining, Decimal | None)
+    assert_type(adapter.payee, Session | Budget)
+    assert_type(adapter.session_of("ann"), Session)
+    assert_type(adapter.get_report(), dict[str, Any])
+    payer = adapter.payers.payer(("writer",))
+    assert_type(payer, Payer)
+    assert_type(payer.account, Session)
+    call = OpenCall("key")
+    assert_type(await call.asettle(Result(Usage(1, 1), "gpt-4o", finished=True)), None)
+    await call.afail(OSError(), Result(text_tokens=TOKENS_PER_ANSWER))
+    await call.apay()
+    call.withdraw()
+    withdraw(call)
+    adapter.calls.sweep("run")
+    params = read_params({"model": "gpt-4o"}, "hello", client="openai")
+    assert_type(params, CallParams)
+    assert_type(params.max_output_tokens, int | None)
+    assert_type(reserve_once(payer, "key", set(), params.asked()), Hold)
+    assert_type(await areserve_once(payer, "key", {hold.id}, params.asked(calls=2)), Hold)
+    assert_type(list(texts_of(["hello"])), list[str])
+    tally = adapter.costs.open("run", None, "chat")
+    assert_type(tally, Tally)
+    assert_type(tally.cost, Decimal)
+    assert_type(adapter.costs.close("run"), Tally | None)
+    with adapter.lock, cover_text(hold, "hello") as same:
+        assert_type(same, Hold)
+    assert_type(cover_text(hold, "hello"), FoundByText[Hold])
+    with cover_later(session, raise_as=Passes, on_hold=lambda held: None, call="key") as promise:
+        assert_type(promise, Promise)
+        assert_type(promise.claimed, bool)
+    assert_type(promise_of_another(session, "key"), Promise | None)
+    assert_type(book_unclaimed(session, {"model": "gpt-4o"}, None), Charge)
+    note_saved(session, {"model": "gpt-4o"}, Usage(1, 1))
+    assert_type(covered_sdks("openai"), frozenset[str])
+    assert_type(is_sent_by(None, "kind"), bool)
+    came_around(("toys", "Client"))
+    assert_type(raised_as(refusal, Passes), BursarError)
+    Runs().end(Runs().start("run", parent=None))
+    run = Run()
+    run.close(refusal)
 
 
 # -- plugins ------------------------------------------------------------------------------------------

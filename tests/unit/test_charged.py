@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from bursar.ledger import deduplication as charged
 from bursar.ledger.deduplication import forget, remember, was_charged
-from bursar.ledger.ledger import deduplication as charged
 
 
 class Answer:

@@ -216,7 +216,7 @@ def _(unknown_outcome: Any) -> object:
     return str(session.spent)
 
 
-@scene("clamp", (True, 20), (False, "refused"), (20, 20), (21, "refused"))
+@scene("clamp", (True, 20), (False, "refused"), (20, 20), (21, "refused"), ("text", 20))
 def _(clamp: Any) -> object:
     """The output cap of a call of which only twenty tokens of output fit."""
     session = Budget("$0.0022", clamp=clamp).session()

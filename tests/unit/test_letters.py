@@ -88,5 +88,5 @@ def test_what_is_no_letter_is_refused(change: dict[str, Any]) -> None:
     """Another verb than those that wait, other classes, missing or wrong fields: one kind of error."""
     words = json.loads(to_line(Message("book", (ENTRY,)), "s"))
     from_words(words)
-    with pytest.raises(ValueError, match="no letter|convert|unpack"):
+    with pytest.raises(ValueError, match="no message|convert|unpack"):
         from_words(words | change)

@@ -97,7 +97,7 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over() -> None:
     until(lambda: len(office.heard) == 2)
     assert office.heard[1] == Trouble("landed", "default", 2, "the store is back")
     assert office.got == ["a", "b"] and other.heard == [] and len(outbox) == 0
-    until(lambda: outbox._postman is None)
+    until(lambda: outbox._deliverer is None)
     office.fails = LedgerRolledBack("lost")
     outbox.put(message("c"))
     until(lambda: len(office.heard) == 3)
@@ -113,7 +113,7 @@ def test_what_lands_at_the_first_try_is_no_trouble() -> None:
     outbox = Outbox(office)
     outbox.listen("default", office)
     outbox.put(message("a"))
-    until(lambda: outbox._postman is None)
+    until(lambda: outbox._deliverer is None)
     assert office.got == ["a"] and office.heard == []
 
 
@@ -144,7 +144,7 @@ def test_what_is_refused_or_too_old_is_lost_and_told(
     messages = [old, message("b"), message("c"), message("d")]
     for each in messages:
         outbox.put(each)
-    until(lambda: outbox._postman is None)
+    until(lambda: outbox._deliverer is None)
     assert [(trouble.what, trouble.count) for trouble in office.heard] == [("given_up", 1), ("refused", 2)]
     assert "for a day" in office.heard[0].why and office.heard[1].why == "book: settled already"
     assert office.got == ["d"] and caplog.text.count("a late book is") == 3
@@ -179,7 +179,7 @@ def test_a_listener_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) ->
     until(lambda: office.heard)
     assert "could not be sent" in caplog.text
     office.fails = None
-    until(lambda: outbox._postman is None)
+    until(lambda: outbox._deliverer is None)
 
 
 def test_a_calendar_of_yesterday_is_made_anew(slow: None) -> None:

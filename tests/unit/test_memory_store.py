@@ -82,7 +82,7 @@ def test_an_interrupt_anywhere_leaves_a_step_done_or_not_done(verb: str) -> None
     def seen(store: MemoryStore) -> object:
         return {
             key: (view.spent, view.reserved, view.tally, view.limits)
-            for key, view in store.read("default").accounts.items()
+            for key, view in store.read("default", tuple(account.key for account in PATH)).accounts.items()
         }
 
     before, done = fresh(), fresh()
@@ -147,7 +147,7 @@ def test_what_became_final_twice_is_folded_once(monkeypatch: pytest.MonkeyPatch)
             store.settle(entry("late", 3))
     assert len(store._verbs.records._by_id) < 600
     assert store.audit("default") == ()
-    accounts = store.read("default").accounts
+    accounts = store.read("default", ("default", PATH[1].key)).accounts
     assert (accounts[PATH[1].key].spent.usd, accounts["default"].spent.usd) == (2_000, 2_003)
 
 

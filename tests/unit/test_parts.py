@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from bursar import Budget, BudgetExceeded, BursarError
+from bursar.integration import Run
 
 
 def test_a_part_has_its_limit_and_that_of_the_whole() -> None:
@@ -42,17 +43,19 @@ def test_its_calls_are_calls_of_the_whole() -> None:
 
 @pytest.mark.parametrize("later", [True, False])
 def test_a_call_of_a_part_makes_up_for_a_swallowed_refusal(later: bool) -> None:
-    """The session raises what was swallowed at its end, unless one of its parts made a call since."""
+    """The session raises what a run swallowed at its end, unless one of its parts made a call in the run since."""
     session = Budget("$1").session()
 
     def run() -> None:
         with session:
             part = session.part("research")
+            framework = Run()
             with pytest.raises(BudgetExceeded) as refused:
                 part.reserve(cost="$2")
             session.surface(refused.value)
             if later:
                 part.reserve(cost="$0.01")
+            framework.close()
 
     if later:
         run()

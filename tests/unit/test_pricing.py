@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.errors import InvalidAmount, UnknownModel
+from bursar.pricing import overrides as registry
 from bursar.pricing.book import (
     PriceBook,
     check_tier,
@@ -24,7 +25,6 @@ from bursar.pricing.book import (
     register_model,
     register_models,
 )
-from bursar.pricing.book import overrides as registry
 from bursar.pricing.bundled import bundled
 from bursar.pricing.price import Price, Rates, cost_nanos, rates_of
 from bursar.values.call import Subject

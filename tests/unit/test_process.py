@@ -10,7 +10,7 @@ import pytest
 
 from bursar import Budget, HoldClosed, StoreUnavailable
 from bursar.integration import covered_hold
-from bursar.pricing.book import overrides as registry
+from bursar.pricing import overrides as registry
 from bursar.pricing.book import register_model
 from bursar.runtime import fork as process
 from bursar.runtime.fork import _forked, forks

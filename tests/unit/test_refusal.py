@@ -86,6 +86,13 @@ def test_refusal_by_a_dollar_limit() -> None:
             id="choices",
         ),
         pytest.param(
+            {"model": "big", "input_tokens": 8, "cap_name": ""},
+            "1",
+            "it needs up to $1.79 (it takes no output cap: the model's own 128,000 tokens), and $1.00 of the"
+            " $1/session limit is left; raise the limit, shorten the input, or use a cheaper model",
+            id="takes-none",
+        ),
+        pytest.param(
             {"model": "gpt-4o", "input_tokens": 800, "max_output_tokens": 400},
             "0.004",
             "it needs up to $0.006 (800 tokens of input and 400 of output at the most), and $0.004 of the"
@@ -151,7 +158,7 @@ def test_the_cap_that_would_fit_fits() -> None:
             Limit("10k calls", tool="*"),
             TOOL,
             1,
-            "a run of 'web_search' was not made: it needs up to 1 call, and 1,500 calls of the 10k calls/session"
+            "a run of 'web_search' was not made: it needs 1 call, and 1,500 calls of the 10k calls/session"
             " limit (tool=*) of 'default' are left, 500 calls of it are held by calls in flight; raise the limit",
             id="calls",
         ),

@@ -19,7 +19,7 @@ from bursar.values.limits import Limit
 
 KEYS = {
     "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",
-    "clamped", "truncated", "estimated", "saved", "duration_seconds", "terminated_by", "durability", "children", "events",
+    "clamped", "truncated", "estimated", "saved", "duration_seconds", "terminated_by", "durability", "sessions", "children", "events",
 }  # fmt: skip
 GPT = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai")
 GPT_AT_AZURE = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "azure")
@@ -134,6 +134,7 @@ def test_report_in_full() -> None:
         "duration_seconds": 34.2,
         "terminated_by": "budget_exhausted",
         "durability": "memory",
+        "sessions": 0,
         "children": [],
         "events": [],
     }
@@ -167,15 +168,14 @@ def test_budget_is_the_own_plain_dollar_limit(limits: tuple[Limit, ...], budget:
 
 
 def test_sessions_within_are_children() -> None:
-    """Sessions right below an account are reported inside it, theirs inside them; budgets below are not."""
+    """Accounts right below one are reported inside it, theirs inside them."""
     inner, innermost = (
         replace(USED, key="default/@run-7/@inner"),
         replace(USED, key="default/@run-7/@inner/@most"),
     )
-    tenant = replace(USED, key="default/@run-7/tenant")
     found = report(
         USED,
-        others=(inner, innermost, tenant),
+        others=(inner, innermost),
         events=[Event("refusal", Call("c", "model"), "no")],
         terminated_by="tripped",
     )

@@ -100,3 +100,14 @@ def test_a_hostile_name_stays_a_name(name: str, place: str) -> None:
 def test_the_report_of_a_session_with_an_unprintable_mark_is_one_line() -> None:
     """A name that a budget accepts may still hold marks that turn the text round."""
     assert report_text(Budget().session(id=BIDI).report()) == "user?txt.exe: $0.00 spent"
+
+
+def test_lowered_caps_and_cut_answers_are_told() -> None:
+    """Also where a report that was written by an earlier version has no such counts."""
+    session = Budget("$0.004").session(id="run")
+    hold = session.reserve("gpt-4o", input_tokens=800, max_output_tokens=500)
+    hold.settle({"stop_reason": "max_tokens", "usage": {"input_tokens": 800, "output_tokens": 200}})
+    report = session.report()
+    assert report_text(report).endswith("\n  1 lowered output cap, 1 cut answer")
+    earlier = {name: value for name, value in report.items() if name not in ("clamped", "truncated")}
+    assert report_text(earlier).endswith("$0.00 left")

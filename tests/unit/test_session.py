@@ -402,6 +402,7 @@ def test_the_report_is_what_the_contract_says() -> None:
         "duration_seconds": pytest.approx(34.2),
         "terminated_by": "budget_exhausted",
         "durability": "memory",
+        "sessions": 1,
         "metadata": {"user": "alice"},
     }  # fmt: skip
     assert [event["event"] for event in events] == ["charge", "charge", "charge", "refusal"]

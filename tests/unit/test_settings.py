@@ -52,10 +52,13 @@ def test_own_store_is_kept() -> None:
     assert Settings(store=store).ledger().store is store
 
 
-@pytest.mark.parametrize(("clamp", "smallest"), [(True, 16), (False, None), (0, None), (1, 1), (200, 200)])
+@pytest.mark.parametrize(
+    ("clamp", "smallest"), [(True, 16), (False, None), (0, None), (1, 1), (200, 200), ("text", 16)]
+)
 def test_clamp(clamp: Any, smallest: int | None) -> None:
-    """True is the usual smallest cap, a number is that one, False and zero never clamp."""
-    assert Settings(clamp=clamp).ledger().policy.smallest_cap == smallest
+    """True and "text" are the usual smallest cap, a number is that one, False and zero never clamp."""
+    policy = Settings(clamp=clamp).ledger().policy
+    assert (policy.smallest_cap, policy.clamps_formats) == (smallest, clamp != "text")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_unknown_outcome(word: Any) -> None:
         ("tier", "express"), ("tier", 5),
         ("lease", "soon"), ("lease", -1), ("lease", 0), ("lease", None), ("lease", True), ("lease", float("inf")),
         ("unknown_outcome", "best"), ("unknown_outcome", None), ("unknown_outcome", ["worst"]),
-        ("clamp", -1), ("clamp", "yes"), ("clamp", 1.5), ("clamp", None), pytest.param("clamp", -(10**5000), id="clamp-huge"),
+        ("clamp", -1), ("clamp", "yes"), ("clamp", "Text"), ("clamp", ["text"]), ("clamp", 1.5), ("clamp", None), pytest.param("clamp", -(10**5000), id="clamp-huge"),
         ("store", "mysql://localhost"), ("store", object()), ("store", MemoryStore),
         ("clock", 5), ("clock", object()), ("clock", Clock),
         ("tool_prices", [("search", 1)]), ("tool_prices", "search"),

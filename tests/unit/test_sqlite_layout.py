@@ -93,21 +93,21 @@ def test_an_older_layout_is_brought_up(tmp_path: Path, monkeypatch: pytest.Monke
         "ALTER TABLE accounts ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'",
         "CREATE TABLE more (a) STRICT",
     )
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: steps})
+    monkeypatch.setattr(schema, "LAYOUT", 3)
+    monkeypatch.setattr(schema, "MIGRATIONS", {2: steps})
     with pytest.raises(StoreUnavailable, match="unknown datatype|missing datatype"):
         _ = busy(path).spent
-    assert query(path, "PRAGMA user_version") == [(1,)]
+    assert query(path, "PRAGMA user_version") == [(2,)]
     assert "colour" not in str(query(path, "SELECT sql FROM sqlite_master"))
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: steps[:1]})
+    monkeypatch.setattr(schema, "MIGRATIONS", {2: steps[:1]})
     upgraded = [busy(path) for _ in range(2)]
     for other in upgraded:
         other.session().reserve(cost="$0.10").settle(cost="$0.10")
-    assert query(path, "PRAGMA user_version") == [(2,)]
+    assert query(path, "PRAGMA user_version") == [(3,)]
     assert query(path, "SELECT DISTINCT colour FROM accounts") == [("grey",)]
     assert float(upgraded[1].spent) == 0.4 and upgraded[1].audit() == ()
     monkeypatch.undo()
-    with pytest.raises(StoreUnavailable, match="newer version of bursar.*upgrade"):
+    with pytest.raises(StoreUnavailable, match="newer bursar.*upgrade"):
         _ = busy(path).spent
 
 

@@ -35,6 +35,7 @@ def started(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("processes", [True, False])
 def test_threads_get_their_turn_in_order(
     tmp_path: Path, processes: bool, monkeypatch: pytest.MonkeyPatch

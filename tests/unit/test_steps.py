@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bursar.ledger import verbs as store_verbs
 from bursar.ledger.steps import Steps, arun, awaitable, blocking, run
 
 
@@ -183,3 +184,9 @@ def test_twins_have_names_docstring_and_signature() -> None:
         assert list(inspect.signature(method).parameters) == ["self", "cost", "more"]
     assert inspect.iscoroutinefunction(_Thing.asettle)
     assert not inspect.iscoroutinefunction(_Thing.settle)
+
+
+def test_the_arguments_of_a_verb_are_given_by_position() -> None:
+    """By name they would reach the awaiting driver of no store; the mistake is told before the store is asked."""
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        run(store_verbs.read(root="default"), ScriptedStore())

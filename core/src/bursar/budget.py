@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
+from .errors import LedgerRolledBack
 from .handle import Handle
 from .ledger import verbs
+from .ledger.reading import read_budget
 from .ledger.steps import Steps, awaitable, blocking
 from .reports.alerts import Alert, AlertCallback, ReportCallback
-from .reports.balance import account_views, children
+from .reports.balance import account_views, by_parent
 from .reports.diagnosis import diagnosis, silent
 from .reports.report import build_report, summary, tree
 from .runtime.clock import Clock
@@ -22,7 +24,6 @@ from .store.facts import HasFacts
 from .store.remote import HasOutbox
 from .values.account import (
     child_account,
-    is_session,
     name_of,
     root_account,
     root_key,
@@ -185,9 +186,10 @@ class Budget(Handle):
             swallow: do not raise, at the end of ``with session:``, a refusal that a framework swallowed.
             metadata: carried in its report.
         """
-        name = id or session_id or f"sess_{new_id()}"
-        account = session_account(self._path[-1], name, self._parse(limits))
-        return Session(self._ledger, (*self._path, account), metadata, swallow=swallow)
+        given = id or session_id
+        account = session_account(self._path[-1], given or f"sess_{new_id()}", self._parse(limits))
+        path = (*self._path, account)
+        return Session(self._ledger, path, metadata, swallow=swallow, named=given is not None)
 
     def async_session(self, *limits: LimitLike, **options: Any) -> Session:
         """`session`, for readers who expect the name."""
@@ -228,8 +230,11 @@ class Budget(Handle):
     # -- where it stands --------------------------------------------------------------------
 
     def _report(self) -> Steps[dict[str, Any]]:
-        """The cost report of all that was spent here; money in USD as float."""
-        snapshot = yield from self._snapshot(whole_tree=True)
+        """The cost report of all that was spent here; money in USD as float.
+
+        Its children are the budgets below and the newest 1,000 sessions; `sessions` counts all.
+        """
+        snapshot = yield from read_budget(self._path)
         return build_report(
             snapshot,
             account_views(snapshot, self._path),
@@ -242,9 +247,9 @@ class Budget(Handle):
 
     def _children(self) -> Steps[list[Budget]]:
         """The budgets right below this one, as the store has them."""
-        snapshot = yield from self._snapshot(whole_tree=True)
-        below = children(snapshot, self._path[-1].key)
-        return [self._below(name_of(key)) for key in below if not is_session(key)]
+        snapshot = yield from verbs.read(self._path[-1].key)
+        below = by_parent(snapshot).get(self._path[-1].key, ())
+        return [self._below(name_of(view.key)) for view in below]
 
     def _summary(self) -> Steps[dict[str, dict[str, Any]]]:
         """The figures of this budget and of those right below it, by name.
@@ -252,12 +257,12 @@ class Budget(Handle):
         ``{"alice": {"spent", "reserved", "remaining", "tokens", "calls"}}``; money in USD as float,
         `remaining` None without a limit in USD.
         """
-        snapshot = yield from self._snapshot(whole_tree=True)
+        snapshot = yield from verbs.read(self._path[-1].key)
         return summary(snapshot, account_views(snapshot, self._path))
 
     def _tree(self) -> Steps[dict[str, dict[str, Any]]]:
         """The same for all budgets below, each under ``"children"`` of the one above it."""
-        snapshot = yield from self._snapshot(whole_tree=True)
+        snapshot = yield from verbs.read(self._path[-1].key)
         return tree(snapshot, account_views(snapshot, self._path))
 
     children, achildren = blocking(_children), awaitable(_children)
@@ -295,10 +300,10 @@ class Budget(Handle):
     def _doctor(self) -> Steps[dict[str, Any]]:
         """What the store keeps of a crash, and what should be changed about it, for people and for JSON.
 
-        ``{"store", "version", "durability", "eviction", "ledger", "host", "clock_skew_seconds",
-        "tolerated_skew_seconds", "undelivered", "unknown": [...], "warnings": [...]}``: `ledger` is the
-        id that ``?ledger=`` pins, `undelivered` counts the bookings that wait, `unknown` names what the
-        store does not say.
+        ``{"store", "version", "durability", "eviction", "ledger", "layout", "sessions", "bytes", "host",
+        "clock_skew_seconds", "tolerated_skew_seconds", "undelivered", "unknown": [...],
+        "warnings": [...]}``: `ledger` is the id that ``?ledger=`` pins, `undelivered` counts the bookings
+        that wait, `unknown` names what the store does not say.
 
         Raises:
             StoreUnavailable: the store cannot be reached.
@@ -307,7 +312,13 @@ class Budget(Handle):
         facts = silent(store.durability)
         if isinstance(store, HasFacts):
             facts = yield from verbs.facts(self._path[0].key)
-        return diagnosis(facts, store.undelivered if isinstance(store, HasOutbox) else 0)
+        try:
+            budgets = (yield from verbs.read(root_key(self._path[0].key))).accounts
+        except LedgerRolledBack:  # which is among its warnings
+            sessions = None
+        else:
+            sessions = sum(view.sessions for view in budgets.values())
+        return diagnosis(facts, store.undelivered if isinstance(store, HasOutbox) else 0, sessions)
 
     doctor, adoctor = blocking(_doctor), awaitable(_doctor)
     correct, acorrect = blocking(_correct), awaitable(_correct)

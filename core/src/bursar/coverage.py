@@ -1,4 +1,4 @@
-"""Which SDKs are covered in this process: while somebody pays for all of them, or for good."""
+"""Covers the SDKs in this process, while a session pays for them, or for as long as it lives."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from .ledger import verbs
 from .ledger.ledger import Ledger
+from .ledger.reading import read_path
 from .ledger.steps import Steps, awaitable, blocking
 from .reports.balance import BalanceView, account_views, balance
 from .runtime.fork import OneProcess
-from .store.base import Path, Snapshot
-from .values.account import root_key
+from .store.base import Path
 from .values.limits import LimitLike, parse_limits
 
 
@@ -21,13 +21,9 @@ class Handle(OneProcess):
         self._ledger = ledger
         self._path = path
 
-    def _snapshot(self, *, whole_tree: bool = False) -> Steps[Snapshot]:
-        keys = None if whole_tree else tuple(account.key for account in self._path)
-        return (yield from verbs.read(root_key(self._path[0].key), keys))
-
     def _balance(self) -> Steps[BalanceView]:
         """What was spent and what is left, at one moment."""
-        snapshot = yield from self._snapshot()
+        snapshot = yield from read_path(self._path)
         return balance(account_views(snapshot, self._path))
 
     balance, abalance = blocking(_balance), awaitable(_balance)

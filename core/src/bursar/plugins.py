@@ -1,4 +1,4 @@
-"""Where plugins come from: a budget brings its own, and distributions install them for every budget.
+"""Finds plugins: those of a budget, and those that distributions install for every budget.
 
 An installed plugin is an entry point of the group ``bursar``. They are looked up once in a process,
 when the first budget needs a hook. ``BURSAR_BLOCK_PLUGINS=name,name`` leaves some out, ``*`` all of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +16,7 @@ from .errors import BudgetExceeded, BursarError, StoreError
 from .ledger import context, reservation
 from .ledger.hold import Hold
 from .ledger.ledger import Ledger
+from .ledger.reading import read_session
 from .ledger.reservation import Reserving
 from .ledger.steps import Steps, awaitable, blocking
 from .ledger.swallowed import SwallowedRefusals, current_run
@@ -22,6 +24,7 @@ from .pricing.request import CallRequest
 from .reports.balance import account_views
 from .reports.events import Events
 from .reports.report import build_report
+from .runtime.fork import forks
 from .runtime.ids import new_id
 from .runtime.log import logger
 from .store.base import Path
@@ -62,6 +65,7 @@ class Session(Tracking):
         *,
         swallow: bool = False,
         whole: Session | None = None,
+        named: bool = True,
     ) -> None:
         super().__init__(ledger, path, Events(maxlen=_EVENTS) if whole is None else whole._events)
         self._whole = whole  # the session that this is a part of
@@ -73,6 +77,8 @@ class Session(Tracking):
         self._closed_s: float | None = None
         self._closings = count()
         self.metadata = metadata
+        if not named:
+            weakref.finalize(self, _over, ledger, path[-1].key, forks()).atexit = False
         ledger.hooks.session_opened(self)
 
     @property
@@ -126,7 +132,7 @@ class Session(Tracking):
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left; a number is the smallest cap that is of use.
             formatted: True when the answer is to have a format, which ``Budget(clamp="text")`` never cuts.
-            cap_name: what the request calls its output cap, for the text of a refusal.
+            cap_name: what the request calls its output cap, for the text of a refusal; empty: it takes none.
             windows: how many context windows the input may fill: one for each prompt of several,
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.
@@ -184,7 +190,11 @@ class Session(Tracking):
         booking = reservation.book_unreserved(
             self._ledger, self._path, request, usage, model, tier, self._events
         )
-        return (yield from booking)
+        try:
+            return (yield from booking)
+        except BudgetExceeded as refusal:
+            self._swallowed.note(refusal)
+            raise
 
     def _note_saved(self, asked: Mapping[str, Any], usage: Usage | None) -> Steps[None]:
         request = CallRequest(**{**asked, "requests": asked.get("requests") or {}})
@@ -211,7 +221,8 @@ class Session(Tracking):
         account = session_account(
             self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
         )
-        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallowed.swallow)
+        path, swallow = (*self._path, account), self._swallowed.swallow
+        return Session(self._ledger, path, {}, swallow=swallow, named=name is not None)
 
     def part(self, name: str, *limits: LimitLike) -> Session:
         """A child session that is not a run by itself: a node of a graph, a step of a workflow.
@@ -331,7 +342,7 @@ class Session(Tracking):
 
     def _report(self) -> Steps[dict[str, Any]]:
         """The cost report: a plain dict that ``json.dumps`` takes; money in USD as float."""
-        snapshot = yield from self._snapshot(whole_tree=True)
+        snapshot = yield from read_session(self._path)
         report = build_report(
             snapshot,
             account_views(snapshot, self._path),
@@ -390,6 +401,12 @@ class Session(Tracking):
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r}>"
+
+
+def _over(ledger: Ledger, key: str, born: int) -> None:
+    """The last handle on a session is gone; a copy of it in a forked child says nothing."""
+    if born == forks():
+        ledger.ended(key)
 
 
 def current_session() -> Session | None:

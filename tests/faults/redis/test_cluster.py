@@ -89,6 +89,7 @@ def test_a_verb_is_one_request(cluster: Cluster) -> None:
     assert sorted(used) == [0, 0, 20]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
 def test_a_master_that_is_gone_refuses_its_trees_in_time_and_no_others(cluster: Cluster, fault: str) -> None:
     """Its bookings wait, and land when it is back; trees of other masters go on (without full coverage)."""
@@ -201,6 +202,7 @@ def test_a_tree_that_is_between_two_masters_is_read_where_it_went(cluster: Clust
     spend(budget)
     hold = budget.session("$1", id="s").reserve(cost="$0.20")
     budget.set_limit("$2/total")  # something is in every list of the tree
+    store_of(budget).end("default", ("default/@s",))
     base = base_key("asked", "default")
     target = _carry_over(cluster, base)
     assert float(budget.spent) == 0.1
@@ -211,6 +213,15 @@ def test_a_tree_that_is_between_two_masters_is_read_where_it_went(cluster: Clust
     _end_move(cluster, base, target)
     until(lambda: store_of(budget).undelivered == 0)
     assert float(budget.spent) == 0.2 and budget.reserved == 0 and budget.audit() == ()
+
+
+def test_the_trees_of_all_masters_are_listed(cluster: Cluster) -> None:
+    """Each once, whichever master has its slot."""
+    url = cluster.url(prefix="listed")
+    names = {f"team {number}" for number in range(12)}
+    for name in names:
+        spend(Budget("$1/total", name=name, store=url))
+    assert sorted(store_of(Budget(store=url)).roots()) == sorted(name.replace(" ", "%20") for name in names)
 
 
 def test_a_replica_that_takes_over_loses_nothing_or_is_found_out() -> None:

@@ -146,6 +146,7 @@ SAID = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_store_that_fails_refuses_in_time_and_loses_no_booking(server: Server, fault: str) -> None:
     """No call is admitted; what was paid is booked when the server is back, and not before it counts as held."""
@@ -193,6 +194,7 @@ def slow() -> Iterator[Server]:
     started.close()
 
 
+@pytest.mark.alone
 def test_a_server_that_loads_its_data_is_waited_for(slow: Server) -> None:
     """Calls are refused in time while it does, and everything is there when it has."""
     budget = Budget("$1/total", store=slow.url(timeout="0.4s"))
@@ -250,6 +252,7 @@ def test_a_wrong_password_is_said_without_the_password(server: Server) -> None:
     assert float(right.spent) == 0.1
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("answer", "said", "tries"),
     [
@@ -339,7 +342,7 @@ def test_a_forked_child_has_connections_of_its_own(server: Server) -> None:
 
 
 def test_what_a_fork_inherits_is_made_anew(server: Server) -> None:
-    """Connections, locks, and an empty mailbox: seen from inside, as a child would."""
+    """Connections, locks, and an empty outbox: seen from inside, as a child would."""
     budget = Budget("$1/total", store=server.url(timeout="0.5s"))
     hold = budget.session("$1").reserve(cost="$0.10")
     store = store_of(budget)

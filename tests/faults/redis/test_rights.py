@@ -75,7 +75,8 @@ def life(url: str) -> None:
     for _ in range(3):
         timed.session(id="t").reserve(cost="$0.1").settle(cost="$0.1")
         clock.advance(3600)
-    assert timed.audit() == () and timed.summary()
+    assert timed.audit() == () and timed.summary() and timed.report()["sessions"]
+    assert "timed" in open_redis(url).roots()
     timed.acknowledge_rollback("nothing was lost")
 
 

@@ -44,6 +44,7 @@ def spend(budget: Budget, cost: str = "$0.01") -> None:
         hold.settle(cost=cost)
 
 
+@pytest.mark.alone
 def test_a_failover_in_mid_run_loses_nothing_or_is_found_out(watched: SentinelSet) -> None:
     """The master is killed; calls are refused until another takes over, and then all is there or nothing admitted."""
     budget = Budget("$100/total", store=watched.url(timeout="1s"), max_repeated_calls=None)
@@ -174,6 +175,7 @@ def _refused(budget: Budget) -> bool:
     return False
 
 
+@pytest.mark.alone
 def test_sentinels_that_do_not_answer_or_do_not_know(watched: SentinelSet) -> None:
     """The next one is asked; nobody, or no such name, is an error in time that says so. Awaited, too."""
     watched.sentinels[0].kill()

@@ -15,6 +15,7 @@ from ...files import file_url
 from .test_refusals import locked, store_of, until
 
 
+@pytest.mark.alone
 def test_the_loop_turns_while_a_file_is_locked(tmp_path: Path) -> None:
     """For as long as it is waited for, other tasks run; all ten callers hear of it in time, not one by one."""
     path = tmp_path / "budget.db"

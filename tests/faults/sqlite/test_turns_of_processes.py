@@ -42,6 +42,7 @@ print(json.dumps([len(times) // 2, max(times), max(gaps)]), flush=True)
 """
 
 
+@pytest.mark.alone
 def test_none_of_eight_processes_starves(tmp_path: Path) -> None:
     """They spend without a pause: none gets less than half of what another gets, and all others go by once or twice.
 
@@ -137,7 +138,11 @@ assert budget.audit() == ()
 assert len(made) > 3, len(made)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-Wignore::DeprecationWarning", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -195,7 +200,7 @@ except BudgetExceeded as error:
 
 
 def test_a_fork_is_seen_from_inside(tmp_path: Path) -> None:
-    """What is open is closed before it; a child has threads and a mailbox of its own, and may be told to touch nothing."""
+    """What is open is closed before it; a child has threads and an outbox of its own, and may be told to touch nothing."""
     budget = Budget("$1/total", store=file_url(tmp_path / "budget.db"))
     session = budget.session("$1")
     session.reserve(cost="$0.10").settle(cost="$0.10")
@@ -223,3 +228,4 @@ def test_a_fork_is_seen_from_inside(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="forked off in the middle"):
         session.reserve(cost="$0.10")
     file._stranded = False
+    file._connection.close()

@@ -97,7 +97,7 @@ def test_a_cap_of_the_callers_that_is_too_large_is_his_error(surface: str, bench
 @pytest.mark.parametrize("surface", WAYS)
 def test_an_answer_that_ended_at_a_lowered_cap_is_told(surface: str, bench: Bench) -> None:
     """Counted, also where the API tells no usage."""
-    bench.provider.always(_MOST)
+    bench.provider.always(Reply("x" * 3_000, output_tokens="most"))
     client, session = bench.paid("$0.01")
     bench.take(asks(surface, 2_000), client)
     report = session.report()

@@ -152,5 +152,5 @@ def theirs(items: list[pytest.Item], folder: Path) -> None:
     """What an SDK warns about by itself is not ours to fail on; what nobody closed is."""
     for item in items:
         if item.path.parent == folder:
-            for warning in THEIRS:
-                item.add_marker(pytest.mark.filterwarnings(warning))
+            for warning in reversed(THEIRS):
+                item.add_marker(pytest.mark.filterwarnings(warning), append=False)

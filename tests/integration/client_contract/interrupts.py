@@ -53,6 +53,8 @@ def _traced(
 class Interrupts:
     """At any line of ours that a call passes."""
 
+    # An interrupt that hits a generator while the collector closes it can be raised to nobody.
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     @pytest.mark.parametrize("trouble", [None, Reply(drop="before_headers")], ids=["good", "retried"])
     @pytest.mark.parametrize("taken", ["value", "events"])
     def test_an_interrupt_at_any_line(

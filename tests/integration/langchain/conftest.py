@@ -23,8 +23,10 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from bursar import Session
+from bursar.ledger.context import _by_text, innermost, paying
+from bursar.ledger.swallowed import current_run
 from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
-from bursar_langchain import BudgetCallback
+from bursar_langchain import BudgetCallback, _sdks
 
 os.environ["LANGSMITH_TRACING"] = "false"
 
@@ -182,3 +184,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if without:
         config.hook.pytest_deselected(items=[item for item in items if item in without])
         items[:] = [item for item in items if item not in without]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test leaves nothing in the context that pays, or is a run; and what it learns of a class is its own."""
+    monkeypatch.setattr(_sdks, "_elsewhere", set())
+    yield
+    assert (paying(), innermost(), current_run(), dict(_by_text)) == (None, None, None, {})

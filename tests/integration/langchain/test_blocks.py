@@ -11,7 +11,8 @@ from langchain_core.runnables import RunnableParallel
 from langgraph.graph import END, START, StateGraph
 from pydantic import BaseModel
 
-from bursar import Budget, BudgetExceeded, Limit, UnknownModel, UnpriceableCall
+from bursar import Budget, BudgetExceeded, BursarError, Limit, UnknownModel, UnpriceableCall
+from bursar.testing import Reply
 from bursar_langchain import BudgetCallback, LangChainRefusal
 
 if TYPE_CHECKING:
@@ -215,15 +216,17 @@ def test_model_without_a_price(known: bool, provider: Script, question: Any) -> 
 
 
 @pytest.mark.parametrize("hosted", [False, True])
-def test_tool_that_runs_at_the_provider(hosted: bool, provider: Script, question: Any) -> None:
-    """What a hosted tool adds to the bill has no bound: refused; a tool of one's own is not."""
-    budget = BudgetCallback("$1")
-    model = provider.openai()
+@pytest.mark.parametrize("brand", ["openai", "mistral"])
+def test_tool_that_runs_at_the_provider(brand: str, hosted: bool, provider: Script, question: Any) -> None:
+    """What a hosted tool reads has no bound: held by a whole window, or refused where that is not known."""
+    budget = BudgetCallback("$0.10")
+    model: Any = provider.model(brand)
     if hosted:
-        with pytest.raises(UnpriceableCall) as refused:
+        with pytest.raises(BursarError) as refused:
             model.bind(web_search_options={}, extra_body={"web_search_options": {"a": 1}}).invoke(
                 question, {"callbacks": [budget]}
             )
+        assert isinstance(refused.value, BudgetExceeded if brand == "openai" else UnpriceableCall)
         assert isinstance(refused.value, LangChainRefusal)
         assert provider.sent == 0
     else:
@@ -232,37 +235,47 @@ def test_tool_that_runs_at_the_provider(hosted: bool, provider: Script, question
     provider.assert_exact(budget)
 
 
-@pytest.mark.parametrize(("asked", "sent"), [(20, 1), (4000, 0)])
+@pytest.mark.parametrize(("asked", "sent"), [(20, 1), (4000, 1), (4000, 0)])
 @pytest.mark.parametrize("where", ["constructor", "bind", "extra_body"])
+@pytest.mark.parametrize("brand", ["openai", "mistral"])
 def test_the_cap_that_is_sent_is_the_cap_that_is_held(
-    asked: int, sent: int, where: str, provider: Script, question: Any
+    brand: str, asked: int, sent: int, where: str, provider: Script, question: Any
 ) -> None:
-    """The output cap counts wherever it is set: a large one does not fit where a small one does."""
-    budget = BudgetCallback("$0.005")
+    """The output cap counts wherever it is set: a large one is lowered by the SDK, or refused where nothing can be."""
+    limit = "$0.005" if sent else "$0.0001"
+    budget = BudgetCallback(Budget(limit, prices={"mistral-small-latest": ("2.50", "10")}))
+    if brand == "mistral":
+        provider.provider.rates["mistral-small-latest"] = provider.provider.rates["gpt-4o"]
+    provider.provider.always(Reply("ok", output_tokens="most"))
+    body = {"max_tokens" if brand == "mistral" else "max_completion_tokens": asked}
     if where == "constructor":
-        model: Any = provider.openai(max_tokens=asked)
-    elif where == "bind":
-        model = provider.openai(max_tokens=None).bind(max_tokens=asked)
+        model: Any = provider.model(brand, max_tokens=asked)
+    elif where == "bind" or brand == "mistral":
+        model = provider.model(brand, max_tokens=None).bind(max_tokens=asked)
     else:
-        model = provider.openai(max_tokens=None, extra_body={"max_completion_tokens": asked})
-    if sent:
+        model = provider.model(brand, max_tokens=None, extra_body=body)
+    if sent and (brand == "openai" or asked == 20):
         model.invoke(question, {"callbacks": [budget]})
+        assert provider.sent == 1
+        caps = [provider.bodies[0].get(name) for name in ("max_tokens", "max_completion_tokens")]
+        assert (asked in caps) is (asked == 20)
     else:
         with pytest.raises(BudgetExceeded):
             model.invoke(question, {"callbacks": [budget]})
-    assert provider.sent == sent
+        assert provider.sent == 0
+    assert budget.remaining is not None and budget.remaining >= 0
     provider.assert_exact(budget)
 
 
-@pytest.mark.parametrize(("provider_name", "sent"), [("openai", 0), ("anthropic", 1)])
+@pytest.mark.parametrize(("provider_name", "sent"), [("mistral", 0), ("anthropic", 1)])
 def test_limit_of_one_provider(provider_name: str, sent: int, provider: Script, question: Any) -> None:
-    """A limit for a provider holds for the models that LangChain says are its own."""
+    """A limit for a provider holds for the models that LangChain says are its own; a covered SDK goes by the host."""
     budget = BudgetCallback(Budget("$1", Limit("$0", provider=provider_name)))
     if sent:
-        provider.openai().invoke(question, {"callbacks": [budget]})
+        provider.mistral().invoke(question, {"callbacks": [budget]})
     else:
         with pytest.raises(BudgetExceeded):
-            provider.openai().invoke(question, {"callbacks": [budget]})
+            provider.mistral().invoke(question, {"callbacks": [budget]})
     assert provider.sent == sent
     provider.assert_exact(budget)
 

@@ -90,10 +90,10 @@ def test_runs_of_one_model_each(provider: Script, question: Any) -> None:
 
 
 def test_an_end_that_comes_late_corrects_the_run(provider: Script, question: Any) -> None:
-    """A call that outlives its run counts at the worst, and at its real cost once that is known."""
+    """A held call that outlives its run counts at the worst, and at its real cost once that is known."""
     provider.says(delay=0.4)
     budget, tasks = BudgetCallback("$1"), []
-    model = provider.openai()
+    model = provider.mistral()
 
     async def step(asked: Any, config: RunnableConfig) -> str:
         tasks.append(asyncio.ensure_future(model.ainvoke(asked, config)))

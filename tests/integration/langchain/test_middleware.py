@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool, tool
 
 from bursar import Budget, BudgetExceeded, InvalidAmount, Limit
 from bursar.testing import Reply, ToolCall
-from bursar_langchain import BudgetCallback, BudgetMiddleware
+from bursar_langchain import BudgetCallback, BudgetMiddleware, _admission
 
 if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
@@ -160,8 +160,11 @@ def test_affordable_cap(how: str, brand: str, limit: str, lowered: bool, provide
 
 
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 1), ("$0.05", 0)])
-def test_a_model_that_thinks_keeps_its_cap(limit: str, sent: int, provider: Script) -> None:
-    """It could spend a lower cap on its thoughts: it is refused rather than cut short."""
+def test_a_model_that_thinks_keeps_its_cap(
+    limit: str, sent: int, provider: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The middleware lowers no cap that could go into thoughts: a held call is refused rather than cut short."""
+    monkeypatch.setattr(_admission, "is_sent_by_covered_sdk", lambda _: False)
     budget = BudgetMiddleware(limit)
     agent = create_agent(provider.openai(model="gpt-5", max_tokens=8_000), [], middleware=[budget])
     assert ("used up" in str(run(agent, "invoke").content)) is not sent

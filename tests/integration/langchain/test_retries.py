@@ -181,11 +181,12 @@ def test_tool_retry_middleware(limit: str, runs: int, provider: Script) -> None:
 @pytest.mark.parametrize(("limit", "sent"), [("$1", 2), ("1 calls", 1)])
 @pytest.mark.parametrize("who", ["node", "batch", "with_fallbacks", "gather"])
 def test_a_refusal_that_somebody_swallows(who: str, limit: str, sent: int, provider: Script) -> None:
-    """The program goes on with nothing, but the end of its session raises what was hidden; without one it does not."""
+    """What a run hid is raised at the end of the session, with a note; what `batch` or `gather` hand over is not."""
     session = Budget(limit).session()
     budget = BudgetCallback(session)
     config: Any = {"callbacks": [budget]}
     model = provider.openai()
+    handed: list[Any] = []
     last = model.with_fallbacks([RunnableLambda(lambda _: "nothing")])
 
     def careless(asked: str) -> Any:
@@ -200,20 +201,27 @@ def test_a_refusal_that_somebody_swallows(who: str, limit: str, sent: int, provi
             if who == "node":
                 RunnableLambda(careless).invoke("second", config)
             elif who == "batch":
-                model.batch(["second"], config, return_exceptions=True)
+                handed.extend(model.batch(["second"], config, return_exceptions=True))
             elif who == "with_fallbacks":
                 last.invoke("second", config)
             else:
                 asyncio.run(at_once())
 
     async def at_once() -> None:
-        await asyncio.gather(provider.openai().ainvoke("second", config), return_exceptions=True)
+        work = provider.openai().ainvoke("second", config)
+        handed.extend(await asyncio.gather(work, return_exceptions=True))
 
     if sent == 2:
         run()
+    elif who in ("batch", "gather"):  # each input is a run of its own, and its caller has the error
+        run()
+        assert isinstance(handed[0], BudgetExceeded)
+        assert str(handed[0]) == str(session.last_refusal)
     else:
-        with pytest.raises(BudgetExceeded):
+        with pytest.raises(BudgetExceeded) as raised:
             run()
+        told = "\n".join((str(raised.value), *getattr(raised.value, "__notes__", ())))
+        assert "session.handled(refusal)" in told
     assert provider.sent == sent
     provider.assert_exact(session)
 

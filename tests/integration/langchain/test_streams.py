@@ -28,11 +28,23 @@ def test_usage_that_is_asked_for(provider: Script, question: Any) -> None:
     assert budget.report()["estimated"] == 0
 
 
-def test_usage_that_is_not_asked_for(provider: Script, question: Any) -> None:
-    """`ChatOpenAI` asks no foreign host for usage: the text bounds the cost, between bill and hold."""
+NO_USAGE: Any = {"stream_usage": False, "model_kwargs": {"stream_options": {"include_usage": False}}}
+
+
+def test_usage_that_only_the_sdk_asks_for(provider: Script, question: Any) -> None:
+    """`ChatOpenAI` asks no foreign host for usage, but the covered SDK does: booked exactly."""
     provider.says(TEXT)
     budget = BudgetCallback("$1")
     list(provider.openai(stream_usage=None, max_tokens=4000).stream(question, {"callbacks": [budget]}))
+    provider.assert_exact(budget)
+    assert budget.report()["estimated"] == 0
+
+
+def test_usage_that_is_not_asked_for(provider: Script, question: Any) -> None:
+    """Where the caller wants no usage, the text bounds the cost, between bill and hold."""
+    provider.says(TEXT)
+    budget = BudgetCallback("$1")
+    list(provider.openai(**NO_USAGE, max_tokens=4000).stream(question, {"callbacks": [budget]}))
     assert provider.bill_nanos <= budget.spent * 10**9 < 5_000_000
     assert budget.report()["estimated"] == 1
     assert budget.reserved == 0
@@ -44,7 +56,7 @@ def test_tool_calls_are_output(tools: bool, provider: Script, question: Any) -> 
     if tools:
         provider.calls(("look_up", {"place": "Oslo" * 20}))
     budget = BudgetCallback("$1")
-    list(provider.openai(stream_usage=None, max_tokens=4000).stream(question, {"callbacks": [budget]}))
+    list(provider.openai(**NO_USAGE, max_tokens=4000).stream(question, {"callbacks": [budget]}))
     tokens = budget.report()["breakdown"]["llm"]["tokens"]["output"]
     assert (tokens >= 80) is tools
     assert budget.spent * 10**9 >= provider.bill_nanos
@@ -54,7 +66,7 @@ def test_hidden_reasoning_is_never_below_the_bill(provider: Script, question: An
     """A model that bills reasoning which no text shows is booked at its hold without usage."""
     provider.says("ok", reasoning_tokens=40)
     budget = BudgetCallback("$1")
-    model = provider.openai(stream_usage=None, reasoning_effort="high")
+    model = provider.openai(**NO_USAGE, reasoning_effort="high")
     list(model.stream(question, {"callbacks": [budget]}))
     assert budget.spent * 10**9 >= provider.bill_nanos
     assert budget.report()["estimated"] == 1

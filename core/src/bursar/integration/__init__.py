@@ -3,19 +3,22 @@
 from ..budget import as_session
 from ..coverage import covered_sdks
 from ..ledger.context import FoundByText, Promise
+from ..ledger.conversion import convert_refusals, stop_converting
 from ..ledger.hold import Cover, cover, cover_text, covered_hold
 from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
 from ..pricing.response import Answer, read_answer
-from .admission import Admission, came_around, is_sent_by, reserve_once, texts_of
+from .admission import Admission, areserve_once, came_around, is_sent_by, reserve_once, texts_of
 from .calls import TOKENS_PER_ANSWER, OpenCall, Result
 from .costs import Costs, Tally
 from .lock import Lock
 from .open_calls import OpenCalls, withdraw
+from .params import CallParams, read_params
 from .payee import Payee
 from .payers import Limits, Payer, Payers
 from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
 from .refusals import fails_closed, never_breaks, raised_as
+from .runs import Runs
 
 __all__ = [
     # Whose money it is
@@ -26,8 +29,11 @@ __all__ = [
     "as_session",
     # Before a call
     "Admission",
+    "CallParams",
+    "areserve_once",
     "came_around",
     "is_sent_by",
+    "read_params",
     "reserve_once",
     "texts_of",
     # Two layers pay for a call once
@@ -57,7 +63,10 @@ __all__ = [
     "read_answer",
     # Refusals, and hooks that must not fail
     "Run",
+    "Runs",
+    "convert_refusals",
     "fails_closed",
     "never_breaks",
     "raised_as",
+    "stop_converting",
 ]

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..coverage import covered_sdks
 from ..errors import BudgetExceeded, BursarError, HoldClosed, UnknownModel
-from ..ledger.hold import Hold
+from ..ledger.hold import Hold, cover_text
+from ..ledger.steps import Steps
 from ..runtime.log import logger
 from .calls import OpenCall, Result
 from .costs import Costs, Tally
 from .open_calls import OpenCalls, withdraw
 from .payers import Payer
-from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
+from .promises import cover_later, promise_of_another
 from .refusals import raised_as
 
-_elsewhere: set[Hashable] = set()  # kinds of clients whose answers came around the SDK
+_elsewhere: set[object] = set()  # kinds of clients whose answers came around the SDK
 
 
-def is_sent_by(sdk: str | None, kind: Hashable) -> bool:
+def is_sent_by(sdk: str | None, kind: object) -> bool:
     """True where a covered SDK sends the requests of a kind of client, as far as is known.
 
     Args:
         sdk: the name of the SDK that the framework's client is made of, such as ``"openai"``; None: of none.
-        kind: what tells the kind of client from others, such as the name of its class.
+        kind: what tells the kind of client from others, such as its class or the name of that; hashable.
 
     Raises:
         BursarError: the SDK cannot be covered.
     """
-    return sdk is not None and kind not in _elsewhere and sdk in covered_sdks()
+    return sdk is not None and kind not in _elsewhere and sdk in covered_sdks(sdk)
 
 
-def came_around(kind: Hashable) -> None:
+def came_around(kind: object) -> None:
     """An answer came although no covered SDK sent its request: this kind of client is held from now on."""
     if kind not in _elsewhere:
         _elsewhere.add(kind)
@@ -77,7 +78,8 @@ class Admission:
         *,
         name: str,
         sdk: str | None = None,
-        kind: Hashable = None,
+        kind: object = None,
+        text: str | None = None,
         hold: Callable[[set[str]], Hold] | None = None,
     ) -> bool:
         """Let a call be made; False when this very call was heard before.
@@ -88,33 +90,64 @@ class Admission:
             asked: the arguments of `Session.reserve`.
             name: of the call, for the report.
             sdk: the SDK that sends its request, where a promise will do; see `is_sent_by`.
-            kind: of the client that sends it.
+            kind: of the client that sends it; each SDK has one by default.
+            text: the whole prompt, where another task sends it, which finds the hold by it; see `cover_text`.
             hold: reserves by itself, given the ids of holds that are taken; instead of `reserve_once`.
 
         Raises:
             BursarError: the call must not be made; in a class that the framework lets through.
         """
-        known = self._calls.known(call.key)
-        if any(other.is_call_of(call) for other in known):
+        return payer.account._ledger.run(self._admit(call, payer, asked, name, sdk, kind, text, hold))
+
+    async def aadmit(
+        self,
+        call: OpenCall,
+        payer: Payer,
+        asked: Mapping[str, Any],
+        *,
+        name: str,
+        sdk: str | None = None,
+        kind: object = None,
+        text: str | None = None,
+    ) -> bool:
+        """`admit` without blocking the event loop; await it in the context that sends the request."""
+        return await payer.account._ledger.arun(self._admit(call, payer, asked, name, sdk, kind, text, None))
+
+    def _admit(
+        self,
+        call: OpenCall,
+        payer: Payer,
+        asked: Mapping[str, Any],
+        name: str,
+        sdk: str | None,
+        kind: object,
+        text: str | None,
+        hold: Callable[[set[str]], Hold] | None,
+    ) -> Steps[bool]:
+        kind = (self._prefix, sdk) if kind is None else kind
+        if any(other.is_call_of(call) for other in self._calls.known(call.key)):
             return False
+        call.account = payer.account
+        tally = self._costs.open(call.key, call.parent, name)
         try:
-            tally = self._costs.open(call.key, call.parent, name)
-            if is_sent_by(sdk, kind):
+            if text is None and is_sent_by(sdk, kind):
                 self._promise(call, payer, asked, kind, tally)
             else:
-                taken = {other.hold.id for other in known if other.hold is not None}
-                key = f"{self._prefix}:{call.key}"
-                call.hold = hold(taken) if hold is not None else reserve_once(payer, key, taken, asked)
+                taken = self._taken(call)
+                if hold is not None:
+                    call.hold = hold(taken)
+                else:
+                    call.hold = yield from _reserve_once(payer, self._key(call), taken, asked)
                 tally.pays(call.hold)
                 if not call.is_tool:
-                    call.cover = call.hold.cover()
+                    call.cover = call.hold.cover() if text is None else cover_text(call.hold, text)
             self._calls.add(call)
-        except BursarError as error:
-            withdraw(call)
-            raise self.refused(error, payer) from error.__cause__
-        except BaseException:  # a bug, or an interrupt: nothing was sent
+        except BaseException as error:  # also a bug, or an interrupt: nothing was sent
             withdraw(call)
             call.withdraw()
+            self._costs.close(call.key)
+            if isinstance(error, BursarError):
+                raise self.refused(error, payer) from error.__cause__
             raise
         return True
 
@@ -127,9 +160,21 @@ class Admission:
         return raised
 
     def _promise(
-        self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], kind: Hashable, tally: Tally
+        self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], kind: object, tally: Tally
     ) -> None:
         """Say that the payer pays for what the SDK sends; it reserves, and books."""
+
+        def book(result: Result) -> Steps[None]:
+            if result.cached:
+                yield from payer.account._note_saved(asked, result.usage)
+                return
+            came_around(kind)
+            try:
+                yield from payer.account._book_unreserved(asked, result.usage, result.model, result.tier)
+            except BudgetExceeded as refusal:  # it is booked; the next call is refused
+                self._note(refusal, payer)
+
+        call.booking = book
         identity = self._prefix, call.key, tuple(map(id, call.given or ()))
         if (other := promise_of_another(payer.account, identity)) is not None:
             other.listeners.append(lambda hold: self._hold_beside(call, payer, asked, hold, tally))
@@ -139,17 +184,6 @@ class Admission:
             call.hold = hold
             tally.pays(hold)
 
-        def book(result: Result) -> None:
-            if result.cached:
-                note_saved(payer.account, asked, result.usage)
-                return
-            came_around(kind)
-            try:
-                book_unclaimed(payer.account, asked, result.usage, model=result.model, tier=result.tier)
-            except BudgetExceeded as refusal:  # it is booked; the next call is refused
-                self._note(refusal, payer)
-
-        call.booking = book
         call.promise = cover_later(
             payer.account,
             raise_as=self._raise_as,
@@ -169,13 +203,23 @@ class Admission:
         """
         if call.hold is not None:
             return  # a retry of the SDK's, which no adapter sees
+        call.booking = None  # the hold is settled instead
         sent = {**asked, "messages": None, "tools": None, "input_tokens": hold.call.input_tokens}
         sent["max_output_tokens"] = hold.max_output_tokens
         try:
-            call.hold = reserve_once(payer, f"{self._prefix}:{call.key}", set(), sent)
+            call.hold = reserve_once(payer, self._key(call), self._taken(call), sent)
         except BursarError as error:
+            withdraw(call)
             raise self.refused(error, payer) from None
         tally.pays(call.hold)
+
+    def _key(self, call: OpenCall) -> str:
+        return f"{self._prefix}:{call.key}"
+
+    def _taken(self, call: OpenCall) -> set[str]:
+        """The holds of the other open calls with the key of this one."""
+        others = (other for other in self._calls.known(call.key) if other is not call)
+        return {other.hold.id for other in others if other.hold is not None}
 
     def _note(self, refusal: BursarError, payer: Payer) -> None:
         if self._on_refusal is not None:
@@ -198,11 +242,20 @@ def reserve_once(payer: Payer, key: str, taken: set[str], asked: Mapping[str, An
     Raises:
         BursarError: the call must not be made.
     """
+    return payer.account._ledger.run(_reserve_once(payer, key, taken, asked))
+
+
+async def areserve_once(payer: Payer, key: str, taken: set[str], asked: Mapping[str, Any]) -> Hold:
+    """`reserve_once` without blocking the event loop."""
+    return await payer.account._ledger.arun(_reserve_once(payer, key, taken, asked))
+
+
+def _reserve_once(payer: Payer, key: str, taken: set[str], asked: Mapping[str, Any]) -> Steps[Hold]:
     wanted = {"clamp": False, **asked}
     count = 0
     while True:
         try:
-            hold = payer.account.reserve(key=f"{key}:{count}" if count else key, **wanted)
+            hold = yield from payer.account._reserve(key=f"{key}:{count}" if count else key, **wanted)
         except HoldClosed:
             count += 1  # the key was used for another call
             continue

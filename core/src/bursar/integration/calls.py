@@ -6,10 +6,15 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
+from operator import is_
 from typing import Any
 
-from ..ledger.context import Promise
+from ..errors import BursarError
+from ..ledger.context import FoundByText, Promise
 from ..ledger.hold import Cover, Hold
+from ..ledger.ledger import Ledger
+from ..ledger.steps import Steps
+from ..session import Session
 from ..values.usage import Usage
 
 TOKENS_PER_ANSWER = 16  # the marks around an answer and its tool calls, which are no text
@@ -42,18 +47,21 @@ class Result:
 class OpenCall:
     """A call of a model, or the run of a tool, and what pays for it.
 
-    A call that a covered SDK claimed is booked by the SDK: then every outcome here does nothing.
+    A call that a covered SDK claimed is booked by the SDK: then every outcome here does nothing. The
+    twins with an ``a`` await the store; the others block.
 
     Attributes:
         key: the framework's id of the call; callers may use one for several calls.
         given: objects of the call; they tell the same call, heard twice, from another one with its
-            key. None once it was booked as lost.
+            key; empty where the key alone tells. None: each is another, as is one that was booked as lost.
         parent: the key of the run that this one belongs to.
         calls: how many inputs one hook was given.
         is_tool: True for the run of a tool, which costs what was held.
         hidden: True when output may be billed that no answer shows.
-        watched: True where the end of the task that it began in is its end, too.
+        watched: True where the end of the task that it began in is its end, too. Not where the hook
+            before the call runs in a task of its own.
         batch: shared by calls that are prepared together, before the first is made.
+        account: whose money it is; set when it is admitted.
         hold: what pays for it; None until a covered SDK has reserved on the promise.
         cover: keeps a covered SDK client below from reserving again.
         promise: says that a session pays for what a covered SDK is about to send.
@@ -64,17 +72,18 @@ class OpenCall:
     """
 
     key: Hashable
-    given: tuple[object, ...] | None = ()
+    given: tuple[object, ...] | None = None
     parent: Hashable | None = None
     calls: int = 1
     is_tool: bool = False
     hidden: bool = True
     watched: bool = True
     batch: object = None
+    account: Session | None = None
     hold: Hold | None = None
-    cover: Cover | None = None
+    cover: Cover | FoundByText[Hold] | None = None
     promise: Promise | None = None
-    booking: Callable[[Result], None] | None = None
+    booking: Callable[[Result], Steps[None]] | None = None
     task: tuple[asyncio.Task[Any], Callable[[object], None]] | None = None
     doubted: bool = False
     number: int = field(default_factory=count().__next__)
@@ -89,7 +98,7 @@ class OpenCall:
         mine, theirs = self.given, other.given
         if mine is None or theirs is None or self.key != other.key:
             return False
-        return all(one is another for one, another in zip(mine, theirs, strict=True))
+        return len(mine) == len(theirs) and all(map(is_, mine, theirs))
 
     def uncover(self) -> None:
         """What the context sends from here on is another call."""
@@ -105,37 +114,23 @@ class OpenCall:
 
     def settle(self, result: Result) -> None:
         """Book an answer: by the provider's count, else by its text, else at the whole hold."""
-        hold = self.hold
-        if self.booking is not None and not (self.promise is not None and self.promise.claimed):
-            self.booking(result)
-        if self.booking is not None or hold is None:
-            return
-        if result.cached:
-            hold.release(saved=result.usage)
-        elif result.usage is not None:
-            hold.settle(usage=result.usage, model=result.model, tier=result.tier)
-        elif not result.finished:
-            hold.settle_unknown(_by_text(hold, result))  # the connection ended, and looked like an end
-        elif self.hidden:
-            hold.settle(cost=hold.amount, estimated=True)
-        else:
-            usage = _by_text(hold, result)
-            hold.settle(usage=usage, model=result.model, tier=result.tier, estimated=True)
+        self._ledger.run(self._settle(result))
+
+    async def asettle(self, result: Result) -> None:
+        await self._ledger.arun(self._settle(result))
 
     def fail(self, error: BaseException, result: Result = Result()) -> None:
         """Book a call that ended in an error, by what arrived of its answer."""
-        hold = self.hold
-        if self.booking is not None or hold is None:
-            if result.usage is not None or result.text_tokens:  # else nothing came, as far as we know
-                self.settle(result)
-            return
-        seen = result.usage or (_by_text(hold, result) if result.text_tokens else None)
         if isinstance(error, GeneratorExit):
-            hold.abandon(seen)  # perhaps the garbage collector's doing: no store may be touched
-        elif result.usage is not None and result.finished and self.is_open:
-            self.settle(result)
+            self._abandon(result)
         else:
-            hold.resolve(error, seen)
+            self._ledger.run(self._fail(error, result))
+
+    async def afail(self, error: BaseException, result: Result = Result()) -> None:
+        if isinstance(error, GeneratorExit):
+            self._abandon(result)
+        else:
+            await self._ledger.arun(self._fail(error, result))
 
     def lose(self, error: BaseException | None = None) -> None:
         """Book a call whose end nobody has reported; a tool has run."""
@@ -144,7 +139,7 @@ class OpenCall:
         if self.booking is not None or self.hold is None:
             return
         if isinstance(error, GeneratorExit):
-            self.hold.abandon()  # as in `fail`
+            self._abandon(Result())
         elif self.is_tool:
             self.pay()
         else:
@@ -161,6 +156,59 @@ class OpenCall:
         """Book the run of a tool: it costs what was held."""
         if self.hold is not None:
             self.hold.settle(cost=self.hold.amount)
+
+    async def apay(self) -> None:
+        if self.hold is not None:
+            await self.hold.asettle(cost=self.hold.amount)
+
+    @property
+    def _ledger(self) -> Ledger:
+        """Carries the steps out; there is none before the call is admitted."""
+        paying = self.hold or self.account
+        if paying is None:
+            raise BursarError(f"the call {self.key!r:.80} was not admitted, so that nobody pays for it")
+        return paying._ledger
+
+    def _settle(self, result: Result) -> Steps[None]:
+        hold = self.hold
+        if self.booking is not None:
+            if self.promise is None or self.promise.claim():  # once, whoever else has heard of the call
+                yield from self.booking(result)
+        elif hold is None or not self.is_open:
+            return
+        elif result.cached:
+            yield from hold._release(saved=result.usage)
+        elif result.usage is not None:
+            yield from hold._settle(usage=result.usage, model=result.model, tier=result.tier)
+        elif not result.finished:
+            yield from hold._settle_unknown(_by_text(hold, result))  # it broke, and looked like an end
+        elif self.hidden:
+            yield from hold._settle(cost=hold.amount, estimated=True)
+        else:
+            usage = _by_text(hold, result)
+            yield from hold._settle(usage=usage, model=result.model, tier=result.tier, estimated=True)
+
+    def _fail(self, error: BaseException, result: Result) -> Steps[None]:
+        hold = self.hold
+        if self.booking is not None or hold is None:
+            if result.usage is not None or result.text_tokens:  # else nothing came, as far as we know
+                yield from self._settle(result)
+        elif result.usage is not None and result.finished:
+            yield from self._settle(result)
+        else:
+            yield from hold._resolve(error, _seen(hold, result))
+
+    def _abandon(self, result: Result) -> None:
+        """It was left, perhaps by the garbage collector: no store may be touched."""
+        if self.booking is None and self.hold is not None:
+            self.hold.abandon(_seen(self.hold, result))
+        elif result.usage is not None or result.text_tokens:
+            self._ledger.later(self._settle(result))
+
+
+def _seen(hold: Hold, result: Result) -> Usage | None:
+    """What was seen of an answer before it broke; None: nothing."""
+    return result.usage or (_by_text(hold, result) if result.text_tokens else None)
 
 
 def _by_text(hold: Hold, result: Result) -> Usage:

@@ -10,6 +10,7 @@ from ..budget import Budget, as_session
 from ..errors import BursarError, InvalidAmount
 from ..session import Session
 from ..values.limits import LimitLike
+from ..values.names import fitted_name
 
 Limits: TypeAlias = "Mapping[str, LimitLike | Sequence[LimitLike]]"
 
@@ -117,10 +118,14 @@ class Payers:
         """Who pays for a call.
 
         Args:
-            place: names of what is around it, the outermost first; cut at 200 characters.
+            place: names of what is around it, the outermost first. They are put on one line, cut at 200
+                characters, and left out where empty.
             tenant: who pays, where there are tenants.
+
+        Raises:
+            BursarError: no tenant is named, where one has to pay.
         """
-        names = tuple(name[:200] for name in place)
+        names = tuple(filter(None, map(fitted_name, place)))
         key = tenant, names, len(self._limits)  # another adapter may bring some
         if (payer := self._known.get(key)) is not None:
             return payer
@@ -128,7 +133,9 @@ class Payers:
             outer = self.payer(names[:-1], tenant)
             account = outer.account.part(names[-1], *self._limits.get(names[-1], ()))
             payer = Payer(outer.session, account)
-        elif self.budget is not None and tenant is not None:
+        elif self.budget is not None:
+            if not tenant:
+                raise BursarError("the call names no tenant, so that nobody would pay for it")
             session = self.budget.child(tenant).session(id=self._id)
             payer = Payer(session, session)
         else:
@@ -154,7 +161,7 @@ def _checked(limits: Mapping[str, Limits | None]) -> dict[str, tuple[LimitLike, 
         if not isinstance(names, Mapping):
             raise ValueError(f"{argument}= takes a mapping of names to limits, like {{'researcher': '$1'}}")
         for name, own in names.items():
-            if not isinstance(name, str) or not name or "|" in name:
+            if not isinstance(name, str) or not fitted_name(name) or "|" in name:
                 raise ValueError(f"{argument}= has the key {name!r:.60}, which is not a name")
             several = tuple(own) if isinstance(own, list | tuple) else (own,)
             if not several:
@@ -163,6 +170,6 @@ def _checked(limits: Mapping[str, Limits | None]) -> dict[str, tuple[LimitLike, 
                 Budget(*several)
             except InvalidAmount as error:
                 raise InvalidAmount(f"{argument}[{name!r}]: {error}") from None
-            if found.setdefault(name, several) != several:
+            if found.setdefault(fitted_name(name), several) != several:
                 raise ValueError(f"{argument}[{name!r}] has other limits in another argument")
     return found

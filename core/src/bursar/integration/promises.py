@@ -19,7 +19,7 @@ def cover_later(
     *,
     raise_as: type[BaseException] | None = None,
     on_hold: Callable[[Hold], None] | None = None,
-    on_refusal: Callable[[BursarError], None] | None = None,
+    on_refusal: Callable[[BursarError], bool | None] | None = None,
     call: object = None,
     texts: Iterable[str] = (),
 ) -> Promise:
@@ -35,7 +35,8 @@ def cover_later(
             other `bursar.BursarError` of the reserve; see `raised_as`.
         on_hold: called with each hold that is reserved on the promise. The adapter books nothing then. An
             error that it raises prevents the call.
-        on_refusal: called with what the caller of the SDK is about to get.
+        on_refusal: called with what the caller of the SDK is about to get. Where it returns True, the
+            session is asked once more, for instance since its limit was raised.
         call: what tells the call from others, such as the framework's id of it. Where this context has a
             promise of the same account for the same call, that one is returned: the call is charged once.
         texts: texts that the request sends; they tell several promises of one context apart.
@@ -46,15 +47,12 @@ def cover_later(
         SDK; then the adapter has to book the answer, see `book_unclaimed`.
     """
 
-    def convert(error: Any) -> Any:
-        raised = error if raise_as is None else raised_as(error, raise_as)
-        if on_refusal is not None:
-            on_refusal(raised)
-        return raised
+    def convert(error: BursarError) -> BursarError:
+        return error if raise_as is None else raised_as(error, raise_as)
 
     known = None if call is None else promise_of(call)
     if known is None or not known.session.is_same_account(session):
-        known = Promise(session, convert, call, texts)
+        known = Promise(session, convert, on_refusal, call, texts)
     if on_hold is not None:
         known.listeners.append(on_hold)
     return known

@@ -1,15 +1,16 @@
-"""Errors in classes that a framework lets through, and hooks of a framework that let none through."""
+"""Raise an error in a class that a framework lets through; guard hooks before and after a call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 from ..errors import BursarError
 from ..runtime.log import logger
 
-F = TypeVar("F", bound=Callable[..., None])
 C = TypeVar("C", bound=Callable[..., Any])
 
 _classes: dict[tuple[type[BursarError], type[BaseException]], type[BursarError]] = {}
@@ -46,45 +47,58 @@ def _rebuild(kind: type[BursarError], mixin: type[BaseException], args: tuple[An
     return made(*args)
 
 
-def never_breaks(hook: F) -> F:
-    """For integrations: a hook of theirs that a framework calls after the call, or beside it.
+def never_breaks(hook: C) -> C:
+    """For integrations: a hook of theirs that a framework calls after the call, or beside it; async, too.
 
     The answer is paid for, so nothing may take it away: what goes wrong in the hook is logged.
     """
-
-    @wraps(hook)
-    def method(*args: Any, **kwargs: Any) -> None:
-        try:
-            hook(*args, **kwargs)
-        except Exception:
-            logger.exception("%s failed; what it left open is booked when its lease ends", hook.__name__)
-
-    return cast("F", method)
+    return _within(hook, lambda: _log(hook.__name__))
 
 
 def fails_closed(mixin: type[BaseException]) -> Callable[[C], C]:
-    """For integrations: a hook of theirs before a call. Whatever goes wrong in it, the call is not made.
+    """For integrations: a hook of theirs before a call, async, too. If it fails, the call is not made.
 
     An error of ours, and a bug of the hook's as a `BursarError`, is raised in a class that is also a `mixin`.
 
     Args:
         mixin: what the framework lets through; see `raised_as`.
     """
+    return lambda hook: _within(hook, lambda: _convert(hook.__name__, mixin))
 
-    def decorate(hook: C) -> C:
-        @wraps(hook)
-        def method(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return hook(*args, **kwargs)
-            except BursarError as error:
-                raise raised_as(error, mixin) from error.__cause__
-            except Exception as error:
-                failed = BursarError(
-                    f"{hook.__name__} of the budget failed ({type(error).__name__}), so that the call was"
-                    " not made; the cause has the details"
-                )
-                raise raised_as(failed, mixin) from error
 
-        return cast("C", method)
+@contextmanager
+def _log(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("%s failed; what it left open is booked when its lease ends", name)
 
-    return decorate
+
+@contextmanager
+def _convert(name: str, mixin: type[BaseException]) -> Iterator[None]:
+    try:
+        yield
+    except BursarError as error:
+        raise raised_as(error, mixin) from error.__cause__
+    except Exception as error:
+        failed = BursarError(
+            f"{name} of the budget failed ({type(error).__name__}), so that the call was not made;"
+            " the cause has the details"
+        )
+        raise raised_as(failed, mixin) from error
+
+
+def _within(hook: C, guard: Callable[[], AbstractContextManager[None]]) -> C:
+    """The hook, each run of it inside such a context."""
+
+    @wraps(hook)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        with guard():
+            return hook(*args, **kwargs)
+
+    @wraps(hook)
+    async def amethod(*args: Any, **kwargs: Any) -> Any:
+        with guard():
+            return await hook(*args, **kwargs)
+
+    return cast("C", amethod if iscoroutinefunction(hook) else method)

@@ -1,4 +1,4 @@
-"""Who pays for what is sent from here: a hold or a promise, the session of the context, that of the process.
+"""The context of a call: the hold or promise that pays for it, and the session of its thread or task.
 
 Whoever reserves first puts the hold into the context; a layer below that finds one there
 sends on it instead of reserving again. So two layers never pay for one call. A layer that
@@ -136,6 +136,7 @@ class Promise(Payment):
     Args:
         session: who pays.
         convert: the error that the caller of the SDK gets for one of ours.
+        on_refusal: hears what the caller is about to get; returns True to ask the session once more.
         call: what tells the call from others: a promise for the same one is found by it.
         texts: what the request sends, to tell several promises of one context apart.
 
@@ -143,17 +144,19 @@ class Promise(Payment):
         listeners: are told each hold that is reserved on the promise; one may refuse the call.
     """
 
-    __slots__ = ("_session", "call", "convert", "listeners", "texts")
+    __slots__ = ("_on_refusal", "_session", "call", "convert", "listeners", "texts")
 
     def __init__(
         self,
         session: Any,
-        convert: Callable[[Exception], Exception],
+        convert: Callable[[Any], Any],
+        on_refusal: Callable[[Any], object] | None = None,
         call: object = None,
         texts: Iterable[str] = (),
     ) -> None:
         super().__init__()
         self._session = session
+        self._on_refusal = on_refusal
         self.convert = convert
         self.call = call
         self.listeners: list[Callable[[Any], None]] = []
@@ -162,6 +165,10 @@ class Promise(Payment):
     @property
     def session(self) -> Any:
         return self._session
+
+    def may_be_asked_again(self, refusal: Any) -> bool:
+        """True where a limit was raised for a call that was refused."""
+        return self._on_refusal is not None and self._on_refusal(refusal) is True
 
     def tell(self, hold: Any) -> None:
         """A hold was reserved on it."""
@@ -203,7 +210,8 @@ def claimed(sent: object = None) -> Payment | None:
         texts = frozenset(_texts(sent))
         promises.sort(key=lambda promise: not promise.texts <= texts)  # keeps the order of those alike
         unclaimed[:0] = promises
-    for payment in [*unclaimed, *(_found_by_text(sent) if _by_text else ())]:
+    found = _found_by_text(sent) if _by_text else []
+    for payment in (*unclaimed, *found):
         if payment.claim():
             return payment
     return None
@@ -309,9 +317,13 @@ def paying() -> Any:
 
     That of the innermost hold or promise, unless a session was entered since; else `current`.
     """
+    payment = nearest()
+    return current() if payment is None else payment.session
+
+
+def nearest() -> Payment | None:
+    """The innermost payment, unless a session was entered since it was made."""
     payment = _innermost.get()
     if payment is not None:
         payment = _active(payment)
-        if payment is not None and payment.entered == _entered.get():
-            return payment.session
-    return current()
+    return None if payment is None or payment.entered != _entered.get() else payment

@@ -1,4 +1,4 @@
-"""What tells that a call was made before, without keeping anything of its input."""
+"""A fingerprint of a call: a hash of model and input that tells a repeated call; keeps no input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An amount set aside before a call is made."""
+"""`Hold`: an amount set aside before a call is made, until it is settled, released or in doubt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess, forks
 from ..runtime.log import logger
-from ..store.base import Booked, Entry, Granted, Path, State
+from ..store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from ..values.amounts import NOTHING, Amounts
 from ..values.call import Call
 from ..values.charge import Charge, new_charge
@@ -73,6 +73,7 @@ class Hold(OneProcess):
         self._events = events
         self._forks = forks()
         self.call = call
+        self.clamped = call.max_output_tokens < asked.call.max_output_tokens
         self.charge: Charge | None = None
         self.state: State = granted.state
         self.repeated = granted.repeated
@@ -91,11 +92,6 @@ class Hold(OneProcess):
     def max_output_tokens(self) -> int | None:
         """The output cap to send, in tokens; None for a call without output."""
         return self.call.max_output_tokens or None
-
-    @property
-    def clamped(self) -> bool:
-        """True when the output cap was lowered to what was left."""
-        return self.call.max_output_tokens < self.wanted_output_tokens
 
     @property
     def wanted_output_tokens(self) -> int:
@@ -173,7 +169,13 @@ class Hold(OneProcess):
         ledger = self._ledger
         truncated = cut and self.clamped
         entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated, truncated)
-        booked = yield from ledger.book(verbs.settle, entry)
+        terms = ledger.policy.terms
+        stated = yield from verbs.settle(entry, terms)
+        booked: Booked = (
+            (yield from ledger.again(stated, verbs.settle, entry, terms))
+            if isinstance(stated, StalePeriod)
+            else stated
+        )
         if response is not _ABSENT:
             remember(response)
         charge = self._close("settled", booked, nanos, usage, estimated, truncated)
@@ -349,9 +351,12 @@ class Hold(OneProcess):
         self, amounts: Amounts, usage: Usage | None, estimated: bool, truncated: bool = False
     ) -> Entry:
         tally = {} if usage is None else usage.tally()
-        for name, counts in (("estimated", estimated), ("clamped", self.clamped), ("truncated", truncated)):
-            if counts:
-                tally[name] = 1
+        if estimated:
+            tally["estimated"] = 1
+        if self.clamped:
+            tally["clamped"] = 1
+            if truncated:
+                tally["truncated"] = 1
         subject, calendars = self._asked.subject, self._ledger.calendars
         return new_tuple(Entry, (self.call.id, self._path, subject, amounts, tally, calendars, None))
 

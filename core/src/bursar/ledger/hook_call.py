@@ -1,4 +1,4 @@
-"""One function of a plugin, what becomes of what it raises, and what people are told of a plugin."""
+"""Calls one function of a plugin, guards against what it raises, and describes plugins (`PluginInfo`)."""
 
 from __future__ import annotations
 

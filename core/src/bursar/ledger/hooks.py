@@ -1,4 +1,4 @@
-"""Asks plugins before a call is made, and tells them afterwards; never within a step of the store.
+"""Calls the hooks of plugins: asks before a call, tells after it; never within a step of the store.
 
 What a failure means is decided here: a price or a usage that cannot be had is never $0, a question
 whether to refuse that cannot be answered is a refusal, and who is only told can change nothing.

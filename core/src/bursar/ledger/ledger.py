@@ -1,10 +1,10 @@
-"""Moves paid calls through the store: reserve, then settle, release or doubt."""
+"""`Ledger`: the store, prices and policy of a budget; moves paid calls through the store."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from ..errors import BursarError, StoreError
@@ -28,6 +28,7 @@ from . import verbs
 from .deduplication import ChargedAnswers
 from .hook_call import at_work
 from .hooks import Hooks
+from .reading import read_session
 from .refusals import booked_refusal
 from .steps import Steps, arun, run
 
@@ -57,6 +58,15 @@ def _logged() -> Iterator[None]:
         yield
     except BursarError as error:
         logger.warning("an abandoned call could not be booked, and is when its lease ends: %s", error)
+
+
+_ENDED, _ENDED_S = 64, 1_800  # sessions that have ended are told to the store together, or after half an hour
+
+
+def _end(keys: tuple[str, ...]) -> Steps[None]:
+    """Tell the store which sessions have ended; else it drops them a week after their last call."""
+    for root in dict.fromkeys(map(root_key, keys)):
+        yield from verbs.end(root, tuple(key for key in keys if root_key(key) == root))
 
 
 class Ledger:
@@ -90,10 +100,14 @@ class Ledger:
         self.hooks = hooks
         self.charged = ChargedAnswers()
         self._late: deque[Steps[Any]] = deque()
+        self._ended: deque[str] = deque()
+        self._told_s = clock.now()
         self.calendars: Mapping[str, Calendar] = {}
 
     def run(self, steps: Steps[T]) -> T:
         """Carry out steps, after those that finalisers left behind. Within a plugin these wait."""
+        if self._ended:
+            self._tell_ended()
         while self._late and not at_work():
             with _logged():
                 run(self._late.popleft(), self.store)
@@ -101,10 +115,28 @@ class Ledger:
 
     async def arun(self, steps: Steps[T]) -> T:
         """The same without blocking the event loop."""
+        if self._ended:
+            self._tell_ended()
         while self._late and not at_work():
             with _logged():
                 await arun(self._late.popleft(), self.store)
         return await arun(steps, self.store)
+
+    def ended(self, key: str) -> None:
+        """Nobody can name this session again: the store is told later; touches no store and no lock."""
+        self._ended.append(key)
+
+    def _tell_ended(self) -> None:
+        """Have the store told before the next step, when there are many, or when it was not told for long."""
+        now_s = self.clock.now()
+        if len(self._ended) < _ENDED and now_s - self._told_s < _ENDED_S:
+            return
+        keys: list[str] = []
+        self._told_s = now_s
+        with suppress(IndexError):  # another thread takes them, too
+            while len(keys) < _ENDED:
+                keys.append(self._ended.popleft())
+        self.later(_end(tuple(keys)))
 
     def later(self, steps: Steps[Any]) -> None:
         """Leave steps to be carried out before the next ones; touches no store and no lock."""
@@ -156,7 +188,7 @@ class Ledger:
     def announce(self, answer: Granted | Refused | Booked, path: Path, call: Call) -> Steps[None]:
         """Tell the listeners what is new; what fails of it is logged only."""
         try:
-            snapshot = yield from verbs.read(root_key(path[0].key))
+            snapshot = yield from read_session(path)
         except StoreError as error:
             logger.error("an alert could not be sent: %s", error)
         else:
@@ -183,19 +215,6 @@ class Ledger:
         self.hooks.settled(charge)
         return charge
 
-    def ask(
-        self,
-        verb: Callable[[Entry, Amounts, Terms], Steps[Granted | Refused | StalePeriod]],
-        entry: Entry,
-        minimum: Amounts,
-        terms: Terms,
-    ) -> Steps[Granted | Refused]:
-        """Ask whether a call fits, by `verbs.reserve` or `verbs.probe`."""
-        answer = yield from verb(entry, minimum, terms)
-        if isinstance(answer, StalePeriod):
-            answer = yield from self._again(answer, lambda current: verb(current, minimum, terms), entry)
-        return answer
-
     def book(
         self, verb: Callable[[Entry, Terms], Steps[Booked | StalePeriod]], entry: Entry
     ) -> Steps[Booked]:
@@ -203,10 +222,12 @@ class Ledger:
         terms = self.policy.terms
         answer = yield from verb(entry, terms)
         if isinstance(answer, StalePeriod):
-            answer = yield from self._again(answer, lambda current: verb(current, terms), entry)
+            answer = yield from self.again(answer, verb, entry, terms)
         return answer
 
-    def _again(self, stale: StalePeriod, ask: Callable[[Entry], Steps[Any]], entry: Entry) -> Steps[Any]:
+    def again(
+        self, stale: StalePeriod, verb: Callable[..., Steps[Any]], entry: Entry, *arguments: Any
+    ) -> Steps[Any]:
         """Ask the store once more, with the calendar of its own time.
 
         Raises:
@@ -216,7 +237,7 @@ class Ledger:
         for _ in range(3):
             now = {tz: calendar(answer.now_ms, tz) for tz in answer.zones}
             self.calendars = {**self.calendars, **now}
-            answer = yield from ask(entry._replace(periods=self.calendars))
+            answer = yield from verb(entry._replace(periods=self.calendars), *arguments)
             if not isinstance(answer, StalePeriod):
                 return answer
         raise StoreError("the clock of the store jumps: it accepts no calendar period")

@@ -1,4 +1,4 @@
-"""A refusal, by the store or by a plugin, as an error that says what to do."""
+"""Makes the error of a refusal: which limit refuses, what was asked, what is left, what to do."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def _what_is_left(limit: Limit, refused: Refused, asked: Quote) -> str:
         needed, left = limit.show(refused.asked), limit.show(refused.remaining)
     why = _why(asked) if limit.unit != "calls" else ""
     is_ = "is" if limit.unit == "usd" else "are"
-    text = f"it needs up to {needed}{why}, and {left} of {_which(limit, refused.account)} {is_} left"
+    up_to = "" if limit.unit == "calls" else "up to "
+    text = f"it needs {up_to}{needed}{why}, and {left} of {_which(limit, refused.account)} {is_} left"
     if refused.kept:
         text += f", {limit.show(refused.kept)} of it kept for finalize()"
     if refused.reserved:
@@ -148,7 +149,8 @@ def _why(asked: Quote) -> str:
         lowered = f"with its output cap lowered to {asked.smallest:,} tokens{times}"
         return f" ({lowered}, and {call.input_tokens:,} tokens of input at the most)"
     if not asked.given:
-        return f" (no output cap was set: the model's own {cap:,} tokens{times})"
+        no_cap = "no output cap was set" if asked.cap_name else "it takes no output cap"
+        return f" ({no_cap}: the model's own {cap:,} tokens{times})"
     return f" ({call.input_tokens:,} tokens of input and {cap:,} of output at the most{times})"
 
 
@@ -172,7 +174,7 @@ def _advice(limit: Limit, refused: Refused, asked: Quote) -> str:
 def _fitting_cap(limit: Limit, refused: Refused, asked: Quote) -> int:
     """The largest output cap with two digits that count whose worst case fits what is left; 0: none does."""
     room, want = refused.remaining - refused.kept, asked.want
-    if asked.worst is None or limit.unit == "calls" or room <= 0:
+    if asked.worst is None or not asked.cap_name or limit.unit == "calls" or room <= 0:
         return 0
     granted = want._replace(usd=room) if limit.unit == "usd" else want._replace(tokens=room)
     cap = asked.cap(granted)

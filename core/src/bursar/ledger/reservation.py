@@ -1,4 +1,4 @@
-"""The first step of a paid call: its worst case is set aside, or the call is refused."""
+"""Reserves the worst case of a call, or refuses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
 from ..runtime.log import logger
-from ..store.base import Entry, Path, Refused
+from ..store.base import Entry, Granted, Path, Refused, StalePeriod
 from ..values.amounts import NOTHING
 from ..values.call import Call
 from ..values.charge import Charge
@@ -62,7 +62,12 @@ def reserve(
     asked = ledger.hooks.estimated(asked)
     repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
     entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
-    answer = yield from ledger.ask(verbs.reserve, entry, asked.minimum, terms)
+    stated = yield from verbs.reserve(entry, asked.minimum, terms)
+    answer: Granted | Refused = (
+        (yield from ledger.again(stated, verbs.reserve, entry, asked.minimum, terms))
+        if isinstance(stated, StalePeriod)
+        else stated
+    )
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
@@ -97,7 +102,12 @@ def probe(ledger: Ledger, path: Path, request: CallRequest, terms: Terms) -> Ste
     """
     asked = ledger.hooks.estimated(quote(request, new_id(), ledger.prices, ledger.policy))
     entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, ledger.calendars)
-    answer = yield from ledger.ask(verbs.probe, entry, asked.minimum, terms)
+    stated = yield from verbs.probe(entry, asked.minimum, terms)
+    answer: Granted | Refused = (
+        (yield from ledger.again(stated, verbs.probe, entry, asked.minimum, terms))
+        if isinstance(stated, StalePeriod)
+        else stated
+    )
     if isinstance(answer, Refused) and (terms.enforce or answer.cause == "tripped"):
         raise refusal(answer, asked, _loop_s(ledger.policy))
 
@@ -111,7 +121,7 @@ def book_unreserved(
     tier: str | None,
     events: Events,
 ) -> Steps[Charge]:
-    """Book the answer of a call that nobody reserved for: by its usage, else at its worst case.
+    """Book an answer that nobody reserved for: by its usage, else at the worst case of its request.
 
     Raises:
         BudgetExceeded: it is booked, and a limit is exceeded now.

@@ -1,4 +1,4 @@
-"""One body for sync and async: a generator that yields what it wants of the store.
+"""Operations as generators that yield verbs of the store: one body, run blocking or awaited.
 
 ``yield ("reserve", entry, ...)`` evaluates to the verb's result, or raises its error
 there. `run` asks the store directly, `arun` awaits it.

@@ -1,4 +1,4 @@
-"""Refusals that come once: to the caller of a framework, or at the end of the session that they are about."""
+"""Tells each refusal once: to the caller of a framework, or at the end of its session."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ class SwallowedRefusals:
     def note(self, refusal: BudgetExceeded | None) -> None:
         """A call was refused, or admitted: None."""
         self._latest, self._told = refusal, False
-        self.last = self.last if refusal is None else refusal
-        if refusal is None and (run := current_run()) is not None:
+        if refusal is not None:
+            self.last = refusal
+        elif _run.get() is not None and (run := current_run()) is not None:
             run.admitted(self.whole)
         if self._whole is not None:
             self._whole.note(refusal)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ..store.base import Store
 from ..store.facts import HasFacts
@@ -17,13 +17,10 @@ def _step(verb: Callable[Concatenate[Any, P], T]) -> Callable[P, Steps[T]]:
     """The verb as a step that evaluates to its answer, or raises its error; arguments by position."""
     name = verb.__name__
 
-    def step(*arguments: P.args, **none: P.kwargs) -> Steps[T]:
-        if none:
-            raise TypeError(f"the arguments of {name!r} are given by position, not by name")
-        answer: T = yield name, *arguments
-        return answer
+    def step(*arguments: Any) -> Steps[Any]:
+        return (yield name, *arguments)
 
-    return step
+    return cast("Callable[P, Steps[T]]", step)
 
 
 reserve = _step(Store.reserve)
@@ -39,6 +36,8 @@ trip = _step(Store.trip)
 untrip = _step(Store.untrip)
 reset = _step(Store.reset)
 acknowledge = _step(Store.acknowledge)
+end = _step(Store.end)
 read = _step(Store.read)
+sessions = _step(Store.sessions)
 audit = _step(Store.audit)
 facts = _step(HasFacts.facts)

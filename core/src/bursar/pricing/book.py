@@ -1,4 +1,4 @@
-"""Which price a model name has.
+"""`PriceBook`: finds the price of a model by its name, provider and tier.
 
 The first source that knows the name wins: the `prices=` of a budget, then what was
 registered in the process, then the file that ``BURSAR_PRICES`` names, then the bundled

@@ -1,4 +1,4 @@
-"""How much input a request can be billed for, before it is sent.
+"""Bounds the input tokens of a request before it is sent, by its bytes.
 
 A byte-level tokenizer never makes more tokens than there are UTF-8 bytes, so the
 bytes of a request bound its tokens without a tokenizer. That is about four times

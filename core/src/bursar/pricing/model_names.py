@@ -1,4 +1,4 @@
-"""How model names are spelled: prefixes, dates, and what is left of them.
+"""Takes model names apart: provider prefixes, dates and shorter names.
 
 Pure text; nothing here knows a price. A name is only ever shortened by a part whose
 meaning is known. ``gpt-4o`` is no prefix of ``gpt-4o-audio-preview`` here: another

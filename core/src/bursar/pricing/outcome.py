@@ -1,4 +1,4 @@
-"""What an exception says about the bill.
+"""Tells from an exception whether a call can be on the bill: ``"released"`` or ``"unknown"``.
 
 Providers do not bill a complete error answer, and cannot bill what never reached
 them. Anything else may be on the bill: the request was sent, and nobody knows.

@@ -1,4 +1,4 @@
-"""What tokens cost, and the exact arithmetic over it.
+"""Prices of tokens, and the exact arithmetic with them.
 
 Inside, a price is an int of pico-dollars (1e-12 USD) per token, which holds nearly
 every published price exactly; the rest was rounded up. A call is summed in

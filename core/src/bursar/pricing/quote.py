@@ -1,4 +1,4 @@
-"""The worst case of a call, priced before it is sent."""
+"""Prices the worst case of a call before it is sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Quote(NamedTuple):
         smallest: that cap, in tokens of one choice; the cap itself where it is not to be lowered.
         given: False where nobody set an output cap, so that it is the model's own.
         enforced: True where the provider itself lets no answer grow above the cap.
-        cap_name: what the request calls its output cap.
+        cap_name: what the request calls its output cap; empty where it takes none.
     """
 
     call: Call

@@ -1,4 +1,4 @@
-"""What a caller wants to spend money on."""
+"""`CallRequest`: the checked arguments of a reserve."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CallRequest:
 
     Attributes:
         formatted: True when the answer is to have a format, which a lower output cap may cut off.
-        cap_name: what the request calls its output cap.
+        cap_name: what the request calls its output cap; empty where it takes none.
 
     Raises:
         TypeError: there is nothing to pay for, or an iterator where it would be used up.

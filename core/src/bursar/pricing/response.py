@@ -1,4 +1,4 @@
-"""Reads what a provider's answer says about itself, whatever library it came through."""
+"""Reads usage, model and tier of a provider's answer, an object or a dict of any library."""
 
 from __future__ import annotations
 

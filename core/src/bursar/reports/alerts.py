@@ -1,4 +1,4 @@
-"""Who is told that a limit is near, reached or passed, and what."""
+"""Alerts: a limit is near, reached or passed; and the listeners that are told."""
 
 from __future__ import annotations
 

@@ -1,16 +1,19 @@
-"""Where the accounts of a path stand, whether or not the store has met them yet."""
+"""Balances of the accounts of a path, also of accounts that the store has not met yet."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypeAlias
 
 from ..store.base import EMPTY_VIEW, AccountView, LimitView, Path, Snapshot
-from ..values.account import is_session
+from ..values.account import is_session, parent_key
 from ..values.amounts import Amounts
 from ..values.limits import Limit
 from ..values.money import to_usd
+
+Below: TypeAlias = "Mapping[str, list[AccountView]]"  # by the key of the account above
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,9 @@ def by_kind(view: AccountView, kind: str) -> Amounts:
     return total
 
 
-def children(snapshot: Snapshot, key: str) -> Mapping[str, AccountView]:
-    """The accounts right below one."""
-    return {k: view for k, view in snapshot.accounts.items() if k.rpartition("/")[0] == key}
+def by_parent(snapshot: Snapshot) -> Below:
+    """The accounts right below each one, in the order of the snapshot."""
+    below: dict[str, list[AccountView]] = {}
+    for key, view in snapshot.accounts.items():
+        below.setdefault(parent_key(key), []).append(view)
+    return below

@@ -1,4 +1,4 @@
-"""What happened in a session, line by line, for its report. Nothing of a request or an answer."""
+"""The events of a session for its report, line by line. Nothing of a request or an answer."""
 
 from __future__ import annotations
 

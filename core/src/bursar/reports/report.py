@@ -1,4 +1,4 @@
-"""The cost report: a plain dict that ``json.dumps`` takes."""
+"""Builds the cost report: a plain dict that ``json.dumps`` takes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from ..store.base import AccountView, LimitView, Snapshot
-from ..values.account import is_session, name_of
+from ..values.account import name_of
 from ..values.limits import Limit
 from ..values.money import to_usd
 from ..values.window import calendar, zone
-from .balance import balance, by_kind, children
+from .balance import Below, balance, by_kind, by_parent
 from .events import Event
 
 _CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning", "audio_input", "audio_output")
@@ -29,6 +29,14 @@ def build_report(
 
     Money is in USD as float, for people and dashboards; the ledger itself keeps integers.
     """
+    below = by_parent(snapshot)
+    return _build(snapshot.now_ms, below, views, durability) | {
+        "terminated_by": terminated_by,
+        "events": [event.shown() for event in events],
+    }
+
+
+def _build(now_ms: int, below: Below, views: tuple[AccountView, ...], durability: str) -> dict[str, Any]:
     leaf = views[-1]
     state = balance(views)
     own = [view.limit.amount for view in leaf.limits if view.limit.unit == "usd" and not view.limit.selective]
@@ -52,7 +60,7 @@ def build_report(
                 "by_tool": _by_name(leaf, "tool"),
             },
         },
-        "limits": [_limit(view, snapshot.now_ms) for view in leaf.limits],
+        "limits": [_limit(view, now_ms) for view in leaf.limits],
         "overruns": {
             "count": leaf.tally.get("overruns", 0),
             "total": float(to_usd(leaf.tally.get("overrun_usd", 0))),
@@ -63,36 +71,33 @@ def build_report(
         "truncated": leaf.tally.get("truncated", 0),
         "estimated": leaf.tally.get("estimated", 0),
         "saved": float(to_usd(leaf.tally.get("saved", 0))),
-        "duration_seconds": max(0, snapshot.now_ms - leaf.opened_ms) / 1000,
-        "terminated_by": terminated_by,
+        "duration_seconds": max(0, now_ms - leaf.opened_ms) / 1000,
+        "terminated_by": None,
         "durability": durability,
-        "children": [
-            build_report(snapshot, (*views, view), events=(), terminated_by=None, durability=durability)
-            for key, view in children(snapshot, leaf.key).items()
-            if is_session(key)
-        ],
-        "events": [event.shown() for event in events],
+        "sessions": leaf.sessions,
+        "children": [_build(now_ms, below, (*views, view), durability) for view in below.get(leaf.key, ())],
+        "events": [],
     }
 
 
 def summary(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
     """The figures of the last account of a path, and of the budgets right below it, by name."""
     found = {name_of(views[-1].key): _figures(views)}
-    for view in _budgets_below(snapshot, views[-1]):
+    for view in by_parent(snapshot).get(views[-1].key, ()):
         found[name_of(view.key)] = _figures((*views, view))
     return found
 
 
 def tree(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
     """The figures of an account and of all budgets below it, nested."""
-    below: dict[str, dict[str, Any]] = {}
-    for view in _budgets_below(snapshot, views[-1]):
-        below |= tree(snapshot, (*views, view))
-    return {name_of(views[-1].key): {**_figures(views), "children": below}}
+    return _tree(by_parent(snapshot), views)
 
 
-def _budgets_below(snapshot: Snapshot, view: AccountView) -> list[AccountView]:
-    return [below for key, below in children(snapshot, view.key).items() if not is_session(key)]
+def _tree(below: Below, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for view in below.get(views[-1].key, ()):
+        found |= _tree(below, (*views, view))
+    return {name_of(views[-1].key): {**_figures(views), "children": found}}
 
 
 def _figures(views: tuple[AccountView, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The cost report as people read it in a terminal or a log."""
+"""The cost report as text for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -37,9 +37,11 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         for name, word in (
             ("refusals", "refusal"),
             ("would_refuse", "ignored refusal"),
+            ("clamped", "lowered output cap"),
+            ("truncated", "cut answer"),
             ("estimated", "estimate"),
         )
-        if report[name]
+        if report.get(name)
     ]
     if report["overruns"]["count"]:
         overruns = report["overruns"]

@@ -1,4 +1,4 @@
-"""Where a store takes its time from."""
+"""The protocol of a clock, and the clock of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen values, made as quickly as those that are not."""
+"""Makes frozen values as fast as plain ones."""
 
 from __future__ import annotations
 

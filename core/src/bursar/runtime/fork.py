@@ -1,4 +1,4 @@
-"""One process: how to tell what a fork inherited, and what never leaves the process that made it."""
+"""Detects forks: what a child inherits is not its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for things that a client creates before it tells the store."""
+"""Unique ids that a client makes before it tells the store."""
 
 from __future__ import annotations
 

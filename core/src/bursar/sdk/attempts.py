@@ -1,4 +1,4 @@
-"""The attempts that an SDK's middleware makes, covered: as many as it likes, and of what it likes.
+"""Covers the attempts that an SDK's middleware makes of a request.
 
 ``_attempt_request`` is what middleware calls in the end; also after the request is over, when it
 sends anew while its caller reads a stream. Without middleware the attempts are those of the SDK.

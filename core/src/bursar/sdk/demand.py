@@ -1,4 +1,4 @@
-"""What one request asks a provider for, as an integration reads it."""
+"""`Demand`: what one request may cost, as a package for an SDK reads it."""
 
 from __future__ import annotations
 

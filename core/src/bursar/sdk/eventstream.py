@@ -1,4 +1,4 @@
-"""Amazon's event streams, cut out of a stream of bytes without changing one of them.
+"""Cuts Amazon's binary event streams into events, without changing a byte.
 
 A frame is its length and that of its headers, four bytes each, and a checksum of both; then
 the headers, the payload, and a checksum. A payload wraps the event of whoever made the model.

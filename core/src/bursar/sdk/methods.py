@@ -1,4 +1,4 @@
-"""The methods of an SDK's client that a request passes, covered: blocking, and for asyncio.
+"""Covers the methods of an SDK's client that a request passes: blocking, and for asyncio.
 
 `request` is passed once, ``_build_request`` before each attempt, the retry method after each
 that failed and is repeated, and ``_process_response`` with the answer. Where an SDK has

@@ -1,4 +1,4 @@
-"""The request that is on its way through an SDK, and what its covered methods know of each other."""
+"""The request under way in this context, so that covered methods inside each other act once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has been seen of an answer while it passes by."""
+"""`Reading`: reads one answer while it passes by, whole or event by event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request on its way through an SDK, with all the attempts that the SDK makes of it."""
+"""One request of an SDK, with all the attempts that the SDK makes of it: held before each, settled after."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ..errors import BudgetExceeded, BursarError, UnpriceableCall
-from ..ledger.context import InContext, Promise, claimed, innermost
+from ..ledger.context import InContext, Promise, claimed, nearest
+from ..ledger.conversion import converted
 from ..ledger.hold import Hold, covered_hold
 from ..ledger.steps import Steps
 from ..pricing.outcome import outcome_of
@@ -226,7 +227,7 @@ class Sending:
                 self._session = payment.hold.session
             self._take(payment.hold, flat=self._demand.endpoint is not None or self._surcharge is not None)
             return True
-        promise = innermost() if payment is None else payment
+        promise = nearest() if payment is None else payment
         if isinstance(promise, Promise):
             self._promise = promise
             self._session = self._session if self._own else promise.session
@@ -241,22 +242,28 @@ class Sending:
     def _reserve(self) -> Steps[Hold]:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
-        why_not = demand.why_not or self._surcharge
-        try:
-            if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
-                allow_or_refuse(session, demand.endpoint, why_not)
-                ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
-            hold = yield from session._reserve(**ask)
-        except BursarError as error:
-            raised = error if self._promise is None else self._promise.convert(error)
-            if isinstance(raised, BudgetExceeded):
-                session.surface(raised)  # whoever called the SDK may swallow it
-            if raised is error:
-                raise
-            raise raised from error.__cause__
-        if self._promise is not None:
+        why_not, promise = demand.why_not or self._surcharge, self._promise
+        asked = False
+        while True:
             try:
-                self._promise.tell(hold)
+                if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
+                    allow_or_refuse(session, demand.endpoint, why_not)
+                    ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
+                hold = yield from session._reserve(**ask)
+                break
+            except BursarError as error:
+                raised = converted(error) if promise is None else promise.convert(error)
+                if promise is not None and not asked and promise.may_be_asked_again(raised):
+                    asked = True
+                    continue
+                if isinstance(raised, BudgetExceeded):
+                    session.surface(raised)  # whoever called the SDK may swallow it
+                if raised is error:
+                    raise
+                raise raised from error.__cause__
+        if promise is not None:
+            try:
+                promise.tell(hold)
             except BaseException:  # the call is not made
                 yield from hold._release()
                 raise

@@ -1,4 +1,4 @@
-"""Books the answer of one call, once, whatever becomes of it on its way to the caller."""
+"""Settles the hold of one attempt, once, by what was read of the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Server-sent events, cut out of a stream of bytes without changing one of them."""
+"""Cuts server-sent events out of a stream of bytes, without changing a byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which releases of an SDK an integration covers: the extra ``sdk`` of its distribution says so."""
+"""Checks an installed SDK against the oldest version that its package covers."""
 
 from __future__ import annotations
 

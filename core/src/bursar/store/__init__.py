@@ -11,6 +11,7 @@ from ..values.limits import Limit
 from ..values.policy import WHOLE_PPM, Breaker, Terms
 from ..values.window import Calendar, Period
 from .base import (
+    MOST_AT_ONCE,
     PLAIN,
     UNITS,
     AccountView,
@@ -20,10 +21,15 @@ from .base import (
     Entry,
     Finding,
     Granted,
+    HasHolds,
+    HasRoots,
+    HoldPage,
     LimitView,
     Mark,
+    OpenHold,
     Path,
     Refused,
+    SessionPage,
     Snapshot,
     StalePeriod,
     State,
@@ -40,7 +46,9 @@ __all__ = [
     "Verb",
     # What a store may have beside them
     "HasFacts",
+    "HasHolds",
     "HasOutbox",
+    "HasRoots",
     # The store in this process
     "MemoryStore",
     # What they take
@@ -62,13 +70,17 @@ __all__ = [
     "Circuit",
     "Facts",
     "Finding",
+    "HoldPage",
     "LimitView",
+    "OpenHold",
+    "SessionPage",
     "Snapshot",
     # What these are made of
     "Account",
     "Amounts",
     "Calendar",
     "Limit",
+    "MOST_AT_ONCE",
     "NOTHING",
     "Period",
     "Subject",

@@ -26,10 +26,11 @@ Circuit = Literal["closed", "open", "half_open", "forced_open"]
 
 Verb = Literal[
     "reserve", "probe", "settle", "book", "doubt", "release", "extend", "set_limit", "drop_limit", "trip",
-    "untrip", "reset", "acknowledge", "read", "audit", "facts",
+    "untrip", "reset", "acknowledge", "end", "read", "sessions", "audit", "facts", "roots", "holds",
 ]  # fmt: skip
 
 UNITS = ("usd", "tokens", "calls")  # of `Amounts`, in order
+MOST_AT_ONCE = 200  # sessions or holds that one step of a store lists
 PLAIN = Terms()
 
 
@@ -199,13 +200,14 @@ class AccountView:
     Attributes:
         spent: charged since the last reset.
         reserved: held by calls in flight.
-        subjects: spent and reserved, by what the calls asked for.
-        tally: the named counters of `Entry`, and ``refusals``, ``overruns``, ``overrun_usd``.
+        subjects: spent and reserved, by what the calls asked for; none of which both are nothing.
+        tally: the named counters of `Entry`, and ``refusals``, ``overruns``, ``overrun_usd``; no zeros.
         limits: the limits in force here; for a session, those of its budgets for each session too.
         for_sessions: the limits that a budget sets for each of its sessions.
         tripped: why it is stopped, or None.
         opened_ms: when it was first used, milliseconds since the epoch.
         circuit: of its breaker; ``"forced_open"`` by the kill switch.
+        sessions: how many sessions are right below it.
     """
 
     key: str
@@ -218,6 +220,7 @@ class AccountView:
     tripped: str | None
     opened_ms: int
     circuit: Circuit = "closed"
+    sessions: int = 0
 
 
 EMPTY_VIEW = AccountView("", NOTHING, NOTHING, MappingProxyType({}), MappingProxyType({}), (), (), None, 0)
@@ -229,6 +232,56 @@ class Snapshot:
 
     now_ms: int
     accounts: Mapping[str, AccountView]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    """Some of the sessions right below an account, the newest first.
+
+    Attributes:
+        now_ms: the store's time, milliseconds since the epoch.
+        accounts: the sessions, by key.
+        count: how many there are in all.
+        after: what to ask for the next page with; empty when there is none.
+    """
+
+    now_ms: int
+    accounts: Mapping[str, AccountView]
+    count: int
+    after: str
+
+
+class OpenHold(NamedTuple):
+    """A hold that is open.
+
+    Attributes:
+        id: of the call.
+        account: the key of the account that it was made in.
+        subject: what the call asks for.
+        amounts: what is held.
+        until_ms: when its lease ends, milliseconds since the epoch.
+    """
+
+    id: str
+    account: str
+    subject: Subject
+    amounts: Amounts
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPage:
+    """Some of the open holds of a tree, by the end of their leases.
+
+    Attributes:
+        now_ms: the store's time, milliseconds since the epoch.
+        holds: the one whose lease ends first comes first.
+        after: what to ask for the next page with; empty when there is none.
+    """
+
+    now_ms: int
+    holds: tuple[OpenHold, ...]
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,8 +396,31 @@ class Store(Protocol):
         """An operator accepts that this store lost data; its balances hold from here."""
         ...
 
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
-        """The accounts of a tree, or those named by `keys`, at one moment. Unknown ones are left out."""
+    def end(self, root: str, keys: tuple[str, ...]) -> None:
+        """These sessions have ended, and nobody can name them again; unknown ones are left out.
+
+        A day later they are dropped, with the sessions below them, unless something is held there or somebody
+        has used them since. What they spent stays in the accounts above them.
+        """
+        ...
+
+    def read(self, key: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        """A budget, those above it and all budgets below it, at one moment; none of their sessions.
+
+        Args:
+            key: of the budget; with `keys`, of any account of the tree.
+            keys: the accounts to read instead. Unknown ones are left out.
+        """
+        ...
+
+    def sessions(self, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> SessionPage:
+        """The sessions right below an account, the newest first; none where it is not known.
+
+        Args:
+            key: of the account.
+            after: that of the page before.
+            limit: how many; `MOST_AT_ONCE` at most.
+        """
         ...
 
     def audit(self, root: str) -> tuple[Finding, ...]:
@@ -357,5 +433,33 @@ class Store(Protocol):
         Args:
             verb: its name.
             arguments: those of the verb, by position; what is left out has its default.
+        """
+        ...
+
+
+@runtime_checkable
+class HasRoots(Protocol):
+    """A store that can list its trees; a store need not."""
+
+    def roots(self) -> tuple[str, ...]:
+        """The keys of the roots, in no order. Not one moment: a tree that is made meanwhile may be left out.
+
+        Raises:
+            StoreUnavailable: it cannot be reached.
+        """
+        ...
+
+
+@runtime_checkable
+class HasHolds(Protocol):
+    """A store that can list what is in flight; a store need not."""
+
+    def holds(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> HoldPage:
+        """The open holds of a tree, those first whose leases end first.
+
+        Args:
+            root: the key of the tree.
+            after: that of the page before.
+            limit: how many; `MOST_AT_ONCE` at most.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a store says about itself: what survives, and what an operator should change."""
+"""`Facts`: what a store says about itself, and the protocol of stores that do."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Facts:
         skew_ms: how far the store's clock is ahead of this host's, in milliseconds; None where
             they are the same clock, or where it does not say.
         ledger: the id of the ledger, which ``?ledger=`` pins; empty before the first booking.
+        layout: the number of the layout of that ledger; 0 where there is none.
+        bytes: that the store takes up, with all that it keeps; None where it does not say.
         unknown: the names of those of the above that could not be found out.
         warnings: what should be changed, in words.
     """
@@ -29,6 +31,8 @@ class Facts:
     eviction: str = ""
     skew_ms: int | None = None
     ledger: str = ""
+    layout: int = 0
+    bytes: int | None = None
     unknown: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -1,16 +1,16 @@
-"""Balances in this process: the default store."""
+"""`MemoryStore`: balances in this process, the default."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..errors import StoreUnavailable
 from ..runtime.clock import Clock, SystemClock
 from ..runtime.fork import OneProcess, forks
-from .base import Store, Verb
+from .base import HasHolds, HasRoots, Store, Verb
 from .engine.verbs import Verbs
 from .facts import Facts
 
@@ -18,6 +18,11 @@ _INHERITED = (
     "this budget is in the memory of the process that was forked, and what it has left is not there twice:"
     " open a Budget in the child, or use a store that processes share"
 )
+
+
+class _Listing(Store, HasRoots, HasHolds, Protocol):
+    """All verbs that a store in memory has."""
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +50,7 @@ def _step(verb: Callable[Concatenate[Verbs, int, P], R]) -> Callable[Concatenate
             return answer
 
     name = verb.__name__
-    update_wrapper(step, getattr(Store, name))
+    update_wrapper(step, getattr(_Listing, name))
     return step
 
 
@@ -79,7 +84,11 @@ class MemoryStore(OneProcess, Store):
     untrip = _step(Verbs.untrip)
     reset = _step(Verbs.reset)
     acknowledge = _step(Verbs.acknowledge)
+    end = _step(Verbs.end)
     read = _step(Verbs.read)
+    sessions = _step(Verbs.sessions)
+    holds = _step(Verbs.holds)
+    roots = _step(Verbs.roots)
     audit = _step(Verbs.audit)
 
     def facts(self, root: str = "") -> Facts:

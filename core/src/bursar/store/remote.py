@@ -1,4 +1,4 @@
-"""What stores outside this process have in common: each verb is a request, and an outbox keeps what waits."""
+"""What stores outside this process share: each verb is a request, and an outbox keeps what waits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ from ..runtime.fork import OneProcess
 from ..values.amounts import Amounts
 from ..values.limits import Limit
 from ..values.policy import Terms
-from .base import PLAIN, Booked, Entry, Finding, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from .base import (
+    MOST_AT_ONCE,
+    PLAIN,
+    Booked,
+    Entry,
+    Finding,
+    Granted,
+    HoldPage,
+    Path,
+    Refused,
+    SessionPage,
+    Snapshot,
+    StalePeriod,
+    Store,
+)
 from .outbox.outbox import Listener, Outbox
 
 
@@ -33,7 +47,7 @@ def completed(verb: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     Raises:
         AttributeError: there is no such verb.
     """
-    method = getattr(Store, verb)
+    method = getattr(RemoteStore, verb)
     missing = method.__code__.co_argcount - 1 - len(arguments)
     return (*arguments, *method.__defaults__[-missing:]) if missing > 0 else arguments
 
@@ -97,8 +111,22 @@ class RemoteStore(OneProcess, Store):
     def acknowledge(self, root: str, reason: str) -> None:
         self._ask("acknowledge", root, reason)
 
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
-        return cast("Snapshot", self._ask("read", root, keys))
+    def end(self, root: str, keys: tuple[str, ...]) -> None:
+        self._ask("end", root, keys)
+
+    def read(self, key: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+        return cast("Snapshot", self._ask("read", key, keys))
+
+    def sessions(self, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> SessionPage:
+        return cast("SessionPage", self._ask("sessions", key, after, limit))
+
+    def holds(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> HoldPage:
+        """The open holds of a tree, those first whose leases end first; see `HasHolds`."""
+        return cast("HoldPage", self._ask("holds", root, after, limit))
+
+    def roots(self) -> tuple[str, ...]:
+        """The keys of the roots of all trees; see `HasRoots`."""
+        return cast("tuple[str, ...]", self._ask("roots"))
 
     def audit(self, root: str) -> tuple[Finding, ...]:
         return cast("tuple[Finding, ...]", self._ask("audit", root))

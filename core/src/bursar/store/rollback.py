@@ -1,4 +1,4 @@
-"""What this process has seen of each ledger; a store that knows less has lost data."""
+"""Detects lost data: what this process has seen of a ledger, against what the store knows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores by their URLs."""
+"""Opens a store by its URL."""
 
 from __future__ import annotations
 

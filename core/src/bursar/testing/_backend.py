@@ -1,4 +1,4 @@
-"""Where a provider counts, chooses its answers, and writes its bill."""
+"""The provider without HTTP: counts, chooses answers, writes the bill."""
 
 from __future__ import annotations
 

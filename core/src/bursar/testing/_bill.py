@@ -1,4 +1,4 @@
-"""What a provider charges: its own rates, its own exact arithmetic."""
+"""List prices of the provider, and exact arithmetic of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider keeps of the requests that it worked on."""
+"""`Served`: what the provider keeps of each request that it worked on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP of a provider, on 127.0.0.1."""
+"""The HTTP server of the provider, on 127.0.0.1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paths of all providers call."""
+"""Which surface a path of a provider belongs to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider is told to answer."""
+"""`Reply`: what a provider is told to answer."""
 
 from __future__ import annotations
 

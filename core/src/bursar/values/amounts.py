@@ -1,4 +1,4 @@
-"""What a call takes from a budget: money, tokens, and itself."""
+"""`Amounts`: USD, tokens and calls of one charge or hold."""
 
 from __future__ import annotations
 

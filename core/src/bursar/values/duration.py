@@ -1,4 +1,4 @@
-"""Spans of time as users write them."""
+"""Parses durations as users write them."""
 
 from __future__ import annotations
 

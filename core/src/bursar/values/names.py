@@ -32,3 +32,8 @@ def check_name(kind: str, value: object) -> str:
         shown = ascii(value) if len(value) <= 40 else ascii(value[:40]) + "..."
         raise ValueError(f"{kind} {shown} contains control characters or lone surrogates")
     return value
+
+
+def fitted_name(value: str) -> str:
+    """A name made of a text that was written for people: on one line, and cut; empty if nothing is left."""
+    return " ".join(_UNFIT.sub(" ", value).split())[:MAX_NAME].rstrip()

@@ -1,4 +1,4 @@
-"""What a budget has decided about its calls."""
+"""`Policy` and `Terms`: the decisions of a budget that pricing and the store need."""
 
 from __future__ import annotations
 

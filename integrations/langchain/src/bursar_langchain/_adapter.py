@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from langchain_core.outputs import LLMResult
 from bursar import Budget, Session
 from bursar.integration import never_breaks
 
-from ._admission import Admission
+from ._admission import Admission, OnBudget
 from ._costs import Costs, name_of
 from ._division import divide
 from ._embeddings import warn_of_embeddings
@@ -50,9 +51,15 @@ class BudgetCallback(BaseCallbackHandler):
         cost_metadata: True to write what a run cost, in USD, into its metadata as ``"cost_usd"`` when
             it ends, where tracers such as LangSmith show it: of models, tools, nodes and whole runs.
             The answer of a model has it in its ``response_metadata``.
+        per_run: True to give each outermost run (each ``invoke``, ``stream`` ... of the caller) a session
+            of its own, so that each may spend the session's limits.
+        on_budget: ``f(refusal) -> bool``, asked at most once about a refusal, before it is raised: a person
+            may raise the limit (`Budget.set_limit`). Where it returns True, the same call is tried once
+            more. It runs inside of the call, and is no coroutine function.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
+        TypeError: `on_budget` is a coroutine function: the hooks of LangChain cannot wait for it.
         ValueError: a setting has a value that it cannot have; the message names it.
     """
 
@@ -69,17 +76,21 @@ class BudgetCallback(BaseCallbackHandler):
         tool_prices: Mapping[str, Money] | None = None,
         tenant: str | None = None,
         cost_metadata: bool = False,
+        per_run: bool = False,
+        on_budget: OnBudget | None = None,
     ) -> None:
-        self._payers = Payers(budget, nodes, tenant)
+        if iscoroutinefunction(on_budget):
+            raise TypeError("on_budget= of a callback cannot be awaited; give it to BudgetMiddleware")
+        self._payers = Payers(budget, nodes, tenant, per_run=per_run)
         Budget(tool_prices=tool_prices)  # says what is wrong with them
         self._runs = Runs()
         self._costs = Costs(tell=cost_metadata)
-        self._roots = Roots()
-        self._admission = Admission(self._payers, self._runs, self._costs, tool_prices or {})
+        self._roots = Roots(self._over)
+        self._admission = Admission(self._payers, self._runs, self._costs, tool_prices or {}, on_budget)
 
     @property
     def session(self) -> Session:
-        """The session that pays. Raises: `BursarError`: each tenant has its own."""
+        """The session that pays. Raises: `BursarError`: each tenant, or each run, has its own."""
         return self._payers.session
 
     def session_of(self, tenant: str) -> Session:
@@ -137,7 +148,7 @@ class BudgetCallback(BaseCallbackHandler):
         # LangChain makes the outer list anew for each handler; the dict, for each `generate()`.
         given = messages[0] if messages else messages, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(messages))
-        with self._started(run_id, parent_run_id):
+        with self._started(run, call=given[0] if given[1] is None else given[1]):
             self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
 
     @fails_closed
@@ -155,7 +166,7 @@ class BudgetCallback(BaseCallbackHandler):
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
         given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
         run = Run(run_id, given, parent_run_id, calls=len(prompts), text=True)
-        with self._started(run_id, parent_run_id):
+        with self._started(run, call=given[0] if given[1] is None else given[1]):
             self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
@@ -174,8 +185,8 @@ class BudgetCallback(BaseCallbackHandler):
     @never_breaks
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Called with the answer. Never raises."""
-        self._roots.end(run_id)
         run = self._runs.take(run_id)
+        self._roots.end(run_id)
         if run is None or run.request is None:
             return
         result = read_result(response, hour_cache=run.request.hour_cache)
@@ -192,8 +203,8 @@ class BudgetCallback(BaseCallbackHandler):
     @never_breaks
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when a model call failed, was cancelled, or its stream was left. Never raises."""
-        self._roots.end(run_id, error)
         run = self._runs.take(run_id)
+        self._roots.end(run_id, error)
         if run is None or run.request is None:
             return
         response = kwargs.get("response")
@@ -220,8 +231,9 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        with self._started(run_id, parent_run_id):
-            self._admission.admit_tool(Run(run_id, (serialized,), parent_run_id), name, input_str, metadata)
+        run = Run(run_id, (serialized,), parent_run_id)
+        with self._started(run):
+            self._admission.admit_tool(run, name, input_str, metadata)
 
     @never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -303,14 +315,19 @@ class BudgetCallback(BaseCallbackHandler):
         self._costs.close(run_id, error)
 
     @contextmanager
-    def _started(self, run_id: UUID, parent: UUID | None) -> Iterator[None]:
+    def _started(self, run: Run, call: object = None) -> Iterator[None]:
         """A run that is not made has no end hook: its caller gets what is raised inside."""
-        self._roots.start(run_id, parent)
+        run.root = self._roots.start(run.id, run.parent, call)
         try:
             yield
         except BaseException as error:
-            self._roots.end(run_id, error)
+            self._roots.end(run.id, error)
             raise
+
+    def _over(self, root: UUID) -> None:
+        """An outermost run is over, perhaps a model's that LangChain told no end of."""
+        self._runs.lose(root)
+        self._payers.close(root)
 
     def __copy__(self) -> BudgetCallback:
         return self

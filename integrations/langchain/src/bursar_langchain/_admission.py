@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from langchain_core.messages import BaseMessage
 
@@ -23,6 +23,8 @@ from ._runs import Runs, withdraw
 from ._sdks import came_around, class_of, is_sent_by_covered_sdk
 from ._usage import Result
 
+OnBudget: TypeAlias = Callable[[BudgetExceeded], object]
+
 
 class Admission:
     """Reserves for the calls of one handler.
@@ -32,9 +34,18 @@ class Admission:
         runs: remembers what was admitted.
         costs: counts it.
         tool_prices: USD for a run, by tool; beside those of the budget.
+        on_budget: asked about a refusal; True: try once more.
     """
 
-    def __init__(self, payers: Payers, runs: Runs, costs: Costs, tool_prices: Mapping[str, Money]) -> None:
+    def __init__(
+        self,
+        payers: Payers,
+        runs: Runs,
+        costs: Costs,
+        tool_prices: Mapping[str, Money],
+        on_budget: OnBudget | None = None,
+    ) -> None:
+        self._on_budget = on_budget
         self._payers = payers
         self._runs = runs
         self._costs = costs
@@ -102,7 +113,7 @@ class Admission:
             return False
         payer = None
         try:
-            payer = self._payers.payer(metadata)
+            payer = self._payers.payer(metadata, run.root or run.id)
             # Calls of one `generate()` share their metadata: it has no room for the cost of each.
             told = metadata if run.batch is None else None
             if kind is not None and self._may_promise(kind, cap):
@@ -145,6 +156,12 @@ class Admission:
             run.hold = hold
             tally.pays(hold)
 
+        def refused(refusal: BursarError) -> bool:
+            if self._may_ask_again(refusal):
+                return True
+            self._note(refusal, payer)
+            return False
+
         def book(result: Result) -> None:
             if result.cached:
                 note_saved(payer.account, asked, result.usage)
@@ -160,7 +177,7 @@ class Admission:
             payer.account,
             raise_as=LangChainRefusal,
             on_hold=reserved,
-            on_refusal=lambda refusal: self._note(refusal, payer),
+            on_refusal=refused,
             call=call,
             texts=_texts(asked["messages"]),
         )
@@ -189,6 +206,12 @@ class Admission:
         if attempt is not None and isinstance(refusal, BudgetExceeded):
             attempt.note(refusal, payer.session)
 
+    def _may_ask_again(self, refusal: BursarError) -> bool:
+        """True where somebody raised a limit for the call."""
+        if self._on_budget is None or not isinstance(refusal, BudgetExceeded):
+            return False
+        return self._on_budget(refusal) is True
+
     def _hold(self, run: Run, payer: Payer, taken: set[str], asked: dict[str, Any], cap: str | None) -> Hold:
         """A hold for a request that nobody can change any more, or only the middleware by asking anew."""
         key, attempt = f"langchain:{run.id}", attempt_of(self._payers.payee)
@@ -206,12 +229,17 @@ class Admission:
 
         Callers may choose run ids, and use one for several calls: each has its own hold.
         """
-        count = 0
+        count, asked_person = 0, False
         while True:
             try:
                 hold = payer.account.reserve(key=f"{key}:{count}" if count else key, **asked)
             except HoldClosed:
                 count += 1  # the key was used for another call
+                continue
+            except BudgetExceeded as refusal:
+                if asked_person or not self._may_ask_again(as_refusal(refusal)):
+                    raise
+                asked_person = True
                 continue
             except UnknownModel:
                 if asked.get("provider") != "openai":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage
 from bursar import BudgetExceeded, Session
 
 from ._attempt import Attempt
+from ._refusal import as_refusal
 
 if TYPE_CHECKING:
     from langchain.agents.middleware.types import ModelRequest
@@ -30,6 +31,12 @@ class Fallbacks:
     The call as it is, perhaps with a lower output cap; the same with the fallback model; and,
     if the budget keeps a finalization reserve, a final answer without tools.
 
+    Args:
+        handler: the one that pays.
+        request: the step.
+        fallback: a cheaper model, or None.
+        denied: why a tool was refused that the agent is to end on: then only the final answer is left.
+
     Attributes:
         refusal: the last one.
         session: whose it was, or None when no handler of ours raised it.
@@ -39,18 +46,27 @@ class Fallbacks:
     session: Session | None = None
 
     def __init__(
-        self, handler: BudgetCallback, request: ModelRequest, fallback: BaseChatModel | None
+        self,
+        handler: BudgetCallback,
+        request: ModelRequest,
+        fallback: BaseChatModel | None,
+        denied: str | None = None,
     ) -> None:
         self._handler = handler
         self._request: Any = request
         self._fallback = fallback
+        self._denied = denied
+        if denied is not None:
+            self.refusal = cast("BudgetExceeded", as_refusal(BudgetExceeded(denied)))
+            self.session = handler.payee if isinstance(handler.payee, Session) else None
 
     def __iter__(self) -> Iterator[Attempt]:
         request = self._request
-        yield from self._asked(request, _ROOM)
-        if self._fallback is not None:
-            request = request.override(model=self._fallback)
+        if self._denied is None:
             yield from self._asked(request, _ROOM)
+            if self._fallback is not None:
+                request = request.override(model=self._fallback)
+                yield from self._asked(request, _ROOM)
         if self.session is not None and self.session.keeps_reserve:
             messages = [*request.messages, HumanMessage(_FINALLY)]
             final = request.override(messages=messages, tools=[], tool_choice=None)

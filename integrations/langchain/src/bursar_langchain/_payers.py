@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -43,6 +44,7 @@ class Payers:
         budget: as for `BudgetCallback`.
         nodes: limits by the name of a node.
         tenant: the key in ``metadata`` or ``configurable`` that names who pays.
+        per_run: True where each outermost run has a session of its own.
 
     Raises:
         InvalidAmount: a limit is not one.
@@ -50,15 +52,21 @@ class Payers:
     """
 
     def __init__(
-        self, budget: LimitLike | Budget | Session, nodes: NodeLimits | None, tenant: str | None
+        self,
+        budget: LimitLike | Budget | Session,
+        nodes: NodeLimits | None,
+        tenant: str | None,
+        *,
+        per_run: bool = False,
     ) -> None:
         checked = _checked_nodes(nodes)
         self._nodes = checked
         self._tenant = tenant
+        self._per_run = per_run
         self._known: dict[tuple[object, ...], Payer] = {}
         self.budget: Budget | None = None
         self._session: Session | None = None
-        if tenant is None:
+        if tenant is None and not per_run:
             self._session = as_session(budget)
             self._nodes = _shared.setdefault(self._session, {})
             for name, limits in checked.items():
@@ -66,13 +74,14 @@ class Payers:
                     raise ValueError(f"nodes[{name!r}] has other limits in another handler of this session")
             return
         given: object = tenant
-        if not isinstance(given, str) or not given:
+        if given is not None and (not isinstance(given, str) or not given):
             raise ValueError(
                 f"tenant={given!r:.60} is not a key of the metadata or configurable, like 'user_id'"
             )
         if isinstance(budget, Session):
+            what = "tenant=" if tenant is not None else "per_run="
             raise ValueError(
-                "tenant= needs a limit or a Budget: each tenant gets a child of it, and a session of its own"
+                f"{what} needs a limit or a Budget, no Session: each tenant or run has a session of its own"
             )
         self.budget = budget if isinstance(budget, Budget) else Budget(budget)
         self._id = as_session(self.budget).id  # one for each handler, and the same for every tenant
@@ -85,13 +94,19 @@ class Payers:
             BursarError: each tenant has its own.
         """
         if self._session is None:
-            raise BursarError("each tenant has a session of its own; ask for session_of(tenant)")
+            raise BursarError(
+                "each run has a session of its own; see report()['runs']"
+                if self._per_run
+                else "each tenant has a session of its own; ask for session_of(tenant)"
+            )
         return self._session
 
     def session_of(self, tenant: str) -> Session:
         """The session of a tenant."""
-        if self.budget is None:
+        if self._tenant is None:
             raise BursarError("this handler knows no tenants; give it tenant='user_id', or ask for session")
+        if self._per_run:
+            raise BursarError("each run of a tenant has a session of its own; see report()['runs']")
         return self._find(tenant, ()).session
 
     @property
@@ -105,29 +120,38 @@ class Payers:
             report = self.session.report()
             return {**report, "nodes": dict(_nodes(report["children"]))}
         (all_of_it,) = self.budget.tree().values()
+        if self._tenant is None:
+            return self.budget.report()
         tenants = {name: figures["spent"] for name, figures in all_of_it["children"].items()}
         return {**self.budget.report(), "tenants": tenants}
 
-    def payer(self, metadata: Mapping[str, Any] | None) -> Payer:
-        """Who pays for a run with this metadata.
+    def payer(self, metadata: Mapping[str, Any] | None, root: UUID) -> Payer:
+        """Who pays for a run with this metadata, inside an outermost one.
 
         Raises:
             BursarError: it names no tenant, where one has to pay.
         """
         found = metadata or {}
         tenant = self._name(found) if self._tenant is not None else None
-        return self._find(tenant, _place(found))
+        return self._find(tenant, _place(found), root if self._per_run else None)
 
-    def _find(self, tenant: str | None, place: tuple[str, ...]) -> Payer:
-        key = tenant, place, len(self._nodes)  # another handler may bring some
+    def close(self, root: UUID) -> None:
+        """An outermost run is over: so is the session that it had."""
+        over = [key for key in list(self._known) if key[1] == root] if self._per_run else []
+        for session in {payer.session for key in over if (payer := self._known.pop(key, None)) is not None}:
+            session.close()
+
+    def _find(self, tenant: str | None, place: tuple[str, ...], root: UUID | None = None) -> Payer:
+        key = tenant, root, place, len(self._nodes)  # another handler may bring some
         if (payer := self._known.get(key)) is not None:
             return payer
         if place:
-            outer = self._find(tenant, place[:-1])
+            outer = self._find(tenant, place[:-1], root)
             limits = self._nodes.get(place[-1], ())
             payer = Payer(outer.session, outer.account.part(place[-1], *limits))
-        elif self.budget is not None and tenant is not None:
-            session = self.budget.child(tenant).session(id=self._id)
+        elif self.budget is not None:
+            budget = self.budget if tenant is None else self.budget.child(tenant)
+            session = budget.session(id=self._id if root is None else f"{self._id}-{root}")
             payer = Payer(session, session)
         else:
             payer = Payer(self.session, self.session)

@@ -8,6 +8,8 @@ for its own control flow. A refusal that has both passes all of them.
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib.util import find_spec
@@ -51,6 +53,14 @@ class LangChainRefusal(_Transparent):
     """
 
     is_retryable = False
+
+
+def _is_no_refusal(_: logging.LogRecord) -> bool:
+    return not isinstance(sys.exc_info()[1], LangChainRefusal)
+
+
+# LangChain warns of each handler that raises. A refusal is meant, and its caller gets it.
+logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_no_refusal)
 
 
 def as_refusal(error: BursarError) -> BursarError:

@@ -34,6 +34,7 @@ class Run:
         promise: says that a session pays for what a covered SDK is about to send.
         booking: books an answer that came although no SDK claimed the promise, or was free.
         task: the task that may die without an end hook, and what was told to watch it.
+        root: the outermost run that it is in; its own id by default.
         doubted: True once it was booked as unknown because it seemed lost.
         number: grows with each start.
     """
@@ -50,6 +51,7 @@ class Run:
     promise: Promise | None = None
     booking: Callable[[Result], None] | None = None
     task: tuple[asyncio.Task[Any], Callable[[object], None]] | None = None
+    root: UUID | None = None
     doubted: bool = False
     number: int = field(default_factory=count().__next__)
 

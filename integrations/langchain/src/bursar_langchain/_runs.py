@@ -87,6 +87,11 @@ class Runs:
             return []
         return [run for runs in self._runs.values() for run in runs if run.batch is of.batch]
 
+    def lose(self, run_id: UUID) -> None:
+        """A run is over whose end nobody told."""
+        for run in self.known(run_id):
+            self._doubt(run)
+
     def sweep(self, parent: UUID, error: BaseException | None = None) -> None:
         """The calls of a chain that is over are, too."""
         with self._lock:
@@ -125,9 +130,12 @@ class Runs:
     @never_breaks
     def _doubt(self, run: Run, error: BaseException | None = None) -> None:
         """Book a run that seems lost. Should its end come after all, that corrects the amount."""
-        if run.doubted or not run.is_open:
+        if run.doubted or run in self._lost:
             return
-        run.lose(error)
+        if run.is_open:
+            run.lose(error)
+        else:
+            run.uncover()  # the covered SDK has booked it
         with self._lock:
             self._lost.append(run)
             forgotten = self._lost.popleft() if len(self._lost) > _LOST_KEPT else None

@@ -73,7 +73,7 @@ class Bounded(Demand):
             "provider": where.provider,
             "tier": tier,
             "max_output_tokens": most,
-            "cap_name": next(iter(self._caps), where.new_cap(str(body.get("model")))),
+            "cap_name": next(iter(self._caps), self._new_cap(body.get("model"))),
             "formatted": formatted(body),
         }
         super().__init__({**shared, **ask}, why_not=why_not)
@@ -87,13 +87,16 @@ class Bounded(Demand):
         if cap is None or not self._takes_cap:
             return {}
         if not self._caps:
-            name = self._where.new_cap(allowed.model or str(self._body.get("model")))
-            return {name: cap} if allowed.needed else {}
+            return {self._new_cap(allowed.model or self._body.get("model")): cap} if allowed.needed else {}
         return {
             name: cap
             for name, given in self._caps.items()
             if (allowed.needed if given is None else given > cap)
         }
+
+    def _new_cap(self, model: object) -> str:
+        """The member that caps the output of a body without one; none for what takes no cap."""
+        return self._where.new_cap(str(model)) if self._takes_cap else ""
 
     def rest(self) -> str:
         """All members that may be input, as the text that bounds them."""

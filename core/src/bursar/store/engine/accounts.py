@@ -1,9 +1,9 @@
-"""Accounts that are at hand: opened by paths, with the limits that were declared for them."""
+"""Accounts: opens paths, declares limits, drops sessions that are no longer used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import dropwhile, islice
 
 from ...errors import LimitConflict
 from ...values.account import parent_key, root_key, shown_key
@@ -13,9 +13,9 @@ from ...values.limits import Limit
 from ..base import AccountView, LimitView, Path
 from .admission import in_force
 from .balances import Balance
-from .constants import RETIRED, SESSION_KEPT_MS, USED_MS
+from .constants import ENDED_KEPT_MS, RETIRED, SESSION_KEPT_MS, USED_MS
 from .paths import CallPath, OpenPath
-from .plan import Plan
+from .plan import ZERO, Plan
 from .rule import Rule
 from .windows import Periodic, Rolling, window
 
@@ -35,7 +35,11 @@ class Accounts:
         self._commit = commit
         self._balances: dict[str, Balance] = {}
         self._open_paths: dict[str, OpenPath] = {}  # as they were last opened, by the key of their leaf
+        self._budgets: dict[str, Balance] = {}  # those that are no sessions
+        self._below: dict[str, dict[str, None]] = {}  # the sessions right below an account, the oldest first
         self._sessions: dict[str, int] = {}  # when they were last in use; the longest unused is the first
+        self._ended: dict[str, int] = {}  # sessions that have ended, and when; the oldest is the first
+        self._count = 0  # of sessions that were ever made
         self._changed = 1  # counts changes of limits, so that the rules of a path can be kept
 
     def __getitem__(self, key: str) -> Balance:
@@ -44,9 +48,36 @@ class Accounts:
     def __contains__(self, key: str) -> bool:
         return key in self._balances
 
-    def below(self, root: str) -> Iterator[Balance]:
+    def of(self, root: str) -> Iterator[Balance]:
         """All of one tree."""
         return (balance for key, balance in self._balances.items() if root_key(key) == root)
+
+    def roots(self) -> tuple[str, ...]:
+        """The keys of the roots of all trees."""
+        return tuple(key for key in self._budgets if not parent_key(key))
+
+    def budgets(self, key: str) -> list[Balance]:
+        """A budget, those above it, and those below it."""
+        return [
+            balance
+            for other, balance in self._budgets.items()
+            if other == key or other.startswith(f"{key}/") or key.startswith(f"{other}/")
+        ]
+
+    def sessions(self, key: str, after: str, limit: int) -> tuple[list[Balance], str]:
+        """Some sessions right below an account, the newest first, and what the next page comes after."""
+        newest = reversed(self._below.get(key, {}))
+        if after:
+            newest = dropwhile(lambda other: self._balances[other].number >= int(after), newest)
+        found = [self._balances[other] for other in islice(newest, limit + 1)]
+        return found[:limit], str(found[limit - 1].number) if len(found) > limit else ""
+
+    def take_up(self, balance: Balance) -> None:
+        """List an account that was kept elsewhere; the older ones come first."""
+        if balance.session:
+            self._below.setdefault(parent_key(balance.key), {})[balance.key] = None
+        else:
+            self._budgets[balance.key] = balance
 
     def open(self, path: Path, now_ms: int) -> OpenPath:
         """The accounts of a path, created where new, with what their owners declare.
@@ -64,9 +95,7 @@ class Accounts:
             balance = self._balances.get(account.key)
             if balance is None:
                 balance = Balance(account.key, now_ms)
-                plan.put(self._balances, account.key, balance)
-                if balance.session and accounts and accounts[-1].session:
-                    plan.set(accounts[-1], "below", accounts[-1].below + 1)
+                self._list(plan, balance, accounts[-1] if accounts else None)
                 for limit in () if account.limits else account.unless_declared:
                     self._put(plan, balance, (None, limit), limit.key)
             accounts.append(balance)
@@ -78,30 +107,90 @@ class Accounts:
         self._use(open_path, now_ms)
         return open_path
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop accounts that a probe has made; nothing counts in them yet."""
+        plan = Plan()
+        for key in keys:
+            self._unlist(plan, self._balances[key])
+        self._commit(plan)
+
+    def end(self, plan: Plan, balance: Balance, now_ms: int) -> None:
+        """Note that a session has ended."""
+        plan.set(balance, "ended_ms", now_ms)
+        plan.drop(self._ended, balance.key)
+        plan.call(self._ended.__setitem__, balance.key, now_ms)
+
     def retire(self, now_ms: int) -> None:
         """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
-        over_ms = now_ms - SESSION_KEPT_MS
-        if not self._sessions or next(iter(self._sessions.values())) > over_ms:
+        self._retire(self._sessions, now_ms - SESSION_KEPT_MS, now_ms)
+        self._retire(self._ended, now_ms - ENDED_KEPT_MS, now_ms)
+
+    def _retire(self, since: dict[str, int], over_ms: int, now_ms: int) -> None:
+        if not since or next(iter(since.values())) > over_ms:
             return
-        for key, used_ms in tuple(islice(self._sessions.items(), RETIRED)):
-            if used_ms <= over_ms:
-                plan, balance = Plan(), self._balances[key]
-                if balance.tripped is None and not balance.below and balance.total.reserved == NOTHING:
-                    plan.drop(self._balances, key)
-                    plan.drop(self._open_paths, key)
-                    plan.drop(self._sessions, key)
-                    above = self._balances.get(parent_key(key))
-                    if above is not None and above.session:
-                        plan.set(above, "below", above.below - 1)
-                else:
+        for key, at_ms in tuple(islice(since.items(), RETIRED)):
+            balance = self._balances.get(key)
+            if at_ms <= over_ms and balance is not None and not self._drop(balance):
+                plan = Plan()
+                if balance.ended_ms is None:
                     self._note(plan, balance, now_ms)
+                else:
+                    self.end(plan, balance, now_ms)
                 self._commit(plan)
+
+    def _drop(self, balance: Balance) -> bool:
+        """Drop a session that has ended with some of those below it; False where it is still needed."""
+        if balance.tripped is not None or balance.total.reserved != NOTHING:
+            return False
+        if balance.below and balance.ended_ms is None:
+            return False
+        for key in tuple(islice(self._below.get(balance.key, ()), RETIRED)):
+            below = self._balances[key]
+            below.ended_ms = balance.ended_ms
+            if not self._drop(below):
+                return False
+        if not balance.below:
+            plan = Plan()
+            self._unlist(plan, balance)
+            self._commit(plan)
+        return True
+
+    def _list(self, plan: Plan, balance: Balance, above: Balance | None) -> None:
+        """Keep a new account, and list it where it belongs."""
+        key = balance.key
+        plan.put(self._balances, key, balance)
+        if not balance.session:
+            plan.put(self._budgets, key, balance)
+        elif above is not None:
+            self._count += 1
+            balance.number = self._count
+            plan.call(self._below.setdefault(above.key, {}).setdefault, key)
+            plan.set(above, "below", above.below + 1)
+
+    def _unlist(self, plan: Plan, balance: Balance) -> None:
+        """Drop an account, and all that lists it."""
+        key, above = balance.key, self._balances.get(parent_key(balance.key))
+        for listed in (
+            self._balances,
+            self._budgets,
+            self._open_paths,
+            self._sessions,
+            self._ended,
+            self._below,
+        ):
+            plan.drop(listed, key)
+        if balance.session and above is not None:
+            plan.drop(self._below.get(above.key, {}), key)
+            plan.set(above, "below", above.below - 1)
 
     def _use(self, open_path: OpenPath, now_ms: int) -> None:
         for balance in open_path.sessions:
-            if balance.used_ms is None or now_ms - balance.used_ms > USED_MS:
+            if balance.used_ms is None or now_ms - balance.used_ms > USED_MS or balance.ended_ms is not None:
                 plan = Plan()
                 self._note(plan, balance, now_ms)
+                if balance.ended_ms is not None:
+                    plan.set(balance, "ended_ms", None)
+                    plan.drop(self._ended, balance.key)
                 self._commit(plan)
 
     def _note(self, plan: Plan, balance: Balance, now_ms: int) -> None:
@@ -155,8 +244,12 @@ class Accounts:
             key=balance.key,
             spent=balance.total.spent,
             reserved=balance.total.reserved,
-            subjects={subject: (count.spent, count.reserved) for subject, count in balance.subjects.items()},
-            tally=dict(balance.tally),
+            subjects={
+                subject: (count.spent, count.reserved)
+                for subject, count in balance.subjects.items()
+                if count.sums != ZERO
+            },
+            tally={name: count for name, count in balance.tally.items() if count},
             limits=tuple(_limit_view(rule, now_ms) for rule in own),
             for_sessions=tuple(
                 limit for limit in balance.in_force() if limit.window == "session" and not balance.session
@@ -164,6 +257,7 @@ class Accounts:
             tripped=balance.tripped or (trip.reason if trip is not None and trip.reason else None),
             opened_ms=balance.opened_ms,
             circuit="forced_open" if balance.tripped is not None else trip.state if trip else "closed",
+            sessions=balance.below,
         )
 
     def _declare(self, plan: Plan, balance: Balance, limits: tuple[Limit, ...]) -> None:

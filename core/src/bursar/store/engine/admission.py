@@ -1,4 +1,4 @@
-"""Limits in force on a path, and what they say to a call."""
+"""Checks a call against the limits in force on its path."""
 
 from __future__ import annotations
 

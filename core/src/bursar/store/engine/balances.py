@@ -1,4 +1,4 @@
-"""The balance of one account, and what is added to it."""
+"""`Balance`: the sums, limits, windows and breaker of one account."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Balance:
     """One account."""
 
     __slots__ = (
-        "below", "breaker", "declared", "epoch", "folded", "key", "limits", "marks", "opened_ms",
-        "session", "subjects", "tally", "total", "tripped", "used_ms", "windows",
+        "below", "breaker", "declared", "ended_ms", "epoch", "folded", "key", "limits", "marks", "number",
+        "opened_ms", "session", "subjects", "tally", "total", "tripped", "used_ms", "windows",
     )  # fmt: skip
 
     def __init__(self, key: str, now_ms: int) -> None:
@@ -39,8 +39,10 @@ class Balance:
         self.tripped: str | None = None
         self.folded = NOTHING
         self.opened_ms = now_ms
-        self.below = 0  # how many sessions are right below a session
+        self.number = 0  # of a session, among all that were ever made
+        self.below = 0  # how many sessions are right below it
         self.used_ms: int | None = None  # when a session was last noted to be in use
+        self.ended_ms: int | None = None  # when it was said to have ended, if it was not used since
 
     def in_force(self) -> Iterator[Limit]:
         """Its limits, as they hold now."""

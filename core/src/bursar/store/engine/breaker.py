@@ -1,4 +1,4 @@
-"""The breaker of one session: closed, open, or letting one call at a time try."""
+"""The circuit breaker of a session."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ CLOSED = Trip("closed", "tripped", "", 0, None)
 
 
 class CircuitBreaker:
-    """What the breaker of a session remembers.
+    """The circuit breaker pattern for a session: stops calls that repeat, or that spend too fast.
+
+    States: ``closed`` (calls pass), ``open`` (every call is refused, until `cooldown` is over),
+    ``half_open`` (one call at a time may try; its settle closes the breaker, others are refused).
+    ``forced_open``, the kill switch, is kept by the account and not here. All of it belongs to the
+    account of the outermost session of a path and changes in the step of the store that reserves, so
+    that every process sees one breaker: in memory here, as rows in SQLite, as a hash in Redis, where
+    ``lua/breaker.lua`` has the same rules.
 
     Args:
         account: the key of the session.

@@ -1,4 +1,7 @@
-"""The numbers that the rules in Python and those in Lua share; the script of Redis is given them by name."""
+"""Numbers that the rules in Python and those in Lua share; the script of Redis gets them by name."""
+
+LAYOUT = 2
+"""Of what SQLite and Redis keep: a store with a higher number is refused, one with a lower one migrated."""
 
 MOST_AMOUNT = 2**52
 """Nano-dollars or tokens of one amount or limit: sums and differences of two are exact in a float, too."""
@@ -15,10 +18,16 @@ KEPT_MS = 86_400_000
 SESSION_KEPT_MS = 7 * 86_400_000
 """How long a session is kept after its last reserve; what it spent stays in the accounts above it."""
 
+ENDED_KEPT_MS = 86_400_000
+"""How long a session is kept that has ended and cannot be named again."""
+
 USED_MS = 3_600_000
 """How often it is noted that a session is in use."""
 
 RETIRED = 10
 """How many sessions one step drops at most."""
 
-SHARED = ("MOST_AMOUNT", "BUCKETS", "MOST_CALLS", "KEPT_MS", "SESSION_KEPT_MS", "USED_MS", "RETIRED")
+SHARED = (
+    *("LAYOUT", "MOST_AMOUNT", "BUCKETS", "MOST_CALLS"),
+    *("KEPT_MS", "SESSION_KEPT_MS", "ENDED_KEPT_MS", "USED_MS", "RETIRED"),
+)

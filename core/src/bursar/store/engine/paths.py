@@ -1,4 +1,4 @@
-"""Paths of accounts that were opened, and what calls meet on them."""
+"""Opened paths of accounts, and the limits that a call meets on them."""
 
 from __future__ import annotations
 

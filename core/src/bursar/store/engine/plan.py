@@ -1,4 +1,4 @@
-"""The counts that verbs change, and the writes of one step."""
+"""`Plan`: the writes of one step, decided before the first is made; `Count`: sums of one account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds and charges by their ids, for as long as somebody may still ask."""
+"""Records of holds and charges by id: leases, outcomes, folding, audit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, cast
 
+from ...values.account import root_key
 from ...values.amounts import NOTHING, Amounts
 from ..base import Entry, Finding, State
 from .balances import Balance, Touched, add_up, book
@@ -197,6 +198,19 @@ class Records:
         for balance, amounts in folded.items():
             plan.set(balance, "folded", amounts)
         self._commit(plan)
+
+    def open_holds(self, root: str, after: str, limit: int) -> tuple[list[Record], str]:
+        """Some open holds of a tree, by the end of their leases, and what the next page comes after."""
+        until_ms, _, id = after.partition(" ")
+        place = (int(until_ms), id) if after else (0, "")
+        held = (
+            ((record.lease_ms, id), record)
+            for id, record in self._by_id.items()
+            if record.outcome.state == "reserved" and root_key(record.entry.path[0].key) == root
+        )
+        found = heapq.nsmallest(limit + 1, (line for line in held if line[0] > place))
+        records = [record for _, record in found[:limit]]
+        return records, "{} {}".format(*found[limit - 1][0]) if len(found) > limit else ""
 
     def _fold_the_oldest(self) -> None:
         self.fold(dict.fromkeys(islice(self._final, _BATCH)))  # in doubt first, then settled: twice

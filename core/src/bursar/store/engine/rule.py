@@ -1,4 +1,4 @@
-"""One limit in force on an account of a path."""
+"""`Rule`: one limit in force on an account of a path."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The verbs of a store, on accounts and records that are at hand: decided once, wherever those are kept."""
+"""The verbs of a store as decisions on accounts and records; memory and SQLite both run these."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ...errors import HoldClosed
 from ...runtime.fast_init import new_tuple
@@ -10,7 +10,24 @@ from ...values.amounts import NOTHING, Amounts
 from ...values.call import Subject
 from ...values.limits import Limit
 from ...values.policy import Terms
-from ..base import PLAIN, Booked, Entry, Finding, Granted, Mark, Path, Refused, Snapshot, StalePeriod, State
+from ..base import (
+    MOST_AT_ONCE,
+    PLAIN,
+    AccountView,
+    Booked,
+    Entry,
+    Finding,
+    Granted,
+    HoldPage,
+    Mark,
+    OpenHold,
+    Path,
+    Refused,
+    SessionPage,
+    Snapshot,
+    StalePeriod,
+    State,
+)
 from .accounts import Accounts
 from .admission import decide, exceeded, marks, near, refresh
 from .balances import Balance, add_up, hold
@@ -88,14 +105,19 @@ class Verbs:
     def probe(
         self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
     ) -> Granted | Refused | StalePeriod:
+        new = [account.key for account in entry.path if account.key not in self.accounts]
         call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
-        stale = self._refresh(call_path, entry, now_ms)
-        if stale is not None:
-            return stale
-        never_made = Plan()
-        decision = decide(
-            never_made, call_path, call_path.breaker(entry, terms), entry, minimum, terms, now_ms
-        )
+        try:
+            stale = self._refresh(call_path, entry, now_ms)
+            if stale is not None:
+                return stale
+            never_made = Plan()
+            decision = decide(
+                never_made, call_path, call_path.breaker(entry, terms), entry, minimum, terms, now_ms
+            )
+        finally:
+            if new:
+                self.accounts.forget(new)
         return decision if isinstance(decision, Refused) else Granted(decision, "reserved", False, now_ms)
 
     def settle(self, now_ms: int, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
@@ -177,15 +199,34 @@ class Verbs:
         self.records.log(plan, now_ms, root, "acknowledge", reason)
         self.commit(plan)
 
-    def read(self, now_ms: int, root: str, keys: tuple[str, ...] | None = None) -> Snapshot:
+    def end(self, now_ms: int, root: str, keys: tuple[str, ...]) -> None:
+        plan = Plan()
+        for key in keys:
+            if key in self.accounts and self.accounts[key].session:
+                self.accounts.end(plan, self.accounts[key], now_ms)
+        self.commit(plan)
+
+    def read(self, now_ms: int, key: str, keys: tuple[str, ...] | None = None) -> Snapshot:
         if keys is None:
-            wanted = list(self.accounts.below(root))
+            wanted = self.accounts.budgets(key)
         else:
             wanted = [self.accounts[key] for key in keys if key in self.accounts]
-        return Snapshot(now_ms, {balance.key: self.accounts.view(balance, now_ms) for balance in wanted})
+        return Snapshot(now_ms, self._views(wanted, now_ms))
+
+    def sessions(self, now_ms: int, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> SessionPage:
+        found, after = self.accounts.sessions(key, after, min(limit, MOST_AT_ONCE))
+        count = self.accounts[key].below if key in self.accounts else 0
+        return SessionPage(now_ms, self._views(found, now_ms), count, after)
+
+    def holds(self, now_ms: int, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> HoldPage:
+        records, after = self.records.open_holds(root, after, min(limit, MOST_AT_ONCE))
+        return HoldPage(now_ms, tuple(map(_open_hold, records)), after)
+
+    def roots(self, now_ms: int) -> tuple[str, ...]:
+        return self.accounts.roots()
 
     def audit(self, now_ms: int, root: str) -> tuple[Finding, ...]:
-        return self.records.audit(tuple(self.accounts.below(root)))
+        return self.records.audit(tuple(self.accounts.of(root)))
 
     # -- within a step ------------------------------------------------------------------
 
@@ -246,6 +287,9 @@ class Verbs:
             self.commit(plan)
         return new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
 
+    def _views(self, balances: Iterable[Balance], now_ms: int) -> dict[str, AccountView]:
+        return {balance.key: self.accounts.view(balance, now_ms) for balance in balances}
+
     def _administer(self, path: Path, now_ms: int, what: str, reason: str) -> tuple[Plan, Balance]:
         balance = self.accounts.open(path, now_ms).accounts[-1]
         plan = Plan()
@@ -256,3 +300,8 @@ class Verbs:
 def _exceeds(amounts: Amounts, held: Amounts) -> bool:
     usd, tokens, calls = amounts
     return usd > held.usd or tokens > held.tokens or calls > held.calls
+
+
+def _open_hold(record: Record) -> OpenHold:
+    entry = record.entry
+    return OpenHold(entry.id, entry.path[-1].key, entry.subject, record.held, record.lease_ms)

@@ -1,4 +1,4 @@
-"""What a limit over a window has counted: one number for spent, one for reserved."""
+"""Sums of a limit over a window: calendar periods, and rolling windows in buckets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters: verbs with their arguments, that a store did not answer; also as lines of JSON."""
+"""`Message`: a verb with its arguments that the store has not acknowledged; also as a line of JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
+from ...errors import StoreUnavailable
 from ...runtime.ids import new_id
 from ...values.account import Account, root_key
 from ...values.amounts import Amounts
@@ -16,10 +17,14 @@ from ...values.limits import Limit, stored_limit
 from ...values.policy import Breaker, Terms
 from ...values.window import Calendar, Period
 from ..base import Entry
+from ..layout import newer
 
-_KINDS = {
-    kind.__name__: kind for kind in (Account, Amounts, Breaker, Calendar, Entry, Period, Subject, Terms)
-}
+LAYOUT = 2  # of a line; those of 1 have no number, and begin the kinds with a capital letter
+_KINDS: dict[str, Any] = {
+    "account": Account, "amounts": Amounts, "breaker": Breaker, "calendar": Calendar, "entry": Entry,
+    "period": Period, "subject": Subject, "terms": Terms,
+}  # fmt: skip
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 _LIMIT = ("unit", "amount", "window", "model", "tool", "provider", "tz")
 
 KEPT = ("settle", "book", "doubt", "release", "withdraw")  # what has happened, and is to be known
@@ -32,7 +37,7 @@ class Message:
     Attributes:
         verb: its name.
         arguments: with which it was asked for; the ids in them make a second delivery harmless.
-        nonce: of the request, where the store knows one; else the letter's own.
+        nonce: of the request, where the store knows one; else the message's own.
         since_s: when it was written, seconds since the epoch.
         age_s: how old it was when this process got it, in seconds.
         got_s: when that was, by the clock that nobody sets.
@@ -64,13 +69,14 @@ class Message:
 
 
 def to_line(message: Message, store: str) -> str:
-    """The letter as one line of JSON.
+    """The message as one line of JSON.
 
     Args:
         message: what to write.
         store: which store it is for.
     """
     words = {
+        "layout": LAYOUT,
         "store": store,
         "mark": message.nonce,
         "since": round(message.since_s, 3),
@@ -81,29 +87,33 @@ def to_line(message: Message, store: str) -> str:
 
 
 def from_words(words: Mapping[str, Any]) -> Message:
-    """The letter whose line was read.
+    """The message whose line was read.
 
     Raises:
         ValueError: it is none.
+        StoreUnavailable: it is of a newer layout.
     """
+    layout = words.get("layout", 1)
+    if isinstance(layout, int) and layout > LAYOUT:
+        raise StoreUnavailable(newer(layout, LAYOUT))
     try:
         verb, nonce, since_s = words["verb"], str(words["mark"]), float(words["since"])
         arguments = tuple(map(_unpack, words["arguments"]))
         message = Message(verb, arguments, nonce, since_s, max(0.0, time.time() - since_s))
         known = verb in KEPT and type(message.root) is str
     except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"no letter: {type(error).__name__}") from error
+        raise ValueError(f"no message: {type(error).__name__}") from error
     if not known:
-        raise ValueError("no letter: its verb is none of those that wait")
+        raise ValueError("no message: its verb is none of those that wait")
     return message
 
 
 def _pack(value: Any) -> Any:
     """A value of JSON that `_unpack` makes the same value of."""
     if isinstance(value, Limit):
-        return {"Limit": {name: getattr(value, name) for name in _LIMIT}}
-    kind = type(value).__name__
-    if kind in _KINDS:
+        return {"limit": {name: getattr(value, name) for name in _LIMIT}}
+    kind = _NAMES.get(type(value))
+    if kind is not None:
         names = [part.name for part in fields(value)] if is_dataclass(value) else value._fields
         return {kind: {name: _pack(getattr(value, name)) for name in names}}
     if isinstance(value, Mapping):
@@ -117,7 +127,8 @@ def _unpack(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, parts),) = value.items()
-    if kind == "Limit":
+    kind = kind.lower()
+    if kind == "limit":
         return stored_limit(**parts)
     parts = {name: _unpack(part) for name, part in parts.items()}
     return _KINDS[kind](**parts) if kind else parts

@@ -1,4 +1,4 @@
-"""Bookings that a store did not take: kept in order, and sent again until they land."""
+"""`Outbox`: bookings that a store did not take, kept in order and sent again until they land."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Listener(Protocol):
 
 
 class _Box:
-    """The letters to one tree."""
+    """The messages to one tree."""
 
     def __init__(self) -> None:
         self.messages: deque[Message] = deque()
@@ -68,12 +68,12 @@ class _Box:
 
 
 class Outbox:
-    """Letters to a store that is down, by tree. What a hold set aside counts until they land.
+    """Messages to a store that is down, by tree. What a hold set aside counts until they land.
 
     A thread sends them, and tells those who listen; it lives for as long as there are any.
 
     Args:
-        send: carries out a letter, and returns what its verb answered.
+        send: carries out a message, and returns what its verb answered.
         spool: keeps them on disk, too. What an earlier process left there is taken over.
     """
 
@@ -90,18 +90,18 @@ class Outbox:
         """Empty; also in a forked child, whose parent delivers what it has."""
         self._boxes: dict[str, _Box] = {}
         self._lock = threading.Lock()
-        self._postman: threading.Thread | None = None
+        self._deliverer: threading.Thread | None = None
         self._wake = threading.Event()
 
     def __len__(self) -> int:
         return sum(len(box.messages) for box in tuple(self._boxes.values()))
 
     def listen(self, root: str, listener: Listener) -> None:
-        """Tell what happens to the letters of a tree, for as long as somebody else keeps the listener."""
+        """Tell what happens to the messages of a tree, for as long as somebody else keeps the listener."""
         self._listeners[listener] = root
 
     def put(self, message: Message) -> bool:
-        """Keep a letter; False when there are too many."""
+        """Keep a message; False when there are too many."""
         if len(self) >= _MOST:
             return False
         if self._spool is not None:
@@ -118,9 +118,9 @@ class Outbox:
             box = self._boxes.setdefault(message.root, _Box())
             box.adopted = box.adopted or adopted
             box.messages.append(message)
-            if self._postman is None:
-                self._postman = threading.Thread(target=self._work, name="bursar-mailbox", daemon=True)
-                self._postman.start()
+            if self._deliverer is None:
+                self._deliverer = threading.Thread(target=self._work, name="bursar-outbox", daemon=True)
+                self._deliverer.start()
         return True
 
     def deliver(self, root: str, within_s: float | None = None) -> None:
@@ -215,7 +215,7 @@ class Outbox:
                     if not (box.messages or box.news or box.told):
                         del self._boxes[root]
                 if not self._boxes:
-                    self._postman = None
+                    self._deliverer = None
                     return
 
     def _say_that_they_wait(self, root: str, box: _Box, error: Exception) -> None:

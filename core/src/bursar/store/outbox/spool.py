@@ -1,4 +1,4 @@
-"""Letters on disk: what a process could not deliver outlives it."""
+"""`Spool`: messages in a file, so that they outlive the process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...errors import BursarError
+from ...errors import BursarError, StoreUnavailable
 from ...runtime.log import logger
 from .messages import Message, from_words, to_line
 
@@ -20,16 +20,16 @@ _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | g
 
 
 class Spool:
-    """A file of letters, one line of JSON each, that any number of processes share.
+    """A file of messages, one line of JSON each, that any number of processes share.
 
-    A letter is on the disk before `keep` returns. Once delivered, another line says so; a file of
+    A message is on the disk before `keep` returns. Once delivered, another line says so; a file of
     which nothing is left to deliver is emptied. A process that ended in the middle of a line had
     not promised anything yet: what there is of that line is cut off.
 
     Args:
         path: of the file. It is made for its owner alone; a link, a folder or the file of
             somebody else is refused.
-        store: names the store that the letters are for; those for others stay where they are.
+        store: names the store that the messages are for; those for others stay where they are.
 
     Raises:
         ValueError: the file cannot be used.
@@ -53,7 +53,7 @@ class Spool:
             ) from None
 
     def keep(self, message: Message) -> None:
-        """Write a letter down, and wait until it is on the disk.
+        """Write a message down, and wait until it is on the disk.
 
         Raises:
             OSError: the disk is full, or the file cannot be had.
@@ -63,7 +63,7 @@ class Spool:
             os.fsync(file)
 
     def strike(self, message: Message) -> None:
-        """Say that a letter needs no delivery any more.
+        """Say that a message needs no delivery any more.
 
         Raises:
             OSError: it cannot be said.
@@ -86,12 +86,16 @@ class Spool:
                 self._replace(left)
 
     def struck(self) -> Collection[str]:
-        """The marks of letters that were delivered, perhaps by another process."""
+        """The nonces of messages that were delivered, perhaps by another process."""
         with self._opened() as file:
             return _lines(file)[1]
 
     def left(self) -> list[Message]:
-        """What earlier processes could not deliver to this store, in their order."""
+        """What earlier processes could not deliver to this store, in their order.
+
+        Raises:
+            StoreUnavailable: a line is of a newer layout.
+        """
         messages = []
         with self._opened() as file:
             lines, done = _lines(file)
@@ -100,6 +104,8 @@ class Spool:
                 continue
             try:
                 messages.append(from_words(words))
+            except StoreUnavailable as error:
+                raise StoreUnavailable(f"line {number} of {self.path} {error}") from None
             except (ValueError, BursarError):
                 logger.error("line %d of %s cannot be read, and stays there", number, self.path)
         return messages

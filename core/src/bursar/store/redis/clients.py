@@ -1,4 +1,4 @@
-"""The connections to each server: for threads, and for each event loop."""
+"""Connections to each server: for threads, and for each event loop."""
 
 from __future__ import annotations
 

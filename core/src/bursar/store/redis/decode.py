@@ -1,14 +1,16 @@
-"""What the script answers, as values: one line a word."""
+"""Decodes the answers of the script."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import cast
 
-from ...errors import HoldClosed, LimitConflict, StoreError
+from ...errors import HoldClosed, LimitConflict, StoreError, StoreUnavailable
 from ...values.account import shown_key
 from ...values.amounts import Amounts
 from ..base import UNITS, Booked, Cause, Entry, Granted, Mark, Refused, StalePeriod, State
+from ..engine.constants import LAYOUT
+from ..layout import newer
 from ..rollback import lost
 from .encode import parse_limit, unescape
 
@@ -66,6 +68,8 @@ def fail(lines: Sequence[str], entry: Entry | None = None, id: str = "") -> Exce
         return _conflict(words)
     if kind == "rolled_back":
         return lost(words[0])
+    if kind == "newer":
+        return StoreUnavailable(f"the ledger {newer(int(words[0]), LAYOUT)}")
     if kind == "overflow":
         return StoreError("a balance in the store would pass 2^62; reset the account")
     return StoreError(f"the store cannot read its own request: {kind!r:.40}")

@@ -1,4 +1,4 @@
-"""What the script is asked, as text: amounts are digits, names are percent-encoded."""
+"""Encodes the arguments of the script: amounts as digits, names percent-encoded."""
 
 from __future__ import annotations
 

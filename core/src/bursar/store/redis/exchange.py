@@ -1,4 +1,4 @@
-"""How a request gets its answer: one body for the blocking and the awaiting client."""
+"""Sends a request and reads its answer: one body for the blocking and the awaiting client."""
 
 from __future__ import annotations
 
@@ -97,7 +97,11 @@ class Exchanges:
         return request.read(lines, int(now_ms))
 
     def send(
-        self, command: tuple[Any, ...], in_full: tuple[Any, ...] | None = None, key: str = ""
+        self,
+        command: tuple[Any, ...],
+        in_full: tuple[Any, ...] | None = None,
+        key: str = "",
+        to: Node | None = None,
     ) -> Exchange:
         """Send a command again and again until it is answered, within the timeout.
 
@@ -105,6 +109,7 @@ class Exchanges:
             command: what to send.
             in_full: what to send where the server does not know the script.
             key: one of its keys; a command without one goes to any server.
+            to: or to this one.
 
         Raises:
             StoreUnavailable: no answer.
@@ -116,7 +121,7 @@ class Exchanges:
             node = None
             try:
                 if there is None:
-                    node = yield from self.routes.find(key, deadline - 2 * self.try_s)
+                    node = to or (yield from self.routes.find(key, deadline - 2 * self.try_s))
                     there = Command(node, ())
                 node, answer = there.node, there._replace(words=command)
                 return (yield answer)

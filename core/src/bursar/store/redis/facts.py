@@ -1,4 +1,4 @@
-"""What a server says about itself, as far as its user may ask."""
+"""Reads what a server says about its persistence and eviction, as far as its user may ask."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from redis import exceptions
 from ...errors import LedgerRolledBack, StoreError
 from ..facts import Facts
 from .exchange import Exchange, Exchanges
+from .url import Node
 
 _ASKED = ("version", "eviction", "clock_skew_seconds")
 
@@ -37,9 +38,31 @@ def read_facts(exchanges: Exchanges) -> Exchange:
         version=str(info.get("valkey_version", info.get("redis_version", ""))),
         eviction=eviction,
         skew_ms=time[0] * 1000 + time[1] // 1000 - host_ms if time and not exchanges.clocked else None,
+        bytes=info.get("used_memory"),
         unknown=tuple(name for name, answer in zip(_ASKED, known, strict=True) if not answer),
         warnings=tuple(_warnings(info, config, durability, eviction)),
     )
+
+
+def read_roots(exchanges: Exchanges) -> Exchange:
+    """The keys of the roots of all trees, from every server that has some.
+
+    Raises:
+        StoreUnavailable: a server cannot be reached, or this user may not ask.
+    """
+    prefix, found = exchanges.place.prefix, set()
+    masters: list[Node | None] = [None]
+    if exchanges.place.kind == "cluster":
+        slots = yield from exchanges.send(("CLUSTER", "SLOTS"))
+        masters = list(dict.fromkeys(Node(master[0], int(master[1])) for _, _, master, *_ in slots))
+    for master in masters:
+        cursor = None
+        while cursor != 0:
+            scan = ("SCAN", cursor or 0, "MATCH", f"{prefix}:{{*}}:meta", "COUNT", 1000)
+            cursor, keys = yield from exchanges.send(scan, to=master)
+            cursor = int(cursor)
+            found |= {key.removeprefix(f"{prefix}:{{").removesuffix("}:meta") for key in keys}
+    return tuple(found)
 
 
 def with_loss(facts: Facts, error: LedgerRolledBack) -> Facts:

@@ -9,7 +9,18 @@ from __future__ import annotations
 from ...values.account import is_session, root_key
 from ..base import Path
 
-_SHARED = ("meta", "accounts", "sessions", "leases", "final", "answers", "answered", "journal")
+_SHARED = (
+    "meta",
+    "accounts",
+    "budgets",
+    "sessions",
+    "ended",
+    "leases",
+    "final",
+    "answers",
+    "answered",
+    "journal",
+)
 
 
 def base_key(prefix: str, root: str) -> str:
@@ -37,7 +48,7 @@ def path_keys(prefix: str, path: Path, id: str = "") -> list[str]:
     if id:
         keys.append(f"{base}r:{id}")
     for account in path:
-        keys.append(f"{base}b:{account.key}")
+        keys += [f"{base}b:{account.key}", f"{base}n:{account.key}"]
         if is_session(account.key):
             keys += [f"{base}c:{account.key}", f"{base}l:{account.key}"]
     return [*keys, *(f"{base}a:{account.key}" for account in path)]

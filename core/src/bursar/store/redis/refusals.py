@@ -1,4 +1,4 @@
-"""What a server says when it cannot do what it was asked, in words for people."""
+"""Makes errors for people of what a server answers when it cannot do what it was asked."""
 
 from __future__ import annotations
 

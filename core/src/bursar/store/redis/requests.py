@@ -1,4 +1,4 @@
-"""The verbs of the store as requests: sent as often as it takes, applied once."""
+"""The verbs of the store as requests: sent again where needed, applied once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...values.account import root_key
 from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Terms
-from ..base import PLAIN, Entry, Path
+from ..base import MOST_AT_ONCE, PLAIN, Entry, Path
 from . import decode, views
 from .encode import (
     amounts,
@@ -124,15 +124,38 @@ class Requests:
     def acknowledge(self, root: str, reason: str) -> RedisRequest:
         return self._at(root, "acknowledge", [escape(reason)], _done())
 
-    def read(self, root: str, keys: tuple[str, ...] | None = None) -> RedisRequest:
-        wanted = views.with_parents(keys or ())
+    def end(self, root: str, keys: tuple[str, ...]) -> RedisRequest:
+        return self._at(root, "end", [str(len(keys)), *keys], _done())
+
+    def read(self, key: str, keys: tuple[str, ...] | None = None) -> RedisRequest:
+        wanted = views.with_parents((key,) if keys is None else keys)
 
         def snapshot(lines: Sequence[str], now_ms: int) -> Any:
             if lines[0] != "accounts":
                 raise decode.fail(lines)
             return views.snapshot(lines[1:], now_ms, keys)
 
-        return self._at(root, "read", [str(len(wanted)), *wanted], snapshot)
+        words = [str(len(wanted)), *wanted, key if keys is None else ""]
+        return self._at(root_key(key), "read", words, snapshot)
+
+    def sessions(self, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> RedisRequest:
+        def page(lines: Sequence[str], now_ms: int) -> Any:
+            if lines[0] != "sessions":
+                raise decode.fail(lines)
+            return views.session_page(lines[1:], now_ms, key)
+
+        words = [key, after, str(min(limit, MOST_AT_ONCE))]
+        return self._at(root_key(key), "sessions", words, page)
+
+    def holds(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> RedisRequest:
+        def page(lines: Sequence[str], now_ms: int) -> Any:
+            if lines[0] != "holds":
+                raise decode.fail(lines)
+            return views.hold_page(lines[1:], now_ms)
+
+        until_ms, _, id = after.partition(" ")
+        words = [until_ms or "-inf", id, str(min(limit, MOST_AT_ONCE))]
+        return self._at(root, "holds", words, page)
 
     def audit(self, root: str) -> RedisRequest:
         def findings(lines: Sequence[str], _: int) -> Any:

@@ -1,4 +1,4 @@
-"""Which server a request goes to: the only one, the owner of its slot, or the master that sentinels name.
+"""Finds the server of a request: the only one, the owner of its slot, or the master that sentinels name.
 
 Clients of redis-py for a Cluster and for sentinels look around by themselves, from one server to the
 next and each in its own time. Here every look is one command of the same exchange, so that it ends

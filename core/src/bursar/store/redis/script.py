@@ -1,4 +1,4 @@
-"""The Lua of the store: one script, made of one file a noun."""
+"""The Lua script of the store, put together from its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..engine import constants
 # In the order in which they need each other.
 _PARTS = (
     *("step", "account", "window", "limit", "rule", "breaker"),
-    *("record", "retire", "spend", "order", "look", "run"),
+    *("record", "retire", "spend", "migrate", "order", "look", "run"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Balances in Redis: every verb is one run of one script."""
+"""`RedisStore`: balances in Redis; every verb is one run of one script."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ...errors import LedgerRolledBack, StoreError
 from ...runtime.clock import Clock
 from ...runtime.fork import forks
 from ..base import Booked, Entry, Verb
+from ..engine.constants import LAYOUT
 from ..facts import Facts
 from ..outbox.messages import KEPT, Message
 from ..outbox.outbox import MAY_PASS, Outbox
@@ -17,7 +18,7 @@ from ..outbox.spool import Spool
 from ..remote import RemoteStore, completed
 from .clients import Clients
 from .exchange import Exchanges, Unanswered
-from .facts import read_facts, with_loss
+from .facts import read_facts, read_roots, with_loss
 from .requests import RedisRequest, Requests
 from .url import Place, parse_url
 
@@ -63,9 +64,20 @@ class RedisStore(RemoteStore):
         self._check_process()
         facts = self._learn(self._clients.run(read_facts(self._exchanges)))
         try:
-            return replace(facts, ledger=self.ledger_id(root) if root else "")
+            ledger = self.ledger_id(root) if root else ""
+            return replace(facts, ledger=ledger, layout=LAYOUT if ledger else 0)
         except LedgerRolledBack as error:
             return with_loss(facts, error)
+
+    def roots(self) -> tuple[str, ...]:
+        """The keys of the roots of all trees; a scan of every master, so not of one moment.
+
+        Raises:
+            StoreUnavailable: a server cannot be reached.
+        """
+        self._check_process()
+        roots: tuple[str, ...] = self._clients.run(read_roots(self._exchanges))
+        return roots
 
     def ledger_id(self, root: str) -> str:
         """What ``?ledger=`` takes to pin this ledger; empty where it was never written to."""
@@ -75,8 +87,8 @@ class RedisStore(RemoteStore):
     async def acall(self, verb: Verb, *arguments: Any) -> Any:
         """A verb by its name, over the connections of this event loop."""
         self._check_process()
-        if verb == "facts":
-            return await asyncio.to_thread(self.facts, *arguments)
+        if verb in ("facts", "roots"):
+            return await asyncio.to_thread(getattr(self, verb), *arguments)
         arguments = completed(verb, arguments)
         request: RedisRequest = getattr(self._requests, verb)(*arguments)
         try:
@@ -121,7 +133,7 @@ class RedisStore(RemoteStore):
         return Booked(arguments[0].amounts, 0, False, None, self._exchanges.now_ms())
 
     def _keep(self, request: RedisRequest, arguments: tuple[Any, ...]) -> bool:
-        """Write a letter of what is to be known: a booking, or that nobody makes the call of a reserve."""
+        """Write a message of what is to be known: a booking, or that nobody makes the call of a reserve."""
         if request.verb == "reserve":
             entry: Entry = arguments[0]
             return self._outbox.put(Message("withdraw", (entry.id, entry.path, request.nonce)))

@@ -1,4 +1,4 @@
-"""Accounts for readers, made of what the script read."""
+"""Makes account views and audits from what the script read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from ...values.account import is_session, parent_key
 from ...values.amounts import NOTHING, Amounts
 from ...values.call import Subject
 from ...values.limits import Limit
-from ..base import UNITS, AccountView, Circuit, Finding, LimitView, Snapshot
+from ..base import (
+    UNITS,
+    AccountView,
+    Circuit,
+    Finding,
+    HoldPage,
+    LimitView,
+    OpenHold,
+    SessionPage,
+    Snapshot,
+)
 from .encode import limit_text, parse_limit, parse_subject, unescape
 
 Fields = dict[str, str]
@@ -45,6 +55,30 @@ def snapshot(lines: Sequence[str], now_ms: int, keys: tuple[str, ...] | None) ->
     return Snapshot(now_ms, {key: _view(key, found, now_ms) for key in wanted})
 
 
+def session_page(lines: Sequence[str], now_ms: int, key: str) -> SessionPage:
+    """Sessions right below an account, the newest first."""
+    after, count, *rest = lines
+    found = accounts(rest)
+    below = [other for other in reversed(found) if parent_key(other) == key and is_session(other)]
+    return SessionPage(now_ms, {other: _view(other, found, now_ms) for other in below}, int(count), after)
+
+
+def hold_page(lines: Sequence[str], now_ms: int) -> HoldPage:
+    """Open holds, those first whose leases end first."""
+    *rest, after = lines
+    holds = tuple(
+        OpenHold(
+            unescape(id),
+            leaf,
+            parse_subject(subject),
+            Amounts(*map(int, held.split(","))),
+            int(until_ms),
+        )
+        for id, leaf, subject, held, until_ms in zip(*(rest[part::5] for part in range(5)), strict=True)
+    )
+    return HoldPage(now_ms, holds, after)
+
+
 def _view(key: str, found: Mapping[str, Fields], now_ms: int) -> AccountView:
     fields = found[key]
     own, for_sessions = [], []
@@ -63,13 +97,18 @@ def _view(key: str, found: Mapping[str, Fields], now_ms: int) -> AccountView:
         reserved=_three(fields, "r:{}"),
         subjects=MappingProxyType(_subjects(fields)),
         tally=MappingProxyType(
-            {unescape(name[2:]): int(value) for name, value in fields.items() if name.startswith("t:")}
+            {
+                unescape(name[2:]): int(value)
+                for name, value in fields.items()
+                if name[:2] == "t:" and value != "0"
+            }
         ),
         limits=tuple(_limit_view(limit, fields, now_ms) for limit in own),
         for_sessions=tuple(for_sessions),
         tripped=None if reason is None else unescape(reason),
         opened_ms=int(fields["opened"]),
         circuit=cast("Circuit", circuit),
+        sessions=int(fields["sessions"]),
     )
 
 
@@ -94,7 +133,11 @@ def _three(fields: Fields, name: str) -> Amounts:
 
 
 def _subjects(fields: Fields) -> dict[Subject, tuple[Amounts, Amounts]]:
-    texts = {name.split(":", 2)[2]: None for name in fields if name[:2] in ("S:", "R:")}
+    texts = {
+        name.split(":", 2)[2]: None
+        for name, value in fields.items()
+        if name[:2] in ("S:", "R:") and value != "0"
+    }
     return {
         parse_subject(text): (_three(fields, f"S:{{}}:{text}"), _three(fields, f"R:{{}}:{text}"))
         for text in texts

@@ -1,10 +1,10 @@
-"""What came due before a step: leases that are over, records that are old, sessions that nobody uses."""
+"""Expires what is due before a step: leases, old records, sessions that are no longer used."""
 
 from __future__ import annotations
 
 import sqlite3
 
-from ..engine.constants import KEPT_MS, SESSION_KEPT_MS
+from ..engine.constants import ENDED_KEPT_MS, KEPT_MS, SESSION_KEPT_MS
 from ..engine.verbs import Verbs
 from .load import Loaded
 from .meta import Meta, Oldest
@@ -22,9 +22,9 @@ def tidy(
         loaded.verbs.records.sweep(now_ms)
         loaded.verbs.records.fold(loaded.old)
         tidied = save(loaded)
-    if _due(oldest.used_ms, now_ms - SESSION_KEPT_MS):
+    if _due(oldest.used_ms, now_ms - SESSION_KEPT_MS) or _due(oldest.ended_ms, now_ms - ENDED_KEPT_MS):
         loaded = Loaded(connection, new(), tidied or meta, now_ms)
-        loaded.read_idle(now_ms - SESSION_KEPT_MS)
+        loaded.read_idle(now_ms - SESSION_KEPT_MS, now_ms - ENDED_KEPT_MS)
         loaded.verbs.accounts.retire(now_ms)
         tidied = save(loaded)
     return tidied

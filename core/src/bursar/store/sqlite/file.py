@@ -1,4 +1,4 @@
-"""One file as this process has it open: one connection, which one thread uses at a time."""
+"""The open file: one connection of this process, used by one thread at a time."""
 
 from __future__ import annotations
 

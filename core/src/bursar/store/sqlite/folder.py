@@ -1,4 +1,4 @@
-"""A file that nobody else can read, in a folder that nobody else can change."""
+"""Makes and checks private files and folders: 0600 in 0700."""
 
 from __future__ import annotations
 

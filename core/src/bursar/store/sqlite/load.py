@@ -1,4 +1,4 @@
-"""The part of a ledger that one step looks at: read from the file before it."""
+"""Loads the part of a ledger that one step needs from the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ...values.account import is_session
 from ...values.policy import Terms
 from ...values.window import Period
-from ..base import Entry
+from ..base import MOST_AT_ONCE, Entry
 from ..engine.balances import Balance, Touched
 from ..engine.breaker import CircuitBreaker, Trip
 from ..engine.constants import KEPT_MS
@@ -75,17 +75,60 @@ class Loaded:
         self.verbs.records._leases += [(found["lease_ms"], found["id"]) for found in late]
         self.old = [found["id"] for found in old]
 
-    def read_idle(self, before_ms: int) -> None:
-        """The sessions that nobody has used for the longest time, with the accounts above them."""
+    def read_idle(self, used_ms: int, ended_ms: int) -> None:
+        """The sessions that nobody has used for the longest time, and those that ended first.
+
+        With the accounts above them, and some of those below the ended ones.
+        """
         idle = "WHERE session = 1 AND used_ms <= ? ORDER BY used_ms LIMIT 10"
-        found = self._fetch(tables.ACCOUNTS, idle, before_ms)
-        self.read(key for row in found for key in rows.path_keys(row[0]))
-        for key, *_ in found:
-            self.verbs.accounts._sessions[key] = self.verbs.accounts[key].used_ms or 0
+        over = "WHERE ended_ms <= ? ORDER BY ended_ms LIMIT 10"
+        unused, ended = (
+            [row[0] for row in self._fetch(tables.ACCOUNTS, where, at_ms)]
+            for where, at_ms in ((idle, used_ms), (over, ended_ms))
+        )
+        below = [
+            row[0]
+            for key in ended
+            for row in self.connection.execute(
+                "SELECT key FROM accounts WHERE key > ? AND key < ? LIMIT 50", _below(key)
+            )
+        ]
+        self.read(key for leaf in (*unused, *ended, *below) for key in rows.path_keys(leaf))
+        accounts = self.verbs.accounts
+        accounts._sessions = {key: accounts[key].used_ms or 0 for key in unused}
+        accounts._ended = {key: accounts[key].ended_ms or 0 for key in ended}
 
     def read_tree(self, root: str) -> None:
         """All accounts of a tree."""
         self._read_accounts(_OF_TREE, json.dumps([root]))
+
+    def read_roots(self) -> None:
+        """The roots of all trees."""
+        self._read_accounts("IN (SELECT key FROM accounts WHERE above = ? AND session = 0)", "")
+
+    def read_budgets(self, key: str) -> None:
+        """A budget, with those above and below it."""
+        below = """WITH RECURSIVE inside (key) AS (
+          SELECT key FROM accounts WHERE session = 0 AND above = ?
+          UNION ALL SELECT accounts.key FROM accounts JOIN inside ON above = inside.key WHERE session = 0)
+          SELECT key FROM inside"""
+        found = self.connection.execute(below, (key,))
+        self.read((*rows.path_keys(key), *(row[0] for row in found)))
+
+    def read_sessions(self, key: str, after: str, limit: int) -> None:
+        """Some sessions right below an account, the newest first, with the accounts above them."""
+        older = "SELECT key FROM accounts WHERE above = ? AND session = 1 AND number < ?"
+        newest = int(after) if after else self.meta.numbers + 1
+        found = self.connection.execute(f"{older} ORDER BY number DESC LIMIT ?", (key, newest, _page(limit)))
+        self.read((*rows.path_keys(key), *(row[0] for row in found)))
+
+    def read_holds(self, root: str, after: str, limit: int) -> None:
+        """Some open holds of a tree, those first whose leases end first."""
+        until_ms, _, id = after.partition(" ")
+        later = (
+            "WHERE state = 'reserved' AND root = ? AND (lease_ms, id) > (?, ?) ORDER BY lease_ms, id LIMIT ?"
+        )
+        self._read((), self._records(later, root, int(until_ms or -1), id, _page(limit)))
 
     def read_calls(self, entry: Entry, terms: Terms) -> None:
         """The earlier calls with the same input that a breaker has to know; and some that are old."""
@@ -138,6 +181,7 @@ class Loaded:
         for key, *row in self._fetch(tables.ACCOUNTS, f"WHERE key {which} ORDER BY number", value):
             balance = balances[key] = rows.balance_of(key, tuple(row))
             self.numbers[balance] = row[0]
+            self.verbs.accounts.take_up(balance)
             if balance.session:
                 breaker = rows.breaker_of(balance)
                 self.calls[breaker] = breaker.calls
@@ -214,3 +258,13 @@ class Loaded:
             if balance is None or str(self.numbers[balance]) != life:
                 return  # a session that was dropped; it is the last on the path
             yield balance
+
+
+def _page(limit: int) -> int:
+    """How many rows tell what is on a page, and whether another one comes after it."""
+    return min(limit, MOST_AT_ONCE) + 1
+
+
+def _below(key: str) -> tuple[str, str]:
+    """Between these are the keys of all accounts below one: no name has a slash."""
+    return f"{key}/", f"{key}0"

@@ -1,4 +1,4 @@
-"""A lock between processes, which lets them in in the order in which they came."""
+"""A lock between processes, first come, first served."""
 
 from __future__ import annotations
 

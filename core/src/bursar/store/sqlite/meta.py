@@ -1,4 +1,4 @@
-"""The line that a file has about itself, and what a process has seen of it."""
+"""The meta row of a file: its ledger id, sequence and time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from ..rollback import Seen, lost
+from . import schema
 
 
 class Meta(NamedTuple):
@@ -54,26 +55,33 @@ class Meta(NamedTuple):
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Put it into the file."""
-        connection.execute("INSERT OR REPLACE INTO ledger VALUES (1, ?, ?, ?, ?, ?, ?)", self)
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (1, ?, ?, ?, ?, ?, ?)", self)
 
 
 class Oldest(NamedTuple):
-    """What comes due next: a lease, a final record, a session that nobody uses. None where there is none."""
+    """What comes due next: a lease, a final record, a session that nobody uses, one that has ended."""
 
     lease_ms: int | None = None
     final_ms: int | None = None
     used_ms: int | None = None
+    ended_ms: int | None = None
 
 
 _READ = """
 SELECT id, seq, ack, now_ms, epoch, numbers,
   (SELECT min(lease_ms) FROM records WHERE state = 'reserved'),
   (SELECT min(final_ms) FROM records WHERE final_ms IS NOT NULL),
-  (SELECT min(used_ms) FROM accounts WHERE session = 1)
-FROM ledger"""
+  (SELECT min(used_ms) FROM accounts WHERE session = 1),
+  (SELECT min(ended_ms) FROM accounts WHERE ended_ms IS NOT NULL)
+FROM meta"""
 
 
 def read_meta(connection: sqlite3.Connection) -> tuple[Meta, Oldest]:
-    """What the file says; empty in one that was never written to."""
+    """What the file says; empty in one that was never written to.
+
+    Raises:
+        StoreUnavailable: it has got a newer layout.
+    """
+    schema.check(connection.execute("PRAGMA user_version").fetchone()[0])
     row = connection.execute(_READ).fetchone()
     return (Meta(*row[:6]), Oldest(*row[6:])) if row is not None else (Meta(), Oldest())

@@ -1,4 +1,4 @@
-"""The order in which processes came to a lock, which alone would open for whoever is quickest."""
+"""FIFO ticket lock: each waiter locks byte n of a file and waits for byte n-1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Balances and records as rows, and rows as balances and records."""
+"""Turns balances and records into rows, and rows into balances and records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, unquote
 
-from ...values.account import Account, root_key
+from ...values.account import Account, parent_key, root_key
 from ...values.amounts import Amounts
 from ...values.call import Kind, Subject
 from ...values.limits import Limit
@@ -103,12 +103,12 @@ def parse_tally(text: str) -> dict[str, int]:
 
 def balance_of(key: str, row: Row) -> Balance:
     """An account as it was written; its other tables are read by `Loaded`."""
-    _, _, _, *sums, epoch, tripped, opened_ms, used_ms, below = row
+    number, _, _, *sums, epoch, tripped, opened_ms, used_ms, below, _, ended_ms = row
     balance = Balance(key, opened_ms)
     balance.total.sums = cast("tuple[int, int, int, int, int, int]", tuple(sums[:6]))
     balance.folded = Amounts(*sums[6:])
     balance.epoch, balance.tripped = epoch, tripped
-    balance.used_ms, balance.below = used_ms, below
+    balance.used_ms, balance.below, balance.ended_ms, balance.number = used_ms, below, ended_ms, number
     return balance
 
 
@@ -119,6 +119,7 @@ def account_row(balance: Balance, number: int) -> tuple[Row, Row]:
     return (key,), (
         number, root_key(key), int(balance.session), *balance.total.sums, *balance.folded,
         balance.epoch, tripped, balance.opened_ms, balance.used_ms, balance.below,
+        parent_key(key), balance.ended_ms,
     )  # fmt: skip
 
 

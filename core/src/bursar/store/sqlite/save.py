@@ -1,4 +1,4 @@
-"""Writing back what a step has changed."""
+"""Writes the rows that a step has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One verb on a file: what came due, then the verb itself on what it may look at."""
+"""One verb on a file: expire what is due, load, decide, save."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .meta import Meta, read_meta
 from .rows import path_keys, storable
 from .save import save
 
-READS = ("probe", "read", "audit")  # change nothing, whatever they find
+READS = ("probe", "read", "sessions", "holds", "roots", "audit")  # change nothing, whatever they find
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ class Step:
         return answer, after or before, after is not None
 
     def _fill(self, loaded: Loaded) -> None:
+        if self.verb == "roots":
+            loaded.read_roots()
+            return
         first = self.arguments[0]
         if isinstance(first, Entry):
             loaded.read((account.key for account in first.path), first.id)
@@ -66,12 +69,17 @@ class Step:
                 loaded.read_calls(first, self.arguments[2])
         elif self.verb in ("release", "extend"):
             loaded.read((), first)
-        elif self.verb == "audit" or (self.verb == "read" and self.arguments[1] is None):
+        elif self.verb == "audit":
             loaded.read_tree(first)
-            if self.verb == "audit":
-                loaded.read_sums(first)
-        elif self.verb == "read":
+            loaded.read_sums(first)
+        elif self.verb == "read" and self.arguments[1] is None:
+            loaded.read_budgets(first)
+        elif self.verb in ("read", "end"):
             loaded.read(key for leaf in self.arguments[1] for key in path_keys(leaf))
+        elif self.verb == "sessions":
+            loaded.read_sessions(*self.arguments)
+        elif self.verb == "holds":
+            loaded.read_holds(*self.arguments)
         else:
             loaded.read(account.key for account in first)
 

@@ -1,4 +1,4 @@
-"""Balances in a file: every verb is one transaction."""
+"""`SqliteStore`: balances in a file; every verb is one transaction."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ...runtime.fork import forks
 from ...runtime.log import logger
 from ...values.account import root_key
 from ..base import Booked, Entry, Granted, Path, Verb
+from ..engine.constants import LAYOUT
 from ..engine.verbs import Verbs
 from ..facts import Facts
 from ..outbox.messages import KEPT, Message
@@ -71,8 +72,15 @@ class SqliteStore(RemoteStore):
         there = os.name == "posix" and self.place.path.exists()
         if there and self.place.path.stat().st_mode & with_others:
             warnings.append(f"others can get at {str(self.place.path)!r}; chmod 600 it")
+        files = (self.place.path, self.place.path.with_name(f"{self.place.path.name}-wal"))
         return Facts(
-            "sqlite", self.durability, sqlite3.sqlite_version, ledger=ledger, warnings=tuple(warnings)
+            "sqlite",
+            self.durability,
+            sqlite3.sqlite_version,
+            ledger=ledger,
+            layout=LAYOUT if ledger else 0,
+            bytes=sum(file.stat().st_size for file in files if file.exists()),
+            warnings=tuple(warnings),
         )
 
     async def acall(self, verb: Verb, *arguments: Any) -> Any:
@@ -131,7 +139,7 @@ class SqliteStore(RemoteStore):
                 logger.warning("a cancelled reserve could not be given back: %s", error)
 
     def _check_process(self) -> None:
-        """A forked child has threads and a mailbox of its own; what waits is its parent's to deliver."""
+        """A forked child has threads and an outbox of its own; what waits is its parent's to deliver."""
         if self._forks != forks():
             self._forks = forks()
             self._worker = None
@@ -139,10 +147,12 @@ class SqliteStore(RemoteStore):
 
 
 def _root(verb: str, arguments: tuple[Any, ...]) -> str:
-    """The key of the root of the tree that a verb is about."""
+    """The key of the root of the tree that a verb is about; empty where it is about all."""
+    if not arguments:
+        return ""
     first = arguments[0]
-    if verb in ("read", "audit"):
-        return str(first)
+    if verb in ("end", "read", "sessions", "holds", "audit"):
+        return root_key(str(first))
     path: Path = first.path if isinstance(first, Entry) else arguments[1] if isinstance(first, str) else first
     return root_key(path[0].key) if path else ""
 

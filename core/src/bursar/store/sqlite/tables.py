@@ -1,4 +1,4 @@
-"""The tables of a file: one row an account, a limit, a bucket of a window, a record. Money is INTEGER."""
+"""The tables of a file. Money is INTEGER."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ ACCOUNTS = Table(
     ("key",),
     (
         "number", "root", "session", *_THREE, *_three("reserved", "folded"),
-        "epoch", "tripped", "opened_ms", "used_ms", "below",
+        "epoch", "tripped", "opened_ms", "used_ms", "below", "above", "ended_ms",
     ),
     frozenset({"number", "session", *_THREE, *_three("reserved", "folded")})
-    | {"epoch", "opened_ms", "used_ms", "below"},
-    frozenset({"tripped", "used_ms"}),
+    | {"epoch", "opened_ms", "used_ms", "below", "ended_ms"},
+    frozenset({"tripped", "used_ms", "ended_ms"}),
 )  # fmt: skip
 SUBJECTS = Table(
     "subjects",

@@ -1,4 +1,4 @@
-"""One step at a time: threads of a process in the order in which they came, and processes likewise."""
+"""Fair mutex over all threads of all processes."""
 
 from __future__ import annotations
 

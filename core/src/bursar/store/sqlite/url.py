@@ -1,4 +1,4 @@
-"""Where a file is, and how it is used: from a URL."""
+"""Parses the URL of a file: where it is, and how it is used."""
 
 from __future__ import annotations
 

@@ -114,3 +114,12 @@ class Admission(Vocabulary):
         path = root(limit(0))
         self.refused("a", path, usd(1))
         self.held("b", path, usd(0))
+
+    def test_a_charge_past_a_limit_of_calls_says_so(self) -> None:
+        """A third run of a tool that may run twice is booked, and names the limit that it passes."""
+        path = root(Limit("2 calls/total", tool="search"), limit(100))
+        for id in "ab":
+            assert self.book(Entry(id, path, SEARCH, usd(0))).over is None
+        over = self.book(Entry("c", path, SEARCH, usd(0))).over
+        assert over is not None and (over.spent, over.remaining) == (3, -1)
+        assert over.limit is not None and (over.limit.unit, over.limit.tool) == ("calls", "search")

@@ -117,6 +117,24 @@ class Breaking(Vocabulary):
         assert self.book(Entry("c", path, GPT, usd(1)), _FAST).over is None
         assert self.refused("d", path, usd(0), terms=_FAST).tripped
 
+    def test_the_refusal_that_opens_a_breaker_says_how_long_it_cools_down(self) -> None:
+        """By a loop, by a reserve that is too fast, and by a charge that was; None without a cooldown."""
+        slow = Breaker(None, 60_000, limit(100, "60s"), 30_000)
+        for name, cooldown_ms in (("a", 30_000), ("b", None)):
+            wait_s = None if cooldown_ms is None else cooldown_ms / 1000
+            loop, fast = (
+                Terms(lease_ms=LEASE_MS, breaker=breaker._replace(cooldown_ms=cooldown_ms))
+                for breaker in (Breaker(1, 60_000, None, None), slow)
+            )
+            inner = [below(root(), session_account, f"{name}{number}") for number in range(3)]
+            self.held(f"{name} once", inner[0], usd(1), terms=loop, fingerprint="same")
+            again = self.refused(f"{name} again", inner[0], usd(1), terms=loop, fingerprint="same")
+            assert (again.cause, again.retry_after_s) == ("loop", wait_s)
+            much = self.refused(f"{name} much", inner[1], usd(101), terms=fast)
+            assert (much.cause, much.retry_after_s) == ("velocity", wait_s)
+            over = self.book(Entry(f"{name} over", inner[2], GPT, usd(101)), fast).over
+            assert over is not None and (over.cause, over.retry_after_s) == ("velocity", wait_s)
+
     def test_a_slow_session_is_never_stopped(self) -> None:
         """The span rolls."""
         path = _session()

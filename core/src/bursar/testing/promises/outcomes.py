@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ...errors import HoldClosed
-from ...store.base import Entry
+from ...store.base import PLAIN, Entry, Refused
 from ...values.account import session_account
 from ...values.amounts import NOTHING, Amounts
 from .vocabulary import GPT, LEASE_MS, Vocabulary, below, limit, root, usd
@@ -135,3 +137,23 @@ class Outcomes(Vocabulary):
         self.clock.set(1_000_000_000)
         assert self.store.read("default").now_ms == before
         assert self.numbers(path[0]) == (60, 0)
+
+    def test_a_verb_is_awaited_by_its_name(self) -> None:
+        """With or without the arguments that have defaults, it answers what the blocking one does."""
+        path = root(limit(100))
+
+        async def live() -> None:
+            granted = await self.store.acall("reserve", Entry("a", path, GPT, usd(60)), usd(60))
+            assert (granted.amounts, granted.state, granted.repeated) == (usd(60), "reserved", False)
+            probed = await self.store.acall("probe", Entry("b", path, GPT, usd(60)), usd(60), PLAIN)
+            assert isinstance(probed, Refused)
+            booked = await self.store.acall("settle", Entry("a", path, GPT, usd(25)))
+            assert (booked.held, booked.repeated) == (usd(60), False)
+            await self.store.acall("release", "c", path, {})
+            await self.store.acall("trip", path, "enough")
+            snapshot = await self.store.acall("read", "default")
+            assert snapshot.accounts == self.store.read("default").accounts
+            assert await self.store.acall("audit", "default") == ()
+
+        asyncio.run(live())
+        assert self.numbers(path[0]) == (25, 0)

@@ -1,4 +1,4 @@
-"""What the promises of a store are told in."""
+"""Helpers in which the promises of a store are written."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from ...store.base import Entry, LimitView, Path, StalePeriod
-from ...values.account import session_account
+from ...values.account import root_account, session_account
 from ...values.limits import Limit
 from ...values.policy import Terms
 from .vocabulary import GPT, TERMS, Vocabulary, below, limit, root, usd
@@ -41,6 +41,16 @@ class Windows(Vocabulary):
         assert self.refused("d", path, usd(101)).retry_after_s is None
         self.clock.advance(wait_s)
         self.held("e", path, usd(50))
+
+    def test_a_refusal_by_two_windows_waits_for_the_longer_one(self) -> None:
+        """Whichever it names; and None where a limit that forgets nothing is in the way as well."""
+        for name, windows in (("a", ("1h", "24h")), ("b", ("24h", "1h"))):
+            path = (root_account(name, tuple(limit(100, window) for window in windows)),)
+            self.spend(f"{name} all", path, 100)
+            wait_s = self.refused(f"{name} more", path, usd(1)).retry_after_s
+            assert wait_s is not None and 86_400 <= wait_s <= 86_400 + 301
+            self.store.set_limit(path, limit(100))
+            assert self.refused(f"{name} never", path, usd(1)).retry_after_s is None
 
     def test_what_is_held_counts_in_a_window_however_long(self) -> None:
         """A hold from before the span still counts: its call may be made at any time."""

@@ -57,7 +57,7 @@ local function whole(h)
 end
 
 local BASE = {
-  'born', 'epoch', 'limits', 'tripped', 'trip', 'used',
+  'born', 'epoch', 'limits', 'tripped', 'trip', 'used', 'ended',
   's:usd', 's:tokens', 's:calls', 'r:usd', 'r:tokens', 'r:calls',
 }
 
@@ -84,16 +84,33 @@ local function find(key)
   return not account.missing and account or nil
 end
 
-local function session_above(key)
-  local above = string.match(key, '^(.*)/[^/]*$')
-  local account = above and find(above)
-  return account and account.session and account
+local function above(key)
+  return string.match(key, '^(.*)/[^/]*$')
+end
+
+-- The sessions right below an account, by the step that made them.
+local function below(key)
+  return base .. 'n:' .. key
 end
 
 -- A session is in use: it is not dropped for a while.
 local function use(account)
   put(account, 'used', int(now))
   write('ZADD', base .. 'sessions', int(now), account.key)
+end
+
+-- A session has ended, and nobody can name it again.
+local function finish(account)
+  put(account, 'ended', int(now))
+  write('ZADD', base .. 'ended', int(now), account.key)
+end
+
+-- Or somebody has used it since.
+local function resume(account)
+  if get(account, 'ended') then
+    drop(account, 'ended')
+    write('ZREM', base .. 'ended', account.key)
+  end
 end
 
 local function create(key)
@@ -105,9 +122,10 @@ local function create(key)
   put(account, 'born', int(step))
   put(account, 'epoch', '0')
   put(account, 'opened', int(now))
-  local above = session_above(key)
-  if above then
-    add(above, 'below', '1')
+  if account.session then
+    write('ZADD', below(above(key)), int(step), key)
+  else
+    write('ZADD', base .. 'budgets', 0, key)
   end
   return account
 end

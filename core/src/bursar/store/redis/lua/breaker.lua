@@ -74,6 +74,7 @@ local function too_fast(fuse, breaker, spent, reserved)
   open_fuse(fuse, 'velocity', breaker.too_fast)
   return refusal(fuse.account, 'velocity', {
     limit = breaker.velocity, spent = spent, reserved = reserved, first = true, reason = breaker.too_fast,
+    wait = breaker.cooldown,
   })
 end
 
@@ -100,7 +101,9 @@ local function judge(fuse, breaker, entry, granted)
     if made >= breaker.most then
       local reason = breaker.what .. '%20was%20called%20' .. int(made) .. breaker.within
       open_fuse(fuse, 'loop', reason)
-      return nil, refusal(fuse.account, 'loop', {first = true, times = made + 1, reason = reason})
+      return nil, refusal(fuse.account, 'loop', {
+        first = true, times = made + 1, reason = reason, wait = breaker.cooldown,
+      })
     end
   end
   return granted

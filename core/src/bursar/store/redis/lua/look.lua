@@ -1,13 +1,11 @@
 -- What is read only: the accounts of a tree, and what its records add up to.
 
-local function read(all)
-  local keys = all or tonumber(ARGV[cursor + 1]) == 0 and call('HKEYS', base .. 'accounts') or take_list()
-  local answer = {'accounts'}
+-- The fields of accounts, those that there are, after what is told already.
+local function show(answer, keys)
   for _, key in ipairs(keys) do
     local account = find(key)
     if account then
       whole(account)
-      local frees_at = {}
       for _, slot in ipairs(slots(account)) do
         local limit = slot.effective
         if limit and limit.span > 0 then
@@ -18,6 +16,7 @@ local function read(all)
           account.seen[name .. ':frees'] = at or false
         end
       end
+      account.seen.sessions = call('ZCARD', below(key))
       local fields = {}
       for field, value in pairs(account.seen) do
         if value then
@@ -32,9 +31,54 @@ local function read(all)
   return answer
 end
 
+-- The accounts that are named; and the budgets below one, where there is one.
+local function read()
+  local keys, top = take_list(), take()
+  if top ~= '' then
+    concat(keys, call('ZRANGEBYLEX', base .. 'budgets', '[' .. top .. '/', '(' .. top .. '0'))
+  end
+  return show({'accounts'}, keys)
+end
+
+-- Some sessions right below an account, the newest first, with the accounts above them.
+local function sessions()
+  local key, after, limit = take(), take(), tonumber(take())
+  local newest = after == '' and '+inf' or '(' .. after
+  local found = call('ZREVRANGEBYSCORE', below(key), newest, '-inf', 'WITHSCORES', 'LIMIT', 0, limit + 1)
+  local keys = path_of(key)
+  for i = 1, math.min(#found, 2 * limit), 2 do
+    keys[#keys + 1] = found[i]
+  end
+  local more = #found > 2 * limit and int(found[2 * limit]) or ''
+  return show({'sessions', more, int(call('ZCARD', below(key)))}, keys)
+end
+
+-- Some open holds, by the end of their leases: those at the moment of the last one come by their ids.
+local function holds()
+  local from, id, limit = take(), take(), tonumber(take())
+  local answer, offset, last = {'holds'}, 0, ''
+  while #answer < 5 * limit + 2 do
+    local found = call('ZRANGEBYSCORE', base .. 'leases', from, '+inf', 'WITHSCORES', 'LIMIT', offset, limit + 1)
+    for i = 1, #found, 2 do
+      local h = (int(found[i + 1]) ~= from or found[i] > id) and record_of(found[i])
+      if h and h.seen.state == 'reserved' then
+        if #answer == 5 * limit + 1 then
+          return concat(answer, {last})
+        end
+        last = int(found[i + 1]) .. ' ' .. found[i]
+        concat(answer, {found[i], h.seen.leaf, h.seen.subject, h.seen.held, int(found[i + 1])})
+      end
+    end
+    offset = offset + limit + 1
+    if #found <= 2 * limit then
+      return concat(answer, {''})
+    end
+  end
+end
+
 -- Sums of records that count in the same accounts; a new line before a sum is too large to be exact.
 local function audit()
-  local answer, groups = read(call('HKEYS', base .. 'accounts')), {}
+  local answer, groups = show({'accounts'}, call('HKEYS', base .. 'accounts')), {}
   answer[#answer + 1] = 'records'
   for _, list in ipairs({'leases', 'final'}) do
     for _, id in ipairs(call('ZRANGE', base .. list, 0, -1)) do

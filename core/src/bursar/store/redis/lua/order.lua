@@ -53,6 +53,16 @@ local function reset()
   return {'done'}
 end
 
+local function finish_all()
+  for _, key in ipairs(take_list()) do
+    local account = find(key)
+    if account and account.session then
+      finish(account)
+    end
+  end
+  return {'done'}
+end
+
 -- The balances hold from here; other clients see that the loss was accepted after what they know.
 local function acknowledge()
   local id, listed = pinned, call('HKEYS', base .. 'accounts')
@@ -69,6 +79,7 @@ local function acknowledge()
   step = math.max(ledger.seq, seen.seq) + 1
   ledger.id, ledger.ack = id, math.max(ledger.ack + 1, seen.ack + 1, now)
   write('HSET', KEYS[1], 'id', id, 'ack', int(ledger.ack), 'accounts', int(live))
+  migrate() -- what lists the accounts may be lost as well
   log('-', 'acknowledge', take())
   return {'done'}
 end

@@ -18,6 +18,9 @@ local function open()
     if account.session and not (get(account, 'used') and now - number(account, 'used') <= USED_MS) then
       use(account)
     end
+    if account.session then
+      resume(account)
+    end
     line[place] = account
   end
   return line
@@ -168,24 +171,30 @@ local function kept_of(r, terms)
   return terms.kept + millions * terms.kept_ppm + math.floor(rest * terms.kept_ppm / 1000000)
 end
 
--- The worst case or what is left of it; or the first limit that has not even room for the minimum.
+-- The worst case or what is left of it; or the first limit that has not even room for the minimum, with
+-- the time after which all of those have it.
 local function grant(rules, entry, terms)
-  local granted = {unpack(entry.amounts)}
+  local granted, first, told, wait = {unpack(entry.amounts)}, nil, nil, 0
   for _, r in ipairs(rules) do
     if counts(r, entry.subject) then
       local spent, reserved = used(r)
       local unit, kept = PLACE[r.limit.unit], kept_of(r, terms)
       local left, least = r.limit.amount - spent - reserved - kept, tonumber(entry.least[unit])
       if left < least then
-        return nil, refusal(r.account, 'limit', {
-          limit = r.limit, spent = spent, reserved = reserved, kept = kept,
-          wait = wait_for(r, least - left, least), first = tell(r, 'hard'),
-        })
-      end
-      if left < tonumber(granted[unit]) then
+        local longer = wait_for(r, least - left, least)
+        wait = wait and longer and math.max(wait, longer)
+        if not first then
+          first = {limit = r.limit, spent = spent, reserved = reserved, kept = kept, first = tell(r, 'hard')}
+          told = r.account
+        end
+      elseif left < tonumber(granted[unit]) then
         granted[unit] = int(left)
       end
     end
+  end
+  if first then
+    first.wait = wait
+    return nil, refusal(told, 'limit', first)
   end
   return granted
 end

@@ -7,10 +7,15 @@ local VERBS = {
   doubt = function() return conclude('in_doubt') end,
   release = release, withdraw = withdraw, extend = extend,
   set_limit = set_limit, drop_limit = drop_limit, trip = trip, untrip = untrip, reset = reset,
+  ['end'] = finish_all,
 }
-local READS = {probe = function() return reserve(true) end, read = function() return read() end, audit = audit}
+local READS = {
+  probe = function() return reserve(true) end,
+  read = read, sessions = sessions, holds = holds, audit = audit,
+}
 
 local function run()
+  check_layout()
   if verb == 'acknowledge' then
     return acknowledge(), true
   end
@@ -20,6 +25,10 @@ local function run()
     return said
   end
   if meta[1] then
+    if ledger.layout < LAYOUT then
+      migrate()
+      make()
+    end
     sweep()
     fold()
     retire()

@@ -145,7 +145,10 @@ local function conclude(state, unheld)
   end
   local held = before == 'released' and NOTHING or split(h.seen.held, ',')
   local usd, held_usd = tonumber(entry.amounts[1]), tonumber(held[1])
-  local exceeds = usd > held_usd or tonumber(entry.amounts[2]) > tonumber(held[2])
+  local exceeds = false
+  for unit, amount in ipairs(entry.amounts) do
+    exceeds = exceeds or tonumber(amount) > tonumber(held[unit])
+  end
   local overrun = '0'
   if exceeds and not unheld then
     overrun = int(math.max(0, usd - held_usd))

@@ -72,13 +72,14 @@ local function place(number)
   return 'm' .. string.format('%.0f', number % REMEMBERED)
 end
 
-local meta = call('HMGET', KEYS[1], 'id', 'seq', 'ack', 'now', 'accounts', 'mark', place(seen.seq))
+local meta = call('HMGET', KEYS[1], 'id', 'seq', 'ack', 'now', 'accounts', 'mark', place(seen.seq), 'layout')
 local ledger = {
   id = meta[1] or '',
   seq = tonumber(meta[2] or 0),
   ack = tonumber(meta[3] or 0),
   accounts = tonumber(meta[5] or 0),
   nonce = meta[6] or '',
+  layout = tonumber(meta[8] or 1),
 }
 
 local now
@@ -110,6 +111,13 @@ local function make()
   end
 end
 
+-- Nothing is touched that was written by a newer program, which may lay it out in another way.
+local function check_layout()
+  if ledger.layout > LAYOUT then
+    stop('newer', int(ledger.layout))
+  end
+end
+
 -- Data was lost when this store knows less than a client does, unless somebody has accepted that since.
 local function check_ledger()
   local listed = call('HLEN', base .. 'accounts')
@@ -118,7 +126,8 @@ local function check_ledger()
       stop('rolled_back', 'the ledger is gone')
     end
     ledger.id = proposed
-    write('HSET', KEYS[1], 'id', proposed)
+    ledger.layout = LAYOUT
+    write('HSET', KEYS[1], 'id', proposed, 'layout', int(LAYOUT))
     return
   end
   if pinned ~= '' and pinned ~= ledger.id then
