@@ -141,6 +141,7 @@ def provider() -> Iterator[Script]:
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing that CrewAI keeps, on the disk or in the process, is left for the next test."""
     monkeypatch.setenv("CREWAI_STORAGE_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # training leaves a file where it ran
     yield
     crewai.events.event_bus.crewai_event_bus.flush()
     clear_all_hooks()

@@ -12,7 +12,7 @@ from crewai.events import stream_context
 from crewai.hooks import HookAborted
 from tests.integration.crewai import scenarios
 
-from bursar import Budget, BudgetExceeded, BursarError, InvalidAmount, UnknownModel
+from bursar import Budget, BudgetExceeded, BursarError, InvalidAmount, LoopDetected, UnknownModel
 from bursar_crewai import BudgetMiddleware, CrewRefusal, budgeted
 
 if TYPE_CHECKING:
@@ -90,6 +90,30 @@ def test_brands_of_models(
             crew.kickoff()
     assert provider.sent == sent
     assert "did not send its request" not in caplog.text  # each was promised to who sent it, or held
+    provider.assert_exact(budget)
+
+
+@pytest.mark.parametrize(("brand", "streamed"), [*BRANDS, ("mistral", False)])
+@pytest.mark.parametrize(("repeated", "sent"), [(5, 3), (2, 2)])
+def test_a_refusal_that_only_the_sdk_can_know(
+    repeated: int, sent: int, brand: str, streamed: bool, provider: Script
+) -> None:
+    """A loop is found when the SDK reserves: the refusal leaves with its type, through LiteLLM, too."""
+    agent = provider.agent(llm=provider.llm(brand, stream=streamed))
+    budget = BudgetMiddleware(Budget("$1", max_repeated_calls=repeated))
+
+    def run() -> None:
+        for _ in range(3):
+            Crew(agents=[agent], tasks=[provider.task(agent)]).kickoff()
+
+    if sent == 3:
+        with budget:
+            run()
+    else:
+        with pytest.raises(LoopDetected) as refused, budget:
+            run()
+        assert isinstance(refused.value, CrewRefusal)
+    assert provider.sent == sent
     provider.assert_exact(budget)
 
 

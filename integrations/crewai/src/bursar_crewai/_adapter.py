@@ -18,7 +18,7 @@ from crewai.events import stream_context
 from bursar import Budget, BudgetExceeded, BursarError, Session
 from bursar.integration import Limits, Payee, Payers, cover_later, covered_sdks
 
-from ._breakdown import clean
+from ._breakdown import Breakdown, clean
 from ._hooks import Hooks
 from ._refusal import CrewRefusal
 from ._sink import Sink
@@ -72,6 +72,7 @@ class BudgetMiddleware(Payee):
     """
 
     places = "agents"
+    costs: Breakdown
 
     def __init__(
         self,
@@ -101,9 +102,9 @@ class BudgetMiddleware(Payee):
         elif not isinstance(budget, Budget):
             budget = Budget(budget)
         self.payers = Payers(budget, {"agents": agents})
-        self._sink = Sink(
-            self.payers, Tasks(tasks), tool_prices or {}, on_budget, tell=on_tool_denied == "tell"
-        )
+        self.costs = Breakdown()
+        tell = on_tool_denied == "tell"
+        self._sink = Sink(self.payers, self.costs, Tasks(tasks), tool_prices or {}, on_budget, tell=tell)
         self._hooks = Hooks(self._sink, budget if wrap_up else None)
         self._entries: ContextVar[tuple[Callable[[], None], ...]] = ContextVar(
             "bursar_crewai_entries", default=()
@@ -243,7 +244,7 @@ class BudgetMiddleware(Payee):
         ``"agents"`` is what the session knows, also from other processes; ``"crews"``, ``"tasks"``,
         ``"models"`` and ``"tools"`` are what this middleware saw.
         """
-        seen = self._sink.costs.by_label()
+        seen = self.costs.by_label()
         return {**seen, **super().report()}
 
 

@@ -34,10 +34,8 @@ from ._usage import read_result
 # The outermost of these is a run of the framework: a refusal inside is told once.
 _RUNS = ("crew_kickoff", "crew_train", "crew_test", "flow", "lite_agent_execution")
 _ENDS = ("_completed", "_finished", "_failed", "_error", "_paused")
-_SWALLOWERS = (
-    "llm_call_failed",
-    "tool_usage_error",
-)  # after some of these CrewAI, or LiteLLM, drops the error
+# After some of these CrewAI, or LiteLLM, drops the error.
+_SWALLOWERS = ("llm_call_failed", "tool_usage_error")
 _BEFORE_IT_RAN = frozenset({"usage_limit", "unknown_tool", "invalid_input"})  # failures of a tool
 
 
@@ -46,6 +44,7 @@ class Sink:
 
     Args:
         payers: finds whose money it is.
+        costs: counts it.
         tasks: have limits of their own.
         tool_prices: USD for a run, by tool.
         on_budget: asked what to do about a refusal; True: try once more.
@@ -55,6 +54,7 @@ class Sink:
     def __init__(
         self,
         payers: Payers,
+        costs: Breakdown,
         tasks: Tasks,
         tool_prices: Mapping[str, Any],
         on_budget: Callable[[BudgetExceeded], object] | None,
@@ -68,9 +68,9 @@ class Sink:
         self._tell = tell
         self._scopes = Scopes()
         self._runs: dict[tuple[str, int], Run] = {}
-        self.costs = Breakdown()
+        self._costs = costs
         self.calls = OpenCalls()
-        self._admission = Admission(self.calls, self.costs, raise_as=CrewRefusal, prefix="crewai")
+        self._admission = Admission(self.calls, self._costs, raise_as=CrewRefusal, prefix="crewai")
         self.charged = 0  # calls that were admitted
         self.denied: set[str] = set()  # runs of tools that the model is about to be told of
         self._undelivered: dict[str | None, BudgetExceeded] = {}  # refusals of tools, by scope
@@ -98,7 +98,7 @@ class Sink:
         labels = self._scopes.of(event)
         asked = read_request(event)
         kind = type(llm).__module__, type(llm).__qualname__
-        call = OpenCall(event.call_id, parent=event.parent_event_id)
+        call = OpenCall(event.call_id, (event,), event.parent_event_id)
         self.admit(call, asked, {**labels, "models": event.model}, sdk_of(llm), kind)
 
     @fails_closed(CrewRefusal)
@@ -114,7 +114,7 @@ class Sink:
             "messages": [event.tool_args],
             "cost": self._tool_prices.get(name),
         }
-        call = OpenCall(event.event_id, parent=event.parent_event_id, is_tool=True)
+        call = OpenCall(event.event_id, (event,), event.parent_event_id, is_tool=True)
         try:
             self.admit(call, asked, labels)
         except BudgetExceeded as refusal:
@@ -141,7 +141,7 @@ class Sink:
         name = asked.get("model") or asked["tool"]
 
         def admit() -> None:
-            self.costs.label(call.key, labels)
+            self._costs.label(call.key, labels)
             sent_by = sdk if sdk is not None and may_fit(payer, asked) else None
             if self._admission.admit(call, payer, asked, name=name, sdk=sent_by, kind=kind):
                 self._let_the_task_pay(labels.get("tasks"), call, payer)
@@ -206,7 +206,7 @@ class Sink:
         if call.is_open:  # else a covered SDK has booked it
             _book(call, event)
         self.tasks.settle(call)
-        self.costs.close(call.key)
+        self._costs.close(call.key)
 
     @never_breaks
     def _tool_ends(self, event: Any) -> None:
@@ -221,7 +221,7 @@ class Sink:
         else:
             call.pay()
         self.tasks.settle(call)
-        self.costs.close(call.key)
+        self._costs.close(call.key)
 
     @never_breaks
     def _scope_ends(self, source: Any, event: Any) -> None:
