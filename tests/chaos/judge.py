@@ -100,7 +100,15 @@ def overspent(round: Round, bill: Bill | Bills) -> list[Violation]:
 
 
 def _views(store: Store, round: Round) -> Mapping[str, AccountView]:
-    return store.read(round.name).accounts
+    """The budgets of a round, and all their sessions, page by page; read when nobody spends."""
+    views = dict(store.read(round.name).accounts)
+    for key in tuple(views):
+        page = store.sessions(key)
+        views |= page.accounts
+        while page.after:
+            page = store.sessions(key, page.after)
+            views |= page.accounts
+    return views
 
 
 def _limits(views: Mapping[str, AccountView], round: Round) -> list[tuple[str, int]]:

@@ -252,7 +252,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def books_agree(self) -> None:
         """Every balance is what the model adds up, and the store's own audit is clean."""
         self.model.expire(self.clock.now())
-        seen = self.store.read("root").accounts
+        seen = self.store.read("root", tuple(path[-1].key for path in self.paths.values())).accounts
         for name, path in self.paths.items():
             view = seen.get(path[-1].key)
             found = (view.spent.usd, view.reserved.usd) if view else (0, 0)

@@ -153,14 +153,18 @@ def near(rules: Sequence[Rule], terms: Terms) -> Sequence[Rule]:
 
 def marks(plan: Plan, rules: Sequence[Rule], terms: Terms, now_ms: int) -> tuple[Mark, ...]:
     """The fractions of the limits of this call that are reached, and were not told in this period."""
-    told = []
+    told: list[Mark] = []
+    known: set[tuple[str, tuple[str, ...], int]] = (
+        set()
+    )  # a session may have a limit of its own and its budget's
     for rule in rules:
         amount, (spent, _) = rule.limit.amount, rule.used()
-        told += [
-            Mark(rule.balance.key, rule.limit, ppm, spent)
-            for ppm in terms.soft_ppm
-            if amount and spent * WHOLE_PPM >= amount * ppm and _tell(plan, rule, ppm, now_ms)
-        ]
+        for ppm in terms.soft_ppm:
+            mark = rule.balance.key, rule.limit.key, ppm
+            reached = amount and spent * WHOLE_PPM >= amount * ppm
+            if reached and mark not in known and _tell(plan, rule, ppm, now_ms):
+                known.add(mark)
+                told.append(Mark(rule.balance.key, rule.limit, ppm, spent))
     return tuple(told)
 
 
