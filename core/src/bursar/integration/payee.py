@@ -16,12 +16,12 @@ class Payee:
 
     Attributes:
         payers: finds who pays; set by the adapter.
-        costs: what its runs cost; set by the adapter.
+        costs: what its runs cost; set by an adapter that counts by run.
         places: the word for the places of its report: ``"nodes"``, ``"agents"``.
     """
 
     payers: Payers
-    costs: Costs
+    costs: Costs | None = None
     places: str = "places"
 
     @property
@@ -58,7 +58,8 @@ class Payee:
 
         With tenants it is the report of their budget, and ``"tenants"`` has the USD of each.
         """
-        return {**self.payers.report(self.places), "runs": self.costs.report()}
+        report = self.payers.report(self.places)
+        return report if self.costs is None else {**report, "runs": self.costs.report()}
 
     def get_report(self) -> dict[str, Any]:
         """The same as `report`."""

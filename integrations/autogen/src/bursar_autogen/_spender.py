@@ -85,10 +85,10 @@ class Spender(Payee):
         self.on_budget = on_budget
         self._finalized = False
         self._calls = OpenCalls()
-        self._costs = Costs()
+        self.costs = Costs()
         self._admission = Admission(
             self._calls,
-            self._costs,
+            self.costs,
             raise_as=Exception,
             prefix="autogen",
             on_refusal=lambda refusal, _: note(refusal),
@@ -136,7 +136,7 @@ class Spender(Payee):
             call.uncover()
 
     def _take(self, call: OpenCall) -> bool:
-        self._costs.close(call.key)
+        self.costs.close(call.key)
         return self._calls.take(call.key) is not None
 
     # -- the run of a tool --------------------------------------------------------------------

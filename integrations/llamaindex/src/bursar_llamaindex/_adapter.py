@@ -65,8 +65,8 @@ class BudgetCallback(PayingHandler, Payee):
         super().__init__([], [])
         self.payers = Payers(budget, {"agents": agents})
         self._calls = OpenCalls()
-        self._costs = Costs()
-        self._admission = Admission(self._calls, self._costs, raise_as=Exception, prefix="llamaindex")
+        self.costs = Costs()
+        self._admission = Admission(self._calls, self.costs, raise_as=Exception, prefix="llamaindex")
         _instrumentation.watch(_promise)
         _managers.watch()
 
@@ -112,7 +112,7 @@ class BudgetCallback(PayingHandler, Payee):
             call.settle(read_result(answer, finished=answer is not None))
         else:
             call.fail(_UNTOLD, call.seen)
-        self._costs.close(event_id)
+        self.costs.close(event_id)
 
     def promise(self, span: _instrumentation.Span) -> None:
         """Pay for what a method of a model sends through a covered SDK, if no callback is told of it."""
@@ -159,7 +159,7 @@ class BudgetCallback(PayingHandler, Payee):
     def _pay(self, call: OpenCall) -> None:
         self._calls.take(call.key)
         call.pay()
-        self._costs.close(call.key)
+        self.costs.close(call.key)
 
     def _admit(self, event_id: str, request: Request, span: _instrumentation.Span | None) -> None:
         call = ModelCall(event_id, self._calls, request)
