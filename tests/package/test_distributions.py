@@ -59,7 +59,7 @@ def test_a_source_distribution_can_build_the_wheel_and_no_more(sdist: Path) -> N
 
 
 def test_only_the_extra_brings_an_sdk() -> None:
-    """By the metadata of the wheels: LangChain's integration brings those of the SDKs, and they bring no SDK."""
+    """By the metadata of the wheels: an integration of a framework brings those of the SDKs, and they bring no SDK."""
     brought = {}
     for wheel in WHEELS:
         with zipfile.ZipFile(wheel) as archive:
@@ -72,12 +72,16 @@ def test_only_the_extra_brings_an_sdk() -> None:
         }
     assert brought["bursar_openai"] == {"bursar": "", "openai": "sdk"}
     assert brought["bursar_anthropic"] == {"bursar": "", "anthropic": "sdk"}
-    needed = {"bursar": "", "bursar-anthropic": "", "bursar-openai": "", "langchain-core": ""}
-    assert brought["bursar_langchain"] == needed
-    assert brought["bursar_autogen"] == {"bursar": "", "bursar-anthropic": "", "bursar-openai": ""}
+    ours = {"bursar": "", "bursar-anthropic": "", "bursar-openai": ""}
+    assert brought["bursar_autogen"] == ours
+    assert brought["bursar_crewai"] == {**ours, "crewai": ""}
+    assert brought["bursar_langchain"] == {**ours, "langchain-core": ""}
+    assert brought["bursar_llamaindex"] == {**ours, "llama-index-core": ""}
     assert brought["bursar"] | {"pluggy": "", "tzdata": ""} == {
         "bursar-anthropic[sdk]": "anthropic",
         "bursar-autogen": "autogen",
+        "bursar-crewai": "crewai",
+        "bursar-llamaindex": "llamaindex",
         "bursar-langchain": "langchain",
         "bursar-openai[sdk]": "openai",
         "pluggy": "",
