@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from bursar import Budget
+from bursar import Budget, StoreError
 from bursar.errors import InvalidAmount
 from bursar.store.redis import RedisStore, open_redis
 from bursar.store.redis.encode import amount, limit_text, parse_limit, parse_subject, subject_text
+from bursar.store.redis.requests import Requests
 from bursar.store.redis.url import Node, parse_url
 from bursar.store.rollback import Seen
 from bursar.store.urls import open_store
@@ -156,3 +157,11 @@ def test_what_was_seen_only_grows() -> None:
     known = Seen("a", 5, 0)
     assert known.after(Seen("a", 4, 0)) == known and known.after(Seen("a", 6, 0)).seq == 6
     assert known.after(Seen("b", 1, 9)) == Seen("b", 1, 9) and Seen().after(known) == known
+
+
+@pytest.mark.parametrize("verb", ["sessions", "holds", "read"])
+def test_a_page_that_is_an_error_is_raised(verb: str) -> None:
+    """What the script answers in place of a page is no page."""
+    request = getattr(Requests("bursar"), verb)("default")
+    with pytest.raises(StoreError):
+        request.read(["unfit", "x"], 0)

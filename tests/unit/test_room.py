@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from bursar import Budget
+from bursar.sdk.request import Sending
 from bursar.sdk.room import room_left
+from bursar.sdk.settlement import Background
+
+from .sdk import Client, Options, read
 
 _WINDOW = "This model's maximum context length is"
 
@@ -113,3 +118,48 @@ def test_a_hostile_text_is_read_to_a_bounded_length() -> None:
     """However long it is, and whatever it repeats."""
     for piece in (f"{_WINDOW} 9 tokens", "9,", "exceed context limit: 9 + ", "9 > 9, which is the maximum"):
         assert room_left(BadRequest(piece * 200_000)) is None
+
+
+class TooLarge(Exception):
+    """The answer of a provider to a cap that it cannot give."""
+
+    status_code = 400
+
+
+@pytest.mark.parametrize(
+    ("said", "repeated"),
+    [
+        ("This model's maximum context length is 400 tokens and your request has 100 input tokens", True),
+        ("This model's maximum context length is 400 tokens and your request has 390 input tokens", False),
+        ("This model supports at most 100000 completion tokens", False),
+        ("Something else is wrong", False),
+    ],
+    ids=["room", "too little room", "more than is held", "another error"],
+)
+def test_a_request_is_sent_again_with_the_room_that_is_left(said: str, repeated: bool) -> None:
+    """Once, on the same hold, where the cap was ours and what is left is of use."""
+    session = Budget("$0.01").session()
+    client = Client()
+    options = Options("/chat/completions", model="gpt-4o", messages="hi")
+    sending = Sending(client, session, read(client, options), options, Background(), read)
+    sending.begin()
+    held = sending.meter.hold
+    assert sending.again(TooLarge(said)) is repeated
+    if repeated:
+        assert sending.options.json_data["max_tokens"] == 300 and sending.meter.hold is held
+        assert sending.again(TooLarge(said)) is False
+    sending.meter.abandon()
+    assert session.reserved == 0
+
+
+def test_a_cap_of_the_callers_that_is_too_large_stays_his() -> None:
+    """Nothing was put in: the error is his."""
+    session = Budget("$1").session()
+    client = Client()
+    options = Options("/chat/completions", model="gpt-4o", messages="hi", max_tokens=500)
+    sending = Sending(client, session, read(client, options), options, Background(), read)
+    sending.begin()
+    said = "This model's maximum context length is 400 tokens and your request has 100 input tokens"
+    assert sending.again(TooLarge(said)) is False
+    sending.meter.abandon()
+    assert session.reserved == 0

@@ -615,3 +615,8 @@ def test_without_a_store_nothing_is_sent(caller: Caller) -> None:
     assert caller.provider.arrivals == 0
     caller.ask(client)
     assert_exact(session, caller.provider)
+
+
+def test_what_is_no_client_is_not_covered() -> None:
+    """Whoever asks is told that another package may know it."""
+    assert patching.wrap(object(), Budget("$1").session()) is None

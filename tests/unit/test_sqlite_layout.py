@@ -13,6 +13,7 @@ from bursar import Budget, Limit, StoreUnavailable
 from bursar.store import Amounts, Booked, Entry, Subject
 from bursar.store.sqlite import SqliteStore, schema
 from bursar.store.sqlite import save as save_module
+from bursar.store.sqlite import store as sqlite_store
 from bursar.testing import ManualClock
 
 from ..files import file_url
@@ -208,3 +209,8 @@ def test_a_record_may_outlive_its_session(tmp_path: Path) -> None:
     for _ in range(2):
         assert budget.audit() == () and float(budget.spent) == 0.8
     assert query(path, "SELECT count(*) FROM records") == [(0,)]
+
+
+def test_a_verb_about_all_trees_has_no_root() -> None:
+    """Bookings that wait for one tree do not hold up what asks for all of them."""
+    assert sqlite_store._root("roots", ()) == "" and sqlite_store._root("read", ("default/a",)) == "default"
