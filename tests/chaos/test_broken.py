@@ -12,7 +12,7 @@ from .outcome import Outcome
 from .storm import Storm
 
 SEED = 7
-TRIES = 6  # dice say when a process is killed, and not when the machine lets it run
+TRIES = 16  # dice say when a process is killed, and not when the machine lets it run
 
 
 @lru_cache
