@@ -27,7 +27,7 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytes
         example.evaluate()
 
 
-@pytest.mark.parametrize("page", READMES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_a_readme_shows_code(page: Path) -> None:
     """So that the test above has something to run where it matters most."""
     assert list(read(page).examples())
