@@ -16,12 +16,12 @@ class Payee:
 
     Attributes:
         payers: finds who pays; set by the adapter.
-        costs: what its runs cost; set by an adapter that counts by run.
+        costs: what its runs cost; only an adapter that counts by run sets it.
         places: the word for the places of its report: ``"nodes"``, ``"agents"``.
     """
 
     payers: Payers
-    costs: Costs | None = None
+    costs: Costs
     places: str = "places"
 
     @property
@@ -59,7 +59,8 @@ class Payee:
         With tenants it is the report of their budget, and ``"tenants"`` has the USD of each.
         """
         report = self.payers.report(self.places)
-        return report if self.costs is None else {**report, "runs": self.costs.report()}
+        costs: Costs | None = getattr(self, "costs", None)
+        return report if costs is None else {**report, "runs": costs.report()}
 
     def get_report(self) -> dict[str, Any]:
         """The same as `report`."""
