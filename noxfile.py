@@ -364,8 +364,8 @@ def package(session: Session) -> None:
                 session.run(python, "-I", "-c", program, external=True, silent=True)
             session.run(python, "-I", str(example), external=True)
             if extra in (None, "cli"):  # without its extra it says how to install it
-                command = (python, "-I", "-m", "bursar", "models", "gpt-4o-mini")
-                session.run(*command, external=True, success_codes=[0 if extra else 2])
+                models = (python, "-I", "-m", "bursar", "models", "gpt-4o-mini")
+                session.run(*models, external=True, success_codes=[0 if extra else 2])
 
 
 @nox.session

@@ -37,8 +37,8 @@ class Found:
 
     @property
     def path(self) -> Path:
-        """From the root; its limits are those that the store has."""
-        return tuple(map(Account, keys_of_path(self.key)))
+        """From the root."""
+        return path_of(self.key)
 
     @property
     def views(self) -> tuple[AccountView, ...]:
@@ -58,6 +58,11 @@ class Found:
 def keys_of_path(key: str) -> tuple[str, ...]:
     """The keys from the root to an account."""
     return tuple(accumulate(key.split("/"), lambda above, own: f"{above}/{own}"))
+
+
+def path_of(key: str) -> Path:
+    """From the root to an account; its limits are those that the store has."""
+    return tuple(map(Account, keys_of_path(key)))
 
 
 def find(store: Store, name: str) -> Found:

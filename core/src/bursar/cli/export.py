@@ -96,7 +96,7 @@ def everything(found: Found) -> Iterator[AccountView]:
         while after is not None:
             page = found.store.sessions(view.key, after)
             known.update(page.accounts)
-            waiting += reversed(page.accounts)
+            waiting += reversed(tuple(page.accounts))
             after = page.after or None
 
 

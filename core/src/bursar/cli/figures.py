@@ -15,7 +15,7 @@ from ..values.money import show_usd, to_nanos
 from .accounts import Found
 from .screen import Cell, Screen, styled
 
-STANDING = ("account", ">spent", ">reserved", ">left", ">calls", "used")
+HEADINGS = ("account", ">spent", ">reserved", ">left", ">calls", "used")
 
 
 def document(found: Found) -> dict[str, Any]:
@@ -33,8 +33,8 @@ def document(found: Found) -> dict[str, Any]:
     }
 
 
-def standing(screen: Screen, name: str, views: tuple[AccountView, ...]) -> tuple[Cell, ...]:
-    """A row of `STANDING`: where an account stands."""
+def row(screen: Screen, name: str, views: tuple[AccountView, ...]) -> tuple[Cell, ...]:
+    """A row of `HEADINGS`: where an account stands."""
     view, state = views[-1], balance(views)
     left = "" if state.remaining is None else show_usd(_nanos(state.remaining))
     return (

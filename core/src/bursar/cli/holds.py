@@ -91,7 +91,7 @@ def release(
     hold = next((hold for key in keys for hold, _ in _open(opened, key) if hold.id == id), None)
     if hold is None:
         raise Mistake(f"no hold {id!r} is open; `bursar holds` lists those that are")
-    opened.release(hold.id, tuple(map(accounts.Account, accounts.keys_of_path(hold.account))), {})
+    opened.release(hold.id, accounts.path_of(hold.account), {})
     if as_json:
         screen.json(
             {"released": hold.id, "account": shown_key(hold.account), "usd": float(to_usd(hold.amounts.usd))}

@@ -86,9 +86,9 @@ def _known() -> Iterator[tuple[str, str, str, Rates]]:
     except ValueError as error:
         raise Mistake(str(error)) from None
     for host, name in known_models():
-        rates = bundled(host, name, None)
-        if rates is not None:
-            yield "bundled", host, name, rates
+        standard = bundled(host, name, None)
+        if standard is not None:  # pragma: no branch - every model of the table has a standard price
+            yield "bundled", host, name, standard
 
 
 def _no_model(pattern: str, provider: str | None, known: list[tuple[str, str, str, Rates]]) -> str:

@@ -59,7 +59,7 @@ def status(
         if as_json or form is Format.json:
             screen.json({"accounts": [figures.document(one) for one in found]})
         else:
-            screen.table(figures.STANDING, [figures.standing(screen, one.name, one.views) for one in found])
+            screen.table(figures.HEADINGS, [figures.row(screen, one.name, one.views) for one in found])
 
 
 def _one(found: Found, screen: Screen, *, as_json: bool) -> None:
@@ -67,7 +67,7 @@ def _one(found: Found, screen: Screen, *, as_json: bool) -> None:
         screen.json(figures.document(found.with_tree() if not is_session(found.key) else found))
         return
     view, now_ms = found.view, found.snapshot.now_ms
-    screen.table(figures.STANDING, [figures.standing(screen, found.name, found.views)])
+    screen.table(figures.HEADINGS, [figures.row(screen, found.name, found.views)])
     limits = [
         (
             shown_key(owner.key),
@@ -122,9 +122,7 @@ def who(
     if as_json:
         screen.json({"accounts": [_spender(views) for views in rows], "sessions_left_out": left_out})
         return
-    screen.table(
-        figures.STANDING, [figures.standing(screen, shown_key(views[-1].key), views) for views in rows]
-    )
+    screen.table(figures.HEADINGS, [figures.row(screen, shown_key(views[-1].key), views) for views in rows])
     if left_out:
         screen.line(
             f"of sessions the newest {MOST_SESSIONS} of a budget were looked at; {left_out:,} are older"
@@ -168,7 +166,7 @@ def tree(store: StoreOption, account: AccountOption = None, as_json: JsonOption 
         screen.json(document)
     elif screen.plain:
         lines = [line for one in found for line in _indented(screen, by_parent(one.snapshot), one.views, 0)]
-        screen.table(figures.STANDING, lines)
+        screen.table(figures.HEADINGS, lines)
     else:
         for one in found:
             top = Tree(_label(screen, one.views), guide_style="dim")
@@ -179,7 +177,7 @@ def tree(store: StoreOption, account: AccountOption = None, as_json: JsonOption 
 def _indented(
     screen: Screen, below: Below, views: tuple[AccountView, ...], depth: int
 ) -> Iterator[tuple[Any, ...]]:
-    name, *figures_ = figures.standing(screen, name_of(views[-1].key), views)
+    name, *figures_ = figures.row(screen, name_of(views[-1].key), views)
     yield (styled("  " * depth + str(name), ""), *figures_)
     for view in below.get(views[-1].key, ()):
         yield from _indented(screen, below, (*views, view), depth + 1)
@@ -192,7 +190,7 @@ def _grow(screen: Screen, branch: Tree, below: Below, views: tuple[AccountView, 
 
 
 def _label(screen: Screen, views: tuple[AccountView, ...]) -> Text:
-    name, spent, _, left, _, used = figures.standing(screen, name_of(views[-1].key), views)
+    name, spent, _, left, _, used = figures.row(screen, name_of(views[-1].key), views)
     label = Text.assemble(name, f"  {spent} spent")
     if str(left):
         label.append_text(Text.assemble(", ", left, " left"))

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..reports.text import _clean as harmless
+from ..reports.text import _clean
 
 Cell: TypeAlias = "str | Text"
 Rows: TypeAlias = "Iterable[Sequence[Cell]]"
@@ -63,6 +63,11 @@ class Screen:
     def json(self, document: Any) -> None:
         """A document for programs; what is not ASCII is escaped."""
         self.write(json.dumps(document, indent=2, default=str))
+
+
+def harmless(text: str) -> str:
+    """A text without control characters, line ends and marks that turn it round."""
+    return _clean(text)
 
 
 def styled(text: str, style: str) -> Text:
