@@ -47,7 +47,7 @@ def test_an_account_that_is_not_there(run: Run, command: str) -> None:
     """Near names are told, else those that there are; the command does nothing."""
     store = file_url()
     fill(store)
-    near = run(*command.split(" "), "--store", store, "--account", "suport")
+    near = run(*command.split(" "), "--store", store, "--account", "suppor")
     assert is_one_line(*near) and "close to it: support" in near.err
     far = run(*command.split(" "), "--store", store, "--account", "a//z")
     assert is_one_line(*far) and "there are nightly, support, support/alice, support/bob" in far.err
@@ -79,7 +79,7 @@ def test_a_file_that_is_no_database(run: Run, tmp_path: Path) -> None:
         ("set-limit $5/dy --store S --account bob", "the window 'dy' is none of"),
         ("set-limit 5k --store S --account bob", "not an amount"),
         ("set-limit $1/day --tz Mars --store S --account bob", "Mars"),
-        ("status --stroe S", "No such option: --stroe"),
+        ("status --storage S", "No such option: --storage"),
         ("stats", "Did you mean 'status'"),
         ("status --format xml --store S", "xml"),
         ("who --most 0 --store S", "--most"),
