@@ -47,7 +47,7 @@ def test_an_account_that_is_not_there(run: Run, command: str) -> None:
     """Near names are told, else those that there are; the command does nothing."""
     store = file_url()
     fill(store)
-    near = run(*command.split(" "), "--store", store, "--account", "upport")
+    near = run(*command.split(" "), "--store", store, "--account", "supports")
     assert is_one_line(*near) and "close to it: support" in near.err
     far = run(*command.split(" "), "--store", store, "--account", "a//z")
     assert is_one_line(*far) and "there are nightly, support, support/alice, support/bob" in far.err
