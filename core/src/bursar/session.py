@@ -24,6 +24,7 @@ from .ledger.swallowed import SwallowedRefusals, current_run
 from .pricing.request import CallRequest
 from .reports.balance import account_views
 from .reports.events import Events
+from .reports.plain import plain
 from .reports.report import build_report
 from .runtime.fork import forks
 from .runtime.ids import is_made, new_id
@@ -364,7 +365,8 @@ class Session(Tracking):
             durability=self._ledger.store.durability,
         )
         ended_s = self._ledger.clock.now() if self._closed_s is None else self._closed_s
-        return report | {"duration_seconds": max(0.0, ended_s - self._opened_s), "metadata": self.metadata}
+        duration_s = max(0.0, ended_s - self._opened_s)
+        return report | {"duration_seconds": duration_s, "metadata": plain(self.metadata)}
 
     report, areport = blocking(_report), awaitable(_report)
 

@@ -20,8 +20,8 @@ def renewal(path: Path) -> str | None:
             cap = str(limit).partition("/")[0]
             return (
                 f"{shown_key(key)!r} has {cap} for each session, and a session without an id is a"
-                f" new one: each start of the program may spend {cap} again. Write '{cap}/total' or '{cap}/day'"
-                " for all sessions together, session(id=...) to go on with one, or"
+                f" new one: each start of the program may spend {cap} again. Write '{cap}/total' or"
+                f" '{cap}/day' for all sessions together, session(id=...) to go on with one, or"
                 f" '{cap}/session' if that is meant"
             )
     return None
