@@ -92,7 +92,7 @@ SAID: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "reserve(max_tokens=)": (lambda: Budget().session().reserve("gpt-4o", max_tokens=5), TypeError, "reserve() has no max_tokens=; here that is max_output_tokens="),
     "reserve(messages_=)": (lambda: Budget().session().reserve("gpt-4o", message="x"), TypeError, "reserve() has no message=; did you mean messages=?"),
     "peer's method": (lambda: Budget().session().get_total_spent(), AttributeError, "a Session has no 'get_total_spent'; here that is session.spent"),
-    "misspelt attribute": (lambda: Budget().session().remainig, AttributeError, "a Session has no 'remainig'; did you mean remaining?"),
+    "misspelt attribute": (lambda: Budget().session().remaning, AttributeError, "a Session has no 'remaning'; did you mean remaining?"),
     "method of a session": (lambda: Budget().record, AttributeError, "a Budget has no 'record'; its sessions have: budget.session().record"),
     "peer's method of a budget": (lambda: Budget().all_summaries(), AttributeError, "a Budget has no 'all_summaries'; here that is budget.summary()"),
     "peer's name": (lambda: bursar.AgentBudget, AttributeError, "module 'bursar' has no 'AgentBudget'; here that is Budget(\"$5\")"),
