@@ -154,8 +154,10 @@ def grant(
             by_holds = Refused(
                 breaker.account, limit, rate.spent, rate.reserved, want[unit], cause="velocity"
             )
-    if refused is not None or by_holds is not None:
-        return refused or by_holds
+    if refused is None:
+        refused = by_holds
+    if refused is not None:
+        return refused
     return Contended(tuple(held), now_ms) if held else granted
 
 
@@ -163,7 +165,7 @@ _SPENT, _HELD, _TOO_LITTLE = -1, -2, -3
 
 
 def _part(question: Question, unit: int, unspent: int, reserved: int) -> int:
-    """What one limit grants; or why it does not: its money is spent, or only held, or held at the last ask."""
+    """What one limit grants; or why not: its money is spent, or only held, or held at the last ask."""
     want, floor, minimum = question.want[unit], question.floor[unit], question.minimum[unit]
     if unspent < minimum:
         return _SPENT
