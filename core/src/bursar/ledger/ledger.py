@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from ..errors import BursarError, StoreError
-from ..pricing.book import PriceBook, check_tier
+from ..pricing.book import PriceBook
 from ..pricing.price import Rates
 from ..reports.events import Event
 from ..runtime.clock import Clock
@@ -255,6 +255,23 @@ class Ledger:
                 call.tier or "standard",
             )
 
+    def tiers(
+        self, told: str | None, asked: str | None = None, *, sent: bool = False
+    ) -> tuple[str | None, ...]:
+        """The tiers that a call may be billed at. By hand a tier that the budget declares holds alone.
+
+        Args:
+            told: what the answer says.
+            asked: what the call was priced at before it was sent.
+            sent: True when a request was answered, as opposed to what is told by hand.
+        """
+        declared = self.policy.tier
+        if declared is None:
+            return (told or asked,)
+        if sent:
+            return declared, told or (None if asked == declared else asked)
+        return (declared,)
+
     def answer_rates(
         self, call: Call, asked: Rates | None, model: str | None, tier: str | None, *, sent: bool = False
     ) -> tuple[Rates, ...]:
@@ -269,14 +286,8 @@ class Ledger:
             tier: the tier that it says.
             sent: True when a request was answered: a tier that the budget declares is no cheaper then.
         """
-        declared = self.policy.tier
-        if declared is None:
-            tiers: tuple[str | None, ...] = (tier or call.tier,)
-        elif sent:
-            tiers = (declared, tier or (None if call.tier == declared else call.tier))
-        else:
-            tiers = (declared,) if check_tier(tier) is None else (declared, tier)
-        found = (self._answer_rates(call, asked, model, one) for one in dict.fromkeys(tiers))
+        tiers = self.tiers(tier, call.tier, sent=sent)
+        found = (self._answer_rates(call, asked, model, one) for one in tiers)
         return tuple(rates for rates in found if rates is not None)
 
     def _answer_rates(
