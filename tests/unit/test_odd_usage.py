@@ -12,9 +12,10 @@ import pytest
 
 from bursar import Budget, Price, Usage, UsageMissing
 from bursar.errors import UnpriceableCall
+from bursar.pricing.response import read_answer
 
 CACHED = Price(3, 15, cached_input="0.30", cache_write="3.75", cache_write_1h=6)
-PRICES = {"plain": (3, 15), "cached": CACHED, "free": (0, 0)}
+PRICES: Any = {"plain": (3, 15), "cached": CACHED, "free": (0, 0)}
 SENT, CAP = 3_000, 1_000
 
 
@@ -145,7 +146,11 @@ def test_writes_of_an_unknown_lifetime_are_of_the_one_that_was_asked_for(hour: b
 @pytest.mark.parametrize("odd", [[], "", False, 0.0, {}, "5", -1, float("nan")], ids=repr)
 def test_hostile_counts_are_booked_at_the_hold(odd: Any) -> None:
     """What is no count is not read as 0, whichever argument it comes in."""
-    for given in ({"input_tokens": odd, "output_tokens": 5}, {"input_tokens": 5, "output_tokens": odd}, {"usage": odd}):
+    for given in (
+        {"input_tokens": odd, "output_tokens": 5},
+        {"input_tokens": 5, "output_tokens": odd},
+        {"usage": odd},
+    ):
         session = Budget("$5", prices=PRICES).session()
         hold = session.reserve("plain", input_tokens=SENT, max_output_tokens=CAP)
         charge = hold.settle(**given)
@@ -166,7 +171,9 @@ def test_the_name_in_an_answer_does_not_beat_the_price_of_the_user(local: dict[s
         assert hold.settle({"model": name, "usage": prompt(100, 5)}).cost == cost
 
 
-@pytest.mark.parametrize("weak", [{"id": "", "created": 0}, {"id": "1", "created": 0}, {"id": "", "created": 5}, {}])
+@pytest.mark.parametrize(
+    "weak", [{"id": "", "created": 0}, {"id": "1", "created": 0}, {"id": "", "created": 5}, {}]
+)
 def test_answers_without_an_identity_are_not_one(weak: dict[str, Any]) -> None:
     """Two equal answers with neither an id nor a moment are two; with both they are one."""
     for identity, booked in ((weak, 2), ({"id": "chatcmpl-1", "created": 5}, 1)):
@@ -176,8 +183,6 @@ def test_answers_without_an_identity_are_not_one(weak: dict[str, Any]) -> None:
         second = {name: value for name, value in second.items() if identity or name not in ("id", "created")}
         hold = session.reserve("plain", input_tokens=SENT, max_output_tokens=CAP)
         charge = hold.settle(first)
-        from bursar.pricing.response import read_answer
-
         session._ledger.charged.add(read_answer(first), charge)  # as a covered client does
         session.reserve("plain", input_tokens=SENT, max_output_tokens=CAP).settle(second)
         assert session.calls == booked
@@ -193,7 +198,9 @@ def test_models_that_search_without_end_are_refused(model: str) -> None:
         Budget("$5").session().reserve(model, input_tokens=10, max_output_tokens=10)
     with Budget("$5").session().reserve(model, input_tokens=10, max_output_tokens=10, cost="$1") as hold:
         assert hold.settle(cost="$0.63").cost == Decimal("0.63")
-    Budget("$5", prices={model: (2, 8)}).session().reserve(model, input_tokens=10, max_output_tokens=10).release()
+    Budget("$5", prices={model: (2, 8)}).session().reserve(
+        model, input_tokens=10, max_output_tokens=10
+    ).release()
 
 
 @pytest.mark.parametrize("model", ["sonar", "gpt-4o", "o4-mini-deep-research", "my-compounds"])
@@ -240,18 +247,18 @@ def test_wrap_of_counts_that_cannot_be_true_says_to_record() -> None:
 def test_a_declared_tier_holds_by_hand_only(declared: str, caplog: pytest.LogCaptureFixture) -> None:
     """What an SDK or a framework sends is held and settled at what it says, none being the standard tier."""
     whole, half = dollars((100, "2.50"), (10, 10)), dollars((100, "1.25"), (10, 5))
-    prices = dict(input_tokens=100, max_output_tokens=10)
+    asked: Any = {"input_tokens": 100, "max_output_tokens": 10}
     model = "gpt-4o" if declared == "batch" else "o3"
     if declared == "flex":
         whole, half = dollars((100, 2), (10, 8)), dollars((100, 1), (10, 4))
     session = Budget("$5", tier=declared).session()
     with caplog.at_level(logging.WARNING, "bursar"):
-        sent = [session.reserve(model, **prices, sent=True) for _ in range(2)]
+        sent = [session.reserve(model, **asked, sent=True) for _ in range(2)]
     assert sum(declared in record.getMessage() for record in caplog.records) == 1
     assert [hold.amount for hold in sent] == [whole, whole]
     assert sent[0].settle({"model": model, "usage": prompt(100, 10)}).cost == whole
     assert sent[1].settle({"model": model, "service_tier": declared, "usage": prompt(100, 10)}).cost == half
-    by_hand = session.reserve(model, **prices)
+    by_hand = session.reserve(model, **asked)
     assert by_hand.amount == half and by_hand.settle(usage=Usage(100, 10)).cost == half
 
 

@@ -113,7 +113,7 @@ class Tracking(Handle):
             return response
         model = model or answer.model
         usage = self._ledger.hooks.read_usage(response) or answer.usage
-        odd = usage is not None and bool(usage.output_tokens and not usage.input_tokens or answer.seen)
+        odd = usage is not None and bool((usage.output_tokens and not usage.input_tokens) or answer.seen)
         if usage is None or usage.flaw or model is None or odd:
             missing = "model" if model is None else "usable usage"
             raise UsageMissing(

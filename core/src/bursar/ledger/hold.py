@@ -159,8 +159,8 @@ class Hold(OneProcess):
             if usage is not None:
                 answer = replace(answer, usage=usage, cost_nanos=None, beyond=0, unsplit=0)
         elif input_tokens is not None or output_tokens is not None:
-            told = [0 if count is None else count for count in (input_tokens, output_tokens)]
-            answer = Answer(new_usage(*told))
+            read, made = (0 if count is None else count for count in (input_tokens, output_tokens))
+            answer = Answer(new_usage(read, made))
         elif answer.usage is None and answer is not response and cost is None:
             if self._asked.rates is not None:
                 raise TypeError(
@@ -360,7 +360,9 @@ class Hold(OneProcess):
         """Nano-dollars by the model that answered; None where that cannot be known."""
         if usage is None:
             return None
-        rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier, sent=sent or self._asked.sent)
+        rates = self._ledger.answer_rates(
+            self.call, self._asked.rates, model, tier, sent=sent or self._asked.sent
+        )
         if not rates:
             return None
         try:

@@ -81,6 +81,7 @@ class Ledger:
         calendars: the periods of now by time zone, as the store last asked for them.
         hooks: asks the plugins and tells them.
         charged: the answers that were charged lately.
+        renewal_told: its user was warned of a limit that counts anew at each start.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Ledger:
         self.clock = clock
         self.hooks = hooks
         self.charged = ChargedAnswers()
+        self.renewal_told = False
         self._late: deque[Steps[Any]] = deque()
         self._ended: deque[str] = deque()
         self._told_s = clock.now()
@@ -296,9 +298,9 @@ class Ledger:
         requested = call.model
         if asked is not None and tier == call.tier and (model is None or model == requested):
             return asked
-        if model is not None and requested is not None and not self.prices.given(model, call.provider):
-            if self.prices.chosen(requested, call.provider, asked):
-                model = None
+        named = model is not None and self.prices.given(model, call.provider)
+        if requested is not None and not named and self.prices.chosen(requested, call.provider, asked):
+            model = None
         found = self.prices.find(model, call.provider, tier) if model is not None else None
         if found is None and requested is not None:
             found = self.prices.find(requested, call.provider, tier)

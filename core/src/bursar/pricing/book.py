@@ -151,7 +151,7 @@ class PriceBook:
         return any(f"{host}/{name}" in source or name in source for source in sources for name in names)
 
     def chosen(self, model: str, provider: str | None, rates: Rates | None) -> bool:
-        """True when it was the user who decided what the model costs: by a price, `unknown_model=` or a plugin.
+        """True when the user decided what the model costs: by a price, `unknown_model=` or a plugin.
 
         Args:
             rates: what the model was priced at.

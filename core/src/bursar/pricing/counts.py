@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from ..values.usage import Usage
 
@@ -92,9 +92,13 @@ def larger(one: object, other: object) -> Any:
     """
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return {**one, **{name: larger(one.get(name), value) for name, value in other.items()}}
-    if type(one) in (int, float) and type(other) in (int, float):
-        return max(one, other)  # type: ignore[type-var]
+    if _is_number(one) and _is_number(other):
+        return max(one, other)
     return one if other is None else other
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return type(value) in (int, float)
 
 
 def get(holder: object, name: str) -> Any:

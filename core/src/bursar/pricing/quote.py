@@ -106,7 +106,8 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
     rates = prices.rates(model, request.provider, tier)
     if request.sent and tier != request.tier:
         tier, rates = max(
-            ((tier, rates), (request.tier, prices.rates(model, request.provider, request.tier))), key=_dearness
+            ((tier, rates), (request.tier, prices.rates(model, request.provider, request.tier))),
+            key=_dearness,
         )
     sent, worst, hour_cache = _input(request, model, subject.models, rates)
     own = rates.max_output_tokens or (rates.context_window if rates.output else None)
@@ -150,9 +151,7 @@ def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amo
     return new_tuple(Amounts, (nanos, input_tokens + output_tokens, 1))
 
 
-def _input(
-    request: CallRequest, model: str, names: tuple[str, ...], rates: Rates
-) -> tuple[int, Worst, bool]:
+def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst, bool]:
     """The most input tokens, what they can be billed as, and whether they may be cached for an hour."""
     if request.input_tokens is not None:
         if request.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere

@@ -122,7 +122,11 @@ def _whole(number: Any) -> Any:
 
 def _researched(usage: Usage, told: object) -> Usage:
     """What Perplexity bills of deep research beside input and output: reasoning, citations, searches."""
-    beside = [count(told, "reasoning_tokens"), count(told, "citation_tokens"), count(told, "num_search_queries")]
+    beside = [
+        count(told, "reasoning_tokens"),
+        count(told, "citation_tokens"),
+        count(told, "num_search_queries"),
+    ]
     if any(type(number) is not int for number in (usage.output_tokens, *beside)):
         return usage
     reasoning, citations, searches = beside
