@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECTS = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("integrations/*/pyproject.toml"))]
 READMES = [ROOT / "README.md", *(home / "README.md" for home in PROJECTS)]
-FIRST_SCREEN = 50  # lines of the source, comments included
+FIRST_SCREEN = 54  # lines of the source, comments included
 
 
 def urls(home: Path) -> dict[str, str]:
