@@ -53,6 +53,7 @@ class Alert:
         message: one line for people.
         account: the account that it is about.
         limit: the limit, as text, or None.
+        threshold: the fraction of `soft_limit=` that was reached, or None.
         fraction: how much of the limit is spent, from 0 to 1 and above, or None.
         spent: charged against the limit, in USD or as a count; for an overrun the part above the hold.
         at: seconds since the epoch, by the clock of the store.
@@ -65,6 +66,7 @@ class Alert:
     message: str
     account: str
     limit: str | None
+    threshold: float | None
     fraction: float | None
     spent: Decimal | int | None
     at: float
@@ -119,7 +121,7 @@ class Alerts:
             call: what was asked for.
             snapshot: the tree after it.
         """
-        for kind, level, key, limit, spent, message in _news(answer, path, call):
+        for kind, level, key, limit, spent, message, threshold in _news(answer, path, call):
             alert = Alert(
                 id=new_id(),
                 kind=kind,
@@ -127,6 +129,7 @@ class Alerts:
                 message=message,
                 account=shown_key(key),
                 limit=None if limit is None else str(limit),
+                threshold=threshold,
                 fraction=spent / limit.amount if limit is not None and limit.amount else None,
                 spent=to_usd(spent) if limit is None or limit.unit == "usd" else spent,
                 at=snapshot.now_ms / 1000,
@@ -145,7 +148,7 @@ class Alerts:
         message = _TROUBLES[trouble.what].format(n=trouble.count, why=trouble.why)
         account = shown_key(trouble.account)
         self._hand_out(
-            Alert(new_id(), AlertKind.STORE_TROUBLE, level, message, account, None, None, None, at, {})
+            Alert(new_id(), AlertKind.STORE_TROUBLE, level, message, account, None, None, None, None, at, {})
         )
 
     def _hand_out(self, alert: Alert) -> None:
@@ -162,7 +165,7 @@ class Alerts:
         return build_report(snapshot, views, events=(), terminated_by=None, durability=self._durability())
 
 
-_News: TypeAlias = "tuple[AlertKind, AlertLevel, str, Limit | None, int, str]"
+_News: TypeAlias = "tuple[AlertKind, AlertLevel, str, Limit | None, int, str, float | None]"
 
 
 def _news(answer: Granted | Refused | Booked, path: Path, call: Call) -> list[_News]:
@@ -172,7 +175,7 @@ def _news(answer: Granted | Refused | Booked, path: Path, call: Call) -> list[_N
     if isinstance(answer, Booked) and answer.overrun_usd and not answer.repeated:
         excess, what = answer.overrun_usd, call.model or call.tool or "unnamed"
         message = f"a call to {what!r} cost {show_usd(excess)} more than its hold"
-        found.append((AlertKind.OVERRUN, AlertLevel.WARNING, path[-1].key, None, excess, message))
+        found.append((AlertKind.OVERRUN, AlertLevel.WARNING, path[-1].key, None, excess, message, None))
     refused = answer if isinstance(answer, Refused) else _within(answer)
     if refused is not None and refused.first:
         found.append(_refused(refused))
@@ -186,11 +189,10 @@ def _within(answer: Granted | Booked) -> Refused | None:
 
 def _reached(mark: Mark) -> _News:
     limit, account = mark.limit, shown_key(mark.account)
-    message = (
-        f"{mark.fraction_ppm / WHOLE_PPM:.0%} of {limit} in {account!r} is spent: {limit.show(mark.spent)}"
-    )
+    threshold = mark.fraction_ppm / WHOLE_PPM
+    message = f"{threshold:.0%} of {limit} in {account!r} is spent: {limit.show(mark.spent)}"
     level = AlertLevel.WARNING if mark.fraction_ppm < WHOLE_PPM else AlertLevel.CRITICAL
-    return AlertKind.SOFT_LIMIT, level, mark.account, limit, mark.spent, message
+    return AlertKind.SOFT_LIMIT, level, mark.account, limit, mark.spent, message, threshold
 
 
 def _refused(refused: Refused) -> _News:
@@ -198,7 +200,7 @@ def _refused(refused: Refused) -> _News:
     message = f"{refused.reason} in {account!r}; the session is stopped"
     if limit is not None and refused.cause == "limit":
         message = f"{limit} in {account!r} is reached: {limit.show(refused.remaining)} is left"
-    return _CAUSES[refused.cause], AlertLevel.CRITICAL, refused.account, limit, refused.spent, message
+    return _CAUSES[refused.cause], AlertLevel.CRITICAL, refused.account, limit, refused.spent, message, None
 
 
 def _tell(listener: Callable[[Any], object], what: object) -> None:
