@@ -170,6 +170,7 @@ def pager(alert: Alert) -> None:
     assert_type(alert.message, str)
     assert_type(alert.account, str)
     assert_type(alert.limit, str | None)
+    assert_type(alert.threshold, float | None)
     assert_type(alert.fraction, float | None)
     assert_type(alert.spent, Decimal | int | None)
     assert_type(alert.at, float)
@@ -632,3 +633,7 @@ def listens(callback: BudgetCallback) -> None:
     assert_type(uninstall(), dict[str, Any] | None)
     assert_type(callback.session, Session)
     assert_type(callback.spent, Decimal)
+
+assert_type(bursar.verify_webhook(b"{}", {"webhook-id": "1"}, ["one", "two"], tolerance="1min"), bool)
+Budget("$1", alerts="inline", webhook_url=["https://example.com"], webhook_secret="text")
+Budget("$1", alerts="later")  # type: ignore[arg-type]

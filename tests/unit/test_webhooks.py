@@ -29,7 +29,8 @@ SECRET = "correct horse"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries come after milliseconds."""
+    """Retries come after milliseconds, and end soon after their test."""
+    monkeypatch.setattr(hooks, "_IN_ALL_S", 3.0)
     monkeypatch.setattr(hooks, "_FIRST_PAUSE_S", 0.002)
     monkeypatch.setattr(hooks, "_LAST_PAUSE_S", 0.01)
 
@@ -316,7 +317,7 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     reach(Budget("$1", webhook_url="http://alerts.example/"))
     until(lambda: "not told" in caplog.text)
     assert asked.count("alerts.example") == 1
-    assert connected[-1] == ("8.8.8.8", 80)
+    assert ("8.8.8.8", 80) in connected  # others may be of deliveries that go on from earlier tests
 
 
 @pytest.mark.parametrize(
