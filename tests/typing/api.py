@@ -49,6 +49,7 @@ from bursar import (
     register_models,
     report_text,
     unwrap_client,
+    verify_webhook,
     wrap_client,
 )
 from bursar.integration import (
@@ -634,6 +635,7 @@ def listens(callback: BudgetCallback) -> None:
     assert_type(callback.session, Session)
     assert_type(callback.spent, Decimal)
 
-assert_type(bursar.verify_webhook(b"{}", {"webhook-id": "1"}, ["one", "two"], tolerance="1min"), bool)
+
+assert_type(verify_webhook(b"{}", {"webhook-id": "1"}, ["one", "two"], tolerance="1min"), bool)
 Budget("$1", alerts="inline", webhook_url=["https://example.com"], webhook_secret="text")
 Budget("$1", alerts="later")  # type: ignore[arg-type]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -81,8 +83,14 @@ def read_request(connection: socket.socket) -> Received:
 
 
 @contextlib.contextmanager
-def receiver(*answers: bytes, host: str = "127.0.0.1") -> Iterator[Receiver]:
-    """A server for as long as the block runs."""
+def receiver(
+    *answers: bytes, host: str = "127.0.0.1", tls: tuple[Path, Path] | None = None
+) -> Iterator[Receiver]:
+    """A server for as long as the block runs; with a certificate and its key it speaks TLS."""
+    context = None
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
     here = Receiver(list(answers) or [OK])
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
@@ -98,7 +106,10 @@ def receiver(*answers: bytes, host: str = "127.0.0.1") -> Iterator[Receiver]:
                 except OSError:
                     return
                 here.connections += 1
-                with connection, contextlib.suppress(OSError):
+                with contextlib.suppress(OSError), contextlib.ExitStack() as open_now:
+                    open_now.enter_context(connection)
+                    if context is not None:
+                        connection = open_now.enter_context(context.wrap_socket(connection, server_side=True))
                     request = read_request(connection)
                     here.received.append(request)
                     if here.slowly is not None:

@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from bursar import Alert, Budget, BudgetExceeded
+from bursar.runtime import worker as worker_module
 from bursar.runtime.worker import Worker
 
 from .hooked import until
@@ -106,6 +107,70 @@ def test_what_a_worker_cannot_take_is_told() -> None:
     release.set()
     assert worker.wait(30)
     assert done == [item for item, fits in zip(range(1, 6), taken, strict=True) if fits]
+
+
+def test_a_worker_begins_anew_in_a_child() -> None:
+    """What waits is the parent's to do; the child's queue is empty."""
+    release, done = threading.Event(), list[int]()
+    worker = Worker("test", lambda item: (release.wait(30), done.append(item)))
+    assert worker.put(1) and worker.put(2)
+    until(lambda: len(worker) == 1)
+    worker_module.renew_all()
+    assert len(worker) == 0 and worker.wait(0)
+    release.set()
+    assert worker.put(3)
+    until(lambda: sorted(done) == [1, 3])
+
+
+def test_a_worker_that_gets_no_thread_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the interpreter ends, nobody can tell a listener; the call is none the worse."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    told: list[Alert] = []
+    reach(Budget("$1", on_alert=told.append))
+    assert told == [] and "an alert was dropped" in caplog.text
+
+
+def test_an_exit_waits_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for what one hands on to another, and no longer than it may."""
+    release, done = threading.Event(), list[int]()
+    second = Worker("second", done.append)
+    first = Worker("first", lambda item: (release.wait(0.2), second.put(item)))
+    assert first.put(1)
+    worker_module.flush()
+    assert done == [1]
+    monkeypatch.setattr(worker_module, "_FLUSH_S", 0.01)
+    endless = Worker("endless", lambda item: release.wait(30))
+    assert endless.put(1)
+    worker_module.flush()
+    assert not endless.wait(0)
+    release.set()
+
+
+def test_an_async_listener_outlives_the_loop_of_the_call() -> None:
+    """A loop that has ended by the time of the alert is replaced by one of its own."""
+    entered, release, heard = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(report: object) -> None:
+        entered.set()
+        assert release.wait(30)
+
+    async def listen(alert: Alert) -> None:
+        heard.set()
+
+    async def main() -> None:
+        hold = await Budget("$1", on_soft_limit=hang, on_alert=listen).session().areserve(cost="$0.95")
+        await hold.asettle(cost="$0.95")
+
+    asyncio.run(main())
+    assert entered.wait(30)
+    release.set()
+    assert heard.wait(30)
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.2, "told\n"), (60, "")])

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +21,11 @@ import pytest
 import bursar
 from bursar import Alert, AlertKind, AlertLevel, Budget, BudgetExceeded
 from bursar.webhooks import webhook as hooks
+from bursar.webhooks.address import parse_address
 from bursar.webhooks.payload import body_of
+from bursar.webhooks.post import post
 
+from ..certificates import Authority
 from .hooked import OK, Receiver, answer, receiver, until
 
 SECRET = "correct horse"
@@ -150,7 +154,12 @@ def test_slack_gets_a_line() -> None:
 def test_no_secret_is_posted(secret: str) -> None:
     """Not even where somebody put one into a name."""
     alert = Alert(
-        "id", AlertKind.OVERRUN, AlertLevel.WARNING, secret, secret, report={secret: [secret, float("nan")]}
+        "id",
+        AlertKind.OVERRUN,
+        AlertLevel.WARNING,
+        secret,
+        secret,
+        report={secret: [secret, float("nan"), Exception(secret)]},
     )
     body = body_of(alert, "example.com").decode()
     assert "hunter22" not in body and "abcdefgh" not in body
@@ -220,6 +229,13 @@ def test_an_answer_that_drips_is_cut_at_the_deadline(monkeypatch: pytest.MonkeyP
         here.wait()
 
 
+def test_no_attempt_begins_after_its_deadline() -> None:
+    """Nobody is connected to."""
+    with receiver() as here, pytest.raises(TimeoutError):
+        post(parse_address(here.url, "url"), b"", {}, deadline_s=0, allow_private=True)
+    assert here.connections == 0
+
+
 def test_no_call_waits_for_a_webhook_that_hangs(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -266,6 +282,24 @@ def test_an_exit_waits_for_a_delivery() -> None:
         assert len(here.wait()) == 1
 
 
+def test_a_webhook_speaks_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a server whose certificate is for its host and signed by somebody trusted, and to no other."""
+    trusted, unknown = Authority(tmp_path, "trusted"), Authority(tmp_path, "unknown")
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted.certificate))
+    for signed, taken in (
+        (trusted.sign("right"), True),
+        (trusted.sign("other", "DNS:example.com"), False),
+        (unknown.sign("right"), False),
+    ):
+        with receiver(tls=signed) as here:
+            reach(budget(here.url.replace("http:", "https:")))
+            if taken:
+                here.wait()
+            else:
+                until(lambda here=here: here.connections > 0)  # type: ignore[misc]
+            assert len(here.received) == taken
+
+
 # -- where it may go --------------------------------------------------------------------------------------
 
 
@@ -279,6 +313,7 @@ def test_an_exit_waits_for_a_delivery() -> None:
         "[::1]",
         "[::ffff:127.0.0.1]",
         "[64:ff9b::7f00:1]",
+        "[2001:0:4136:e378:8000:63bf:3fff:fdd2]",
         "0.0.0.0",
     ],
 )

@@ -89,17 +89,19 @@ class Worker(Generic[T]):
 _workers: WeakSet[Worker[Any]] = WeakSet()
 
 
-def _renew_all() -> None:
+def renew_all() -> None:
+    """In a forked child: its parent does what waits."""
     for worker in tuple(_workers):
         worker.renew()
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Wait for what is queued, 2 seconds at most."""
     end_s = time.monotonic() + _FLUSH_S
     while busy := [worker for worker in tuple(_workers) if not worker.wait(0)]:
         if not busy[0].wait(end_s - time.monotonic()):  # one may hand on to another
             return
 
 
-first_in_child(_renew_all)
-atexit.register(_flush)
+first_in_child(renew_all)
+atexit.register(flush)
