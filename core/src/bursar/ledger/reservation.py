@@ -54,6 +54,8 @@ def reserve(
     """
     id = new_id() if request.key is None else f"{path[-1].key}:{request.key}"
     asked = quote(request, id, ledger.prices, ledger.policy)
+    if request.sent and asked.call.tier != ledger.policy.tier is not None:
+        ledger.warn_of_tier(asked.call)
     try:
         ledger.hooks.before_reserve(asked, session, path)
     except CallVetoed as error:
@@ -129,9 +131,9 @@ def book_unreserved(
         UnpriceableCall: there is no usage, and the worst case has no bound; nothing was booked.
     """
     asked = quote(request, new_id(), ledger.prices, ledger.policy)
-    rates = ledger.answer_rates(asked.call, asked.rates, model, tier)
-    if usage is not None and not usage.flaw and rates is not None:
-        nanos = cost_nanos(rates, usage)
+    rates = ledger.answer_rates(asked.call, asked.rates, model, tier, sent=True)
+    if usage is not None and not usage.flaw and rates:
+        nanos = max(cost_nanos(one, usage) for one in rates)
         return (yield from ledger.charge(path, asked.call, nanos, usage, events))
     tokens = asked.want.tokens
     charging = ledger.charge(path, asked.call, asked.want.usd, None, events, estimated_tokens=tokens)
