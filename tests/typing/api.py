@@ -130,9 +130,9 @@ Budget("$5", lease=None)  # type: ignore[arg-type]
 Budget("$5", soft_limit="0.9")  # type: ignore[arg-type]
 Budget("$5", max_velocity=1)  # type: ignore[arg-type]
 Budget("$5", on_alert="print")  # type: ignore[arg-type]
-Budget("$5", child_limits=5)  # type: ignore[arg-type]
+Budget("$5", child_limits=5)
 Budget("$5", unknown_outcome="best")  # type: ignore[arg-type]
-Budget("$5", maximum="$5")  # type: ignore[call-arg]
+Budget("$5", maximum="$5")  # type: ignore[arg-type]
 
 assert_type(budget.name, str)
 assert_type(budget.limits, tuple[Limit, ...])
@@ -209,7 +209,7 @@ with budget.session() as session:
     assert_type(session.reserve(tool="search", cost="$0.01").settle(cost=Decimal("0.01")), Charge)
     assert_type(session.reserve("gpt-4o", messages=[{"role": "user"}]).settle(usage=Usage(1, 1)), Charge)
     assert_type(session.reserve("gpt-4o", messages="hi", n=2, key="k", tier="flex").settle(object()), Charge)
-    session.reserve("gpt-4o", max_tokens=5)  # type: ignore[call-arg]
+    session.reserve("gpt-4o", max_tokens=5)  # type: ignore[arg-type]
     session.reserve("gpt-4o", input_tokens="800")  # type: ignore[arg-type]
     hold.settle(tokens=640)  # type: ignore[call-arg]
     assert_type(hold.settle_unknown(Usage(1, 1)), Charge)
