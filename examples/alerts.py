@@ -24,7 +24,7 @@ def main() -> None:
         """Where the people who can raise the limit are called."""
         print(f"stopped at ${report['total_spent']} of ${report['budget']}: {report['refusals']} refused")
 
-    budget = Budget("$0.01/day", name="team", soft_limit=(0.5, 0.9), on_hard_limit=stopped)
+    budget = Budget("$0.01/day", name="team", soft_limit=(0.5, 0.9), on_hard_limit=stopped, alerts="inline")
 
     @budget.on_alert
     def tell(alert: Alert) -> None:
