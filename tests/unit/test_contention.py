@@ -286,7 +286,7 @@ async def test_a_thousand_waiters_all_end_whatever_becomes_of_them() -> None:
 
 def test_a_wait_ends_without_progress_and_takes_what_is_there() -> None:
     """Down to the smallest useful cap; a call that needs more is refused, and says what is held."""
-    budget = Budget("$1/total", wait=0.05)
+    budget = Budget("$1/total", wait=0.05, alerts="inline")
     hold = held_elsewhere(budget, "$0.95")
     session, alerts = budget.session(), list[Alert]()
     budget.on_alert(alerts.append)

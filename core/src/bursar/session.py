@@ -191,10 +191,6 @@ class Session(Tracking):
         self._swallowed.note(None)
         return hold
 
-    def _check_open(self) -> None:
-        if self._closed_s is not None or (self._whole is not None and self._whole._closed_s is not None):
-            raise BursarError(f"the session {self.id!r} is closed; open another one, or this one by its id")
-
     reserve = blocking(_reserve)
 
     def areserve(self, *args: Any, **kwargs: Any) -> Reserving:

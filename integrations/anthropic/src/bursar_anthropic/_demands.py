@@ -112,7 +112,7 @@ class Messages(Generation):
         }
         if self._smallest:
             self.ask["clamp"] = self._smallest
-            self.ask["floor"] = whole(body["thinking"]["budget_tokens"]) + _USEFUL_ANSWER
+            self.ask["floor"] = _thinking_budget(body.get("thinking")) + _USEFUL_ANSWER
         toolset = any(_TOOLSET_OF_CALLER.fullmatch(_kind(tool)) for tool in tools)
         stored = _stored_tokens(body.get("thread"))
         if runs or toolset or stored is None or any(body.get(name) for name in _STORED_INPUT):
@@ -152,11 +152,16 @@ class Completions(Generation):
         return CompletionReading()
 
 
-def _smallest_cap(thinking: object) -> int:
-    """The smallest cap that leaves a quarter of it to the answer, after the thinking; 0 without a budget."""
+def _thinking_budget(thinking: object) -> int:
+    """The tokens that a request lets the model think; 0 where it does not say."""
     if not isinstance(thinking, Mapping) or thinking.get("type") != "enabled":
         return 0
-    budget = whole(thinking.get("budget_tokens"))
+    return whole(thinking.get("budget_tokens")) or 0
+
+
+def _smallest_cap(thinking: object) -> int:
+    """The smallest cap that leaves a quarter of it to the answer, after the thinking; 0 without a budget."""
+    budget = _thinking_budget(thinking)
     return max(-(-budget * 4 // 3), budget + _LEAST_ANSWER) if budget else 0
 
 
