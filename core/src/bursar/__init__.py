@@ -1,7 +1,5 @@
 """Hard dollar budgets for AI agents: a call that may not fit is never sent."""
 
-from importlib.metadata import version
-
 from .budget import Budget
 from .clients import unwrap_client, wrap_client
 from .dropin import budgeted, get_session, init, remaining, report, spent, teardown, track
@@ -37,8 +35,6 @@ from .values.call import Call
 from .values.charge import Charge
 from .values.limits import Limit
 from .values.usage import Usage
-
-__version__ = version("bursar")
 
 __all__ = [
     # Budgets and the sessions that spend from them
@@ -94,3 +90,12 @@ __all__ = [
     "UsageMissing",
     "VelocityExceeded",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """`__version__`, which is looked up when it is asked for: reading metadata takes longer than all the rest."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("bursar")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
