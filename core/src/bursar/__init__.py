@@ -2,7 +2,7 @@
 
 from .budget import Budget
 from .clients import unwrap_client, wrap_client
-from .dropin import budgeted, get_session, init, remaining, report, spent, teardown, track
+from .dropin import bind, budgeted, get_session, init, remaining, report, spent, teardown, track
 from .errors import (
     BudgetExceeded,
     BursarError,
@@ -42,6 +42,7 @@ __all__ = [
     "Limit",
     "Session",
     # Two lines, no changes to the code
+    "bind",
     "budgeted",
     "get_session",
     "init",
@@ -93,7 +94,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> str:
-    """`__version__`, which is looked up when it is asked for: reading metadata takes longer than all the rest."""
+    """`__version__`, looked up when it is asked for: to read metadata takes longer than all the rest."""
     if name == "__version__":
         from importlib.metadata import version
 

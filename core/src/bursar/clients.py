@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from .budget import Budget, as_session
+from .coverage import INTEGRATIONS
 from .session import Session
 from .values.limits import LimitLike
 
 C = TypeVar("C")
-
-INTEGRATIONS = {"anthropic": "bursar-anthropic", "openai": "bursar-openai"}
 
 
 def wrap_client(client: C, session: LimitLike | Budget | Session) -> C:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, Session
+from bursar import Budget, BudgetExceeded, BursarError, Session
 from bursar.testing import ScriptedProvider
 
 from .bench import Bench, Sync
+from .process import methods
 from .sdk import ClientSdk
 from .surface import Surface, take
 
@@ -34,13 +35,43 @@ class Payers:
         sdk.ask(client)
         assert (of_process.calls, outer.calls, inner.calls) == (2, 2, 1)
 
-    def test_without_init_a_context_covers_nobody(
-        self, client: Any, provider: ScriptedProvider, sdk: ClientSdk
+    @pytest.mark.parametrize(("limit", "served"), [("$1", 2), ("$0", 0)])
+    def test_a_session_covers_without_init(
+        self, limit: str, served: int, client: Any, provider: ScriptedProvider, sdk: ClientSdk
     ) -> None:
-        """`with session:` says who pays for clients that are covered; it covers none by itself."""
-        with Budget("$0").session() as session:
+        """Inside it pays, also for a client from before; outside nobody does; `cover=False` leaves the SDK alone."""
+        before = methods(sdk)
+        with Budget(limit).session(cover=False) as quiet:
             sdk.ask(client)
-        assert (provider.calls, session.calls) == (1, 0)
+            assert methods(sdk) == before
+        with Budget(limit).session() as session, sdk.client(provider) as later:
+            for asked in (client, later):
+                if served:
+                    sdk.ask(asked)
+                else:
+                    with pytest.raises(BudgetExceeded):
+                        sdk.ask(asked)
+        sdk.ask(client)
+        assert (provider.arrivals, session.calls, quiet.calls) == (2 + served, served, 0)
+        assert methods(sdk) != before
+        assert bursar.teardown() is None and methods(sdk) == before
+
+    def test_a_session_whose_cover_is_not_proven_sends_nothing(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, sdk: ClientSdk
+    ) -> None:
+        """The first call says so; outside of the session the SDK works, and `teardown` restores it."""
+
+        def prove() -> None:
+            raise BursarError("it is not covered")
+
+        monkeypatch.setattr(sdk.patching, "prove", prove)
+        before, client = methods(sdk), bench.client()
+        with Budget("$1").session() as session, pytest.raises(BursarError, match="is not covered"):
+            bench.ask(client)
+        assert (bench.provider.arrivals, session.spent) == (0, 0)
+        bench.ask(client)
+        bursar.teardown()
+        assert methods(sdk) == before and bench.provider.arrivals == 1
 
     def test_threads_and_tasks_have_their_own(self, provider: ScriptedProvider, sdk: ClientSdk) -> None:
         """A thread starts with the session of the process, a task with that of its parent; none sees another's."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ..errors import BursarError
 from ..ledger import context
+from ..runtime.log import logger
 from ..session import Session
 from .attempts import ATTEMPT
 from .demand import Demand
@@ -170,11 +171,15 @@ class Patching:
             if client is self._asking and not self._read(client, options).free:
                 raise _Stopped
             session = payer(client)
-            if session is None and not self._background.waits:
+            unpaid = session is None and context.is_somebody_inside() and session_of(client) is None
+            if session is None and not unpaid and not self._background.waits:
                 return None
             demand = self._read(client, options)
             if not demand.free:
-                if session is None or context.is_held_by_prompt(demand.ask.get("messages")):
+                sent = demand.ask.get("messages")
+                if unpaid and not context.is_found_by_text(sent):
+                    _say_that_nobody_pays()
+                if session is None or context.is_held_by_prompt(sent):
                     return None
                 own = session_of(client) is not None
                 return Sending(client, session, demand, options, self._background, self._read, own=own)
@@ -184,6 +189,20 @@ class Patching:
             return Sending(client, None, demand, options, self._background, self._read, hold)
 
         return begin
+
+
+_said = False
+
+
+def _say_that_nobody_pays() -> None:
+    """Say once that nobody pays for a call, although a session is entered elsewhere in the process."""
+    global _said  # noqa: PLW0603 - of the process
+    if not _said and context.current() is None:
+        _said = True
+        logger.warning(
+            "nobody pays for a call that a covered SDK sends: a session is entered in this process, but not"
+            " in this thread or task. Start what runs here with session.bind(function), or call bursar.init()"
+        )
 
 
 class _Stopped(Exception):
