@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partialmethod
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -87,7 +88,9 @@ def of_a_submodule(folder: Path) -> None:
 
 
 def after_a_look(folder: Path) -> None:
-    assert importlib.util.find_spec(SDK) is not None and SDK not in sys.modules
+    spec = importlib.util.find_spec(SDK)
+    assert spec is not None and SDK not in sys.modules and importlib.util.find_spec("litellm") is None
+    assert spec.loader.is_package(SDK)  # type: ignore[union-attr]
     importlib.import_module(SDK)
 
 
@@ -223,6 +226,29 @@ def test_an_sdk_whose_import_is_under_way_is_covered_when_it_is_done(
         importlib.import_module(SDK)
         ask()
     assert session.calls == 1
+
+
+def test_the_end_of_an_import_is_told_to_nobody_once_it_is_not_watched() -> None:
+    """Nor is its beginning taken for its end."""
+    spec = ModuleSpec(SDK, None)
+    sys.modules[SDK] = module = ModuleType(SDK)
+    module.__spec__ = spec
+    with Budget("$1").session():
+        spec._initializing = True  # type: ignore[attr-defined]
+        assert not imports.is_imported(SDK)
+        spec._initializing = True  # type: ignore[attr-defined]
+        assert type(spec) is not ModuleSpec
+    bursar.teardown()
+    spec._initializing = False  # type: ignore[attr-defined]
+    assert type(spec) is ModuleSpec and imports.is_imported(SDK) and not patching._patched
+
+
+def test_an_sdk_of_unknown_origin_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that was put in its place by hand."""
+    monkeypatch.setattr(plugins, "_installed", lambda: ())
+    sys.modules[SDK] = ModuleType(SDK)
+    with pytest.raises(BursarError, match="pip install bursar-openai"):
+        bursar.init("$1")
 
 
 def test_an_sdk_that_nobody_pays_for_is_left_alone(ask: Callable[[], bytes]) -> None:
@@ -369,6 +395,25 @@ def test_an_sdk_of_another_shape_warns_when_it_is_imported(
     with Budget("$1").session():
         importlib.import_module(SDK)
     assert caplog.text.count("pip install bursar-openai") == 1
+
+
+def test_an_sdk_that_fails_is_in_nobodys_way_who_imports_another(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[], bytes]
+) -> None:
+    """At its import only its own plugin is asked."""
+
+    class Broken:
+        @bursar.hookimpl
+        def bursar_patch(self) -> str:
+            raise OSError
+
+    installed = plugins._installed()
+    monkeypatch.setattr(plugins, "_installed", lambda: (plugins._plugin(Broken(), "anthropic"), *installed))
+    monkeypatch.setattr(coverage, "INTEGRATIONS", {SDK: "bursar-openai", "anthropic": "bursar-anthropic"})
+    with Budget("$1").session() as session:
+        importlib.import_module(SDK)
+        ask()
+    assert session.calls == 1
 
 
 def test_another_library_has_patched_over_a_guard(broken: None, ask: Callable[[], bytes]) -> None:

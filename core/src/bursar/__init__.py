@@ -1,5 +1,8 @@
 """Hard dollar budgets for AI agents: a call that may not fit is never sent."""
 
+import sys
+from typing import TYPE_CHECKING, Any
+
 from .budget import Budget
 from .clients import unwrap_client, wrap_client
 from .dropin import bind, budgeted, get_session, init, remaining, report, spent, teardown, track
@@ -34,6 +37,7 @@ from .session import Session
 from .values.call import Call
 from .values.charge import Charge
 from .values.limits import Limit
+from .values.peer_names import OURS, unknown_name
 from .values.usage import Usage
 
 __all__ = [
@@ -93,10 +97,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
-    """`__version__`, looked up when it is asked for: to read metadata takes longer than all the rest."""
-    if name == "__version__":
-        from importlib.metadata import version
+if TYPE_CHECKING:
+    __version__: str
+else:
 
-        return version("bursar")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """`__version__`, and an error that knows the names of others, for a name that is not there."""
+        if name == "__version__":
+            from importlib.metadata import version  # to read metadata takes longer than all the rest
+
+            return version("bursar")
+        message = unknown_name(f"module {__name__!r}", name, __all__)
+        if name in OURS and sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise ImportError(message)  # `from bursar import name` would say nothing of ours
+        raise AttributeError(message)

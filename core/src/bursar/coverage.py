@@ -52,8 +52,7 @@ def cover() -> None:
             _covered.update(filter(imports.is_imported, found))
     except BaseException:
         uncover()
-        if _users == 0:
-            restore()
+        restore()
         raise
     _name_those_not_covered()
 
@@ -115,7 +114,7 @@ def covered_sdks(*only: str) -> frozenset[str]:
     Raises:
         BursarError: a package of ours failed to cover its SDK, for instance because that is too old.
     """
-    wanted = [sdk for sdk in only or INTEGRATIONS if sdk in sys.modules and sdk not in _for_good]
+    wanted = [sdk for sdk in only or INTEGRATIONS if sdk not in _for_good and imports.is_imported(sdk)]
     if wanted:
         with _lock:
             for patch in _implementations("bursar_patch"):
@@ -124,8 +123,7 @@ def covered_sdks(*only: str) -> frozenset[str]:
                         patch.ask({}, str)
                     except HookFailed as failed:
                         raise BursarError(f"{patch.plugin} is not covered: {failed}") from failed.__cause__
-                    if imports.is_imported(patch.plugin):
-                        _for_good.add(patch.plugin)
+                    _for_good.add(patch.plugin)
     return frozenset(_for_good)
 
 

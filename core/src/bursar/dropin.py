@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from . import coverage
 from .budget import Budget
-from .errors import BursarError
+from .errors import BursarError, InvalidAmount
 from .ledger.context import leave, paid_by, pays_for_process
 from .runtime.functions import within
 from .session import Session, current_session, session_of_process
@@ -131,6 +132,8 @@ def budgeted(*limits: LimitLike, **settings: Any) -> Callable[[F], F]:
         InvalidAmount: a limit is not one.
         ValueError: a setting has a value that it cannot have.
     """
+    if limits and inspect.isfunction(limits[0]):
+        raise InvalidAmount("@budgeted takes its limit in parentheses: @budgeted('$0.10')")
     budget = Budget(*limits, **settings)
 
     def decorate(function: F) -> F:

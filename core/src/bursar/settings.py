@@ -20,10 +20,11 @@ from .runtime.clock import Clock, SystemClock
 from .store.base import Store
 from .store.memory import MemoryStore
 from .store.remote import HasOutbox
-from .store.urls import open_store
+from .store.urls import not_opened, open_store
 from .values.account import root_account
 from .values.duration import Duration, to_seconds
 from .values.endpoints import check_allow
+from .values.limit_text import split_window
 from .values.limits import Limit
 from .values.money import Money, shown, to_nanos
 from .values.names import check_name
@@ -165,8 +166,7 @@ class Settings:
             raise ValueError(_CLOCK)
         store = hooks.open_store(self.store)
         if store is None:
-            scheme = self.store.partition("://")[0]  # the rest may hold a password
-            raise ValueError(f"store={scheme[:40]!r} is opened by no plugin; give a Store, or None")
+            raise ValueError(not_opened(self.store))
         return store
 
     def _alerts(self, durability: Callable[[], str], hooks: Hooks) -> Alerts:
@@ -200,24 +200,6 @@ class Settings:
             soft_ppm=soft_ppm(self.soft_limit),
             breaker=breaker,
         )
-
-
-def not_yet(*, estimate: object, fallback: object, webhooks: tuple[object, ...]) -> None:
-    """Refuse what is part of the contract and not built: it must not be accepted and ignored.
-
-    Raises:
-        ValueError: it is asked for, or is no such word.
-    """
-    if estimate not in ("strict", "expected"):
-        raise ValueError(f"estimate={shown(estimate)} is not 'strict'")
-    missing = {
-        "estimate='expected'": estimate == "expected",
-        "fallback=": fallback is not None,
-        "webhook_url=, webhook_secret= and webhook_allow_private=": webhooks != (None, None, False),
-    }
-    for what, asked in missing.items():
-        if asked:
-            raise ValueError(f"{what} is not available yet")
 
 
 @contextmanager
@@ -277,7 +259,9 @@ def velocity(rate: str | Limit | None) -> Limit | None:
     if given is None:
         return None
     if isinstance(given, str):
-        amount, _, span = given.partition("/")
+        amount, span = split_window(given)
+        if span is None:
+            raise ValueError(f"max_velocity={shown(rate)} has no span of time; write it like '$1/min'")
         with naming("max_velocity"):
             given = Limit(f"{amount}/{_SPANS.get(span.strip(' '), span)}")
     if not isinstance(given, Limit) or not given.span_ms:

@@ -81,6 +81,7 @@ class Ledger:
         calendars: the periods of now by time zone, as the store last asked for them.
         hooks: asks the plugins and tells them.
         charged: the answers that were charged lately.
+        renewal_told: its user was warned of a limit that counts anew at each start.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Ledger:
         self.clock = clock
         self.hooks = hooks
         self.charged = ChargedAnswers()
+        self.renewal_told = False
         self._late: deque[Steps[Any]] = deque()
         self._ended: deque[str] = deque()
         self._told_s = clock.now()

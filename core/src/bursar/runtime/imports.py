@@ -111,10 +111,9 @@ class _Loader:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        if module.__spec__ is not None and module.__spec__.loader is self:
-            module.__spec__.loader = self._loader
-        if module.__loader__ is self:
-            module.__loader__ = self._loader
+        for holder, name in ((module.__spec__, "loader"), (module, "__loader__")):
+            if getattr(holder, name, None) is self:
+                setattr(holder, name, self._loader)
         self._loader.exec_module(module)
         _executed(self._name)
 

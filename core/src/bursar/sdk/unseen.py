@@ -11,7 +11,7 @@ from ..ledger import context
 from ..ledger.hold import covered_hold
 from .patching import session_of
 
-_guarded: list[tuple[type, str, Any, Any]] = []  # a class, the name of its method, ours, and its own
+_guarded: list[tuple[type, str, Any, Any]] = []  # a class, the name of a method, ours, and its own
 
 
 def guard(sdk: str, tell: Callable[[], object]) -> None:
@@ -29,9 +29,10 @@ def guard(sdk: str, tell: Callable[[], object]) -> None:
     if not found:
         tell()
     for cls in found:
-        for name in ("post", "request"):
-            method = _telling(getattr(cls, name), tell)
-            _guarded.append((cls, name, method, vars(cls).get(name)))
+        for name in {"post", "request"} & vars(cls).keys():
+            own = vars(cls)[name]
+            method = _telling(own, tell)
+            _guarded.append((cls, name, method, own))
             setattr(cls, name, method)
 
 
@@ -39,11 +40,7 @@ def leave() -> None:
     """Undo every `guard`. Where another library has patched over us, ours stays."""
     while _guarded:
         cls, name, method, own = _guarded.pop()
-        if vars(cls).get(name) is not method:
-            continue
-        if own is None:
-            delattr(cls, name)
-        else:
+        if vars(cls).get(name) is method:
             setattr(cls, name, own)
 
 
