@@ -131,6 +131,7 @@ class Session(Tracking):
         windows: int = 1,
         stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
+        sent: bool = False,
         **unknown: NoReturn,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
@@ -156,6 +157,8 @@ class Session(Tracking):
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.
             requests: how often such tools may run, by name (``{"web_search": 3}``).
+            sent: True where the request is sent as it is, and not as a part of a batch: it is priced at
+                `tier`, and a cheaper tier of the budget does not hold.
 
         Raises:
             BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed, and the
@@ -187,6 +190,7 @@ class Session(Tracking):
             windows=windows,
             stored_tokens=stored_tokens,
             requests=requests or {},
+            sent=sent,
         )
         try:
             hold = yield from reservation.reserve(
@@ -208,7 +212,9 @@ class Session(Tracking):
     def _book_unreserved(
         self, asked: Mapping[str, Any], usage: Usage | None, model: str | None, tier: str | None
     ) -> Steps[Charge]:
-        request = CallRequest(**{**asked, "clamp": False, "requests": asked.get("requests") or {}})
+        request = CallRequest(
+            **{"sent": True, **asked, "clamp": False, "requests": asked.get("requests") or {}}
+        )
         booking = reservation.book_unreserved(
             self._ledger, self._path, request, usage, model, tier, self._events
         )
@@ -219,7 +225,7 @@ class Session(Tracking):
             raise
 
     def _note_saved(self, asked: Mapping[str, Any], usage: Usage | None) -> Steps[None]:
-        request = CallRequest(**{**asked, "requests": asked.get("requests") or {}})
+        request = CallRequest(**{"sent": True, **asked, "requests": asked.get("requests") or {}})
         yield from reservation.note_saved(self._ledger, self._path, request, usage)
 
     def _check_open(self) -> None:

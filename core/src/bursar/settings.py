@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ class Settings:
     """What `Budget` was told, checked. See `Budget` for the meaning of each field.
 
     Raises:
+        TypeError: the store is of an older protocol.
         ValueError: a setting has a value that it cannot have; the message names it.
     """
 
@@ -158,7 +160,7 @@ class Settings:
 
     def _store(self, hooks: Hooks) -> Store:
         if not isinstance(self.store, str):
-            return self.store if self.store is not None else MemoryStore(self.clock)
+            return MemoryStore(self.clock) if self.store is None else _able(self.store)
         store = open_store(self.store, self.clock)
         if store is not None:
             return store
@@ -167,7 +169,7 @@ class Settings:
         store = hooks.open_store(self.store)
         if store is None:
             raise ValueError(not_opened(self.store))
-        return store
+        return _able(store)
 
     def _alerts(self, durability: Callable[[], str], hooks: Hooks) -> Alerts:
         by_kind = {
@@ -200,6 +202,22 @@ class Settings:
             soft_ppm=soft_ppm(self.soft_limit),
             breaker=breaker,
         )
+
+
+def _able(store: Store) -> Store:
+    """A store whose reserve takes all that it is told.
+
+    Raises:
+        TypeError: it is of an older protocol.
+    """
+    try:
+        inspect.signature(store.reserve).bind("entry", "minimum", "terms", "floor", "ask")
+    except TypeError:
+        raise TypeError(
+            f"the store {type(store).__name__} has a reserve without floor and ask:"
+            " it has to be reserve(entry, minimum, terms, floor, ask), as bursar.store.Store says"
+        ) from None
+    return store
 
 
 @contextmanager
