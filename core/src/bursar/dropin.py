@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from . import coverage
 from .budget import Budget
@@ -159,14 +159,15 @@ def _session(
 ) -> Session:
     """The session that is given, or a new one of the budget or the limits that are."""
     global _opened  # noqa: PLW0603 - the state of the process
-    first, *more = given or (None,)
-    if isinstance(first, Session | Budget):
-        if settings or (isinstance(first, Session) and (more or not cover)):
-            names = ", ".join([*settings, *map(str, more)]) or "cover"
-            raise ValueError(f"init() was given a {type(first).__name__}, which cannot take {names} any more")
-        if isinstance(first, Session):
-            return first
-    budget, own = (first, tuple(more)) if isinstance(first, Budget) else (Budget(*given, **settings), ())
+    first, more = (given[0], given[1:]) if given else (None, ())
+    if isinstance(first, Session) and (more or settings or not cover):
+        raise ValueError("init(session) takes nothing else: the session has its limits and settings")
+    if isinstance(first, Budget) and settings:
+        raise ValueError(f"init(budget) takes no {', '.join(settings)}: the budget has its settings")
+    if isinstance(first, Session):
+        return first
+    budget = first if isinstance(first, Budget) else Budget(*cast("tuple[LimitLike, ...]", given), **settings)
+    own = cast("tuple[LimitLike, ...]", more) if budget is first else ()
     _opened = budget.session(*own, cover=cover)
     return _opened
 

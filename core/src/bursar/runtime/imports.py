@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 _watched: dict[str, Callable[[str], object]] = {}
 _done: set[str] = set()  # modules that were executed, and whose import ends when that was told
@@ -86,7 +86,7 @@ class _Finder:
         finally:
             _looking.reset(token)
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader, name)
+            spec.loader = cast("Any", _Loader(spec.loader, name))
         return spec
 
 
