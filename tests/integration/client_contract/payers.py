@@ -115,16 +115,46 @@ class Payers:
         assert (own.calls, of_context.calls, of_process.calls) == (2, 1, 0)
         assert own.spent + of_context.spent == provider.bill
 
-    def test_wrapping_again_changes_who_pays(self, client: Any, sdk: ClientSdk) -> None:
-        """The newest session pays alone; unwrapped, the class is what it was, and nobody does."""
+    def test_a_wrapped_client_is_not_wrapped_for_another_session(self, client: Any, sdk: ClientSdk) -> None:
+        """An error, and the first pays on; for the same one it is nothing; unwrapped, another may, or nobody does."""
         kind, shown = type(client), repr(type(client))
         first, second = Budget("$1").session(), Budget("$1").session()
-        assert bursar.wrap_client(bursar.wrap_client(client, first), second) is client
+        assert bursar.wrap_client(bursar.wrap_client(client, first), first) is client
+        for wrapped in (client, client.copy()):
+            with pytest.raises(BursarError, match=r"(?s)unwrap_client.*with session:"):
+                bursar.wrap_client(wrapped, second)
         sdk.ask(client)
         assert isinstance(client, kind) and repr(type(client)) == shown
         assert bursar.unwrap_client(client) is client and type(client) is kind
         sdk.ask(client)
-        assert (first.calls, second.calls) == (0, 1)
+        sdk.ask(bursar.wrap_client(client, second))
+        assert (first.calls, second.calls) == (1, 1)
+
+    def test_to_wrap_leaves_the_classes_of_the_sdk_as_they_are(self, client: Any, sdk: ClientSdk) -> None:
+        """While a client is wrapped, after it was used, and once it is unwrapped."""
+        package = sdk.module.__name__
+
+        def classes() -> dict[type, dict[str, Any]]:
+            found, waiting = {}, [object]
+            while waiting:
+                for cls in type.__subclasses__(waiting.pop()):
+                    if cls not in found:
+                        found[cls] = dict(vars(cls)) if cls.__module__.startswith(f"{package}.") else {}
+                        waiting.append(cls)
+            return {
+                cls: {name: own[name] for name in own if callable(own[name])}
+                for cls, own in found.items()
+                if own
+            }
+
+        sdk.ask(client)  # some classes are imported at the first call
+        before = classes()
+        sdk.ask(bursar.wrap_client(client, Budget("$1").session()))
+        wrapped = classes()
+        bursar.unwrap_client(client)
+        after = classes()
+        for cls, members in before.items():
+            assert wrapped[cls] == members == after[cls], cls
 
     def test_a_subclass_of_the_users_own(self, provider: ScriptedProvider, sdk: ClientSdk) -> None:
         """With a `request` of its own, which calls the SDK's: one charge, and its behaviour stays."""

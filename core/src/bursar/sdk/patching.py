@@ -57,14 +57,25 @@ class Patching:
     def wrap(self, client: C, session: Session) -> C | None:
         """Let a session pay for what this client sends, and the clients that are copied from it.
 
-        The client is changed in place, and returned; one that was wrapped before pays from
-        this session only. None for what is no client of this SDK.
+        The client gets a class of its own, and is returned; the SDK's classes stay as they are. None for
+        what is no client of this SDK.
+
+        Raises:
+            BursarError: it is wrapped for another session.
         """
         if not isinstance(client, (self._blocking, self._awaitable)):
             return None
+        before = session_of(client)
+        if before is not None and not before.is_same_account(session):
+            raise BursarError(
+                f"this {bare_class(client).__name__} is wrapped for another session, which pays for what it"
+                " sends: undo that by bursar.unwrap_client(client), or leave it unwrapped and say who pays by"
+                " `with session:`"
+            )
         bare = bare_class(client)
         kept = {name: getattr(bare, name) for name in ("__module__", "__qualname__", "__doc__")}
-        members = self._methods(bare, lambda _: session, lambda name: getattr(bare, name))
+        members: dict[str, Any] = self._methods(bare, lambda _: session, lambda name: getattr(bare, name))
+        members |= self._members(bare)
         ours = {"_bursar_bare": bare, "_bursar_session": session, "__bursar_unwrap__": unwrap}
         client.__class__ = type(bare.__name__, (bare,), {**kept, **members, **ours})
         return client
@@ -143,6 +154,10 @@ class Patching:
         if session is not None and not isinstance(context.claimed(), context.InContext):
             allow_or_refuse(session, endpoint)
         return session is not None
+
+    def _members(self, bare: type) -> dict[str, Any]:
+        """What else the class of a wrapped client has, beside the methods that a request passes."""
+        return {}
 
     def _patch(self, cls: type, only: str | None = None) -> None:
         originals: dict[str, Method] = {}
