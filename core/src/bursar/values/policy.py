@@ -40,6 +40,8 @@ class Terms(NamedTuple):
         kept_nanos: or as an amount.
         soft_ppm: the fractions of a limit that are announced when they are reached, in millionths.
         breaker: what else stops a session.
+        tz: the time zone of the budget, whose days the history counts by, beside those of UTC.
+        history_days: how many days the history keeps.
     """
 
     lease_ms: int = 900_000
@@ -49,6 +51,8 @@ class Terms(NamedTuple):
     kept_nanos: int = 0
     soft_ppm: tuple[int, ...] = ()
     breaker: Breaker | None = None
+    tz: str = "UTC"
+    history_days: int = 400
 
     def kept(self, amount: int) -> int:
         """The part of a session's own limit that only its finalization may spend, in nano-dollars."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,7 +12,9 @@ from .duration import to_seconds
 
 LIFELONG = ("session", "total")
 CALENDAR = ("hour", "day", "week", "month")
+DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
+_EPOCH = date(1970, 1, 1).toordinal()
 _DAY = timedelta(days=1)
 _LONGEST_S = 36_525 * 86_400  # a hundred years
 
@@ -103,6 +106,60 @@ def calendar(now_ms: int, tz: str) -> Calendar:
         Period(_ms(monday), _ms(monday + 7 * _DAY)),
         Period(_ms(first), _ms((first + 32 * _DAY).replace(day=1))),
     )
+
+
+def day_number(moment_ms: int, tz: str) -> int:
+    """The day that a moment lies in, in a time zone: how many days it is after 1970-01-01.
+
+    Raises:
+        ValueError: no such time zone.
+    """
+    return datetime.fromtimestamp(moment_ms // 1000, zone(tz)).toordinal() - _EPOCH
+
+
+def day_text(number: int) -> str:
+    """The date of a day, by its number: ``2026-03-29``."""
+    return date.fromordinal(number + _EPOCH).isoformat()
+
+
+class Shift(NamedTuple):
+    """How far a time zone is ahead of UTC around the moment when its clocks are next, or were last, moved.
+
+    Attributes:
+        before_ms: milliseconds ahead before that moment.
+        at_ms: the moment, milliseconds since the epoch; 0 where they are not moved within a year.
+        after_ms: milliseconds ahead from then on.
+    """
+
+    before_ms: int
+    at_ms: int
+    after_ms: int
+
+
+@lru_cache(64)
+def shift(tz: str, day: int) -> Shift:
+    """The shift of a time zone that is nearest to a day, by its number.
+
+    Raises:
+        ValueError: no such time zone.
+    """
+    here = zone(tz)
+
+    def ahead_ms(moment_s: int) -> int:
+        offset = datetime.fromtimestamp(moment_s, here).utcoffset()
+        return int(offset.total_seconds()) * 1000 if offset is not None else 0
+
+    noon_s, day_s = day * 86_400 + 43_200, 86_400
+    for away in range(366):
+        for low in (noon_s + away * day_s, noon_s - (away + 1) * day_s):
+            before, after, high = ahead_ms(low), ahead_ms(low + day_s), low + day_s
+            if before != after:
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    low, high = (middle, high) if ahead_ms(middle) == before else (low, middle)
+                return Shift(before, high * 1000, after)
+    now = ahead_ms(noon_s)
+    return Shift(now, 0, now)
 
 
 def _ms(midnight: datetime) -> int:
