@@ -53,6 +53,7 @@ class Line:
     seen: bool = True  # whether a breaker saw it go through
     tz: str = "UTC"
     first_ms: int = 0  # when something was booked first
+    floor: Amounts = NOTHING
 
     def close(self, state: str, booked: Amounts, tally: Mapping[str, int], at_ms: int) -> None:
         """Replace what it stands at."""

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bursar import BursarError, Limit
 from bursar.store import (
     Amounts,
+    Ask,
     Breaker,
     Entry,
     MemoryStore,
@@ -55,6 +56,7 @@ TERMS = st.builds(
     breaker=st.sampled_from(BREAKERS),
     tz=st.sampled_from(["UTC", "Europe/Oslo", "America/St_Johns"]),
     history_days=st.sampled_from([400, 2]),
+    share_ppm=st.sampled_from([1_000_000, 125_000, 400_001]),
 )
 
 
@@ -116,6 +118,8 @@ class AnswersMachine(RuleBasedStateMachine):
         place=st.sampled_from(["root", "alice", "s", "s", "nested", "other"]),
         want=AMOUNTS,
         least=AMOUNTS,
+        floor=st.none() | AMOUNTS,
+        asks=st.sampled_from([("last",), ("first", "again", "last"), ("again", "last")]),
         subject=st.sampled_from(SUBJECTS),
         terms=TERMS,
         same=st.sampled_from([None, "same", "same"]),
@@ -130,13 +134,18 @@ class AnswersMachine(RuleBasedStateMachine):
         terms: Terms,
         same: str | None,
         probing: bool,
+        floor: Amounts | None = None,
+        asks: tuple[Ask, ...] = ("last",),
     ) -> None:
-        """A reserve, perhaps after a probe of the same."""
+        """A reserve, perhaps after a probe of the same, and perhaps asked for more than once."""
         least = Amounts(*map(min, want, least))
+        floor = floor and Amounts(*map(min, want, floor))
         terms = self.fit(terms)
         entry = Entry(self.new(place, subject), self.paths[place], subject, want, fingerprint=same)
-        for verb in ("probe", "reserve") if probing else ("reserve",):
-            self.both(verb, entry, least, terms)
+        if probing:
+            self.both("probe", entry, least, terms, floor)
+        for ask in asks:
+            self.both("reserve", entry, least, terms, floor, ask)
 
     @rule(
         place=st.sampled_from(["s", "nested", "other"]), breaker=st.sampled_from(BREAKERS[1:]), nanos=AMOUNT

@@ -17,9 +17,11 @@ from .base import (
     PLAIN,
     UNITS,
     AccountView,
+    Ask,
     Booked,
     Cause,
     Circuit,
+    Contended,
     DayView,
     Entry,
     Finding,
@@ -27,6 +29,7 @@ from .base import (
     HasHistory,
     HasHolds,
     HasRoots,
+    HeldLimit,
     HistoryView,
     HoldPage,
     LimitView,
@@ -58,6 +61,7 @@ __all__ = [
     # The store in this process
     "MemoryStore",
     # What they take
+    "Ask",
     "Breaker",
     "Entry",
     "PLAIN",
@@ -66,7 +70,9 @@ __all__ = [
     # What they answer
     "Booked",
     "Cause",
+    "Contended",
     "Granted",
+    "HeldLimit",
     "Mark",
     "Refused",
     "StalePeriod",

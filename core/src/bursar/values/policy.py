@@ -40,6 +40,8 @@ class Terms(NamedTuple):
         kept_nanos: or as an amount.
         soft_ppm: the fractions of a limit that are announced when they are reached, in millionths.
         breaker: what else stops a session.
+        share_ppm: the largest part of what a limit has left that one call may hold where others hold
+            something, in millionths; at least a half of it where nobody does.
         tz: the time zone of the budget, whose days the history counts by, beside those of UTC.
         history_days: how many days the history keeps.
     """
@@ -51,6 +53,7 @@ class Terms(NamedTuple):
     kept_nanos: int = 0
     soft_ppm: tuple[int, ...] = ()
     breaker: Breaker | None = None
+    share_ppm: int = WHOLE_PPM
     tz: str = "UTC"
     history_days: int = 400
 
@@ -59,6 +62,11 @@ class Terms(NamedTuple):
         if self.finalizing:
             return 0
         return self.kept_nanos + amount * self.kept_ppm // WHOLE_PPM
+
+    def share(self, room: int, reserved: int) -> int:
+        """The most that one call may hold of what a limit has left, unless its floor is more."""
+        ppm = self.share_ppm if reserved else max(self.share_ppm, WHOLE_PPM // 2)
+        return room * ppm // WHOLE_PPM
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,7 @@ def record_row(record: Record, origin: Origin, final_ms: int | None) -> tuple[Ro
         *entry.amounts, *record.minimum, *record.held,
         outcome.state, *outcome.booked, tally_text(outcome.tally), outcome.at_ms,
         record.lease_ms, record.epoch, origin.parts, int(record.breaker is not None), final_ms,
-        outcome.first_ms, record.tz,
+        outcome.first_ms, record.tz, *(record.floor or (None, None, None)),
     )  # fmt: skip
 
 
@@ -262,6 +262,7 @@ def record_of(
         touched,
         breaker,
         found["lease_ms"],
+        None if found["floor_usd"] is None else _three(found, "floor"),
         found["tz"],
     )
 

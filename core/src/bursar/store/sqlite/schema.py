@@ -64,6 +64,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE meta ADD COLUMN since INTEGER NOT NULL DEFAULT -1",  # the next step writes it
         "ALTER TABLE records ADD COLUMN first_ms INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE records ADD COLUMN tz TEXT NOT NULL DEFAULT 'UTC'",
+        *(f"ALTER TABLE records ADD COLUMN floor_{unit} INTEGER" for unit in ("usd", "tokens", "calls")),
         *(table.declaration() for table in HISTORY),
         *_BY_DAY,
     ),

@@ -4,7 +4,7 @@ local BATCH = 100 -- are swept or folded at once
 local NOTHING = {'0', '0', '0'}
 local FIELDS = {
   'subject', 'want', 'least', 'leaf', 'epochs', 'parts', 'fuse', 'state', 'held', 'booked', 'tally', 'at', 'lease', 'by',
-  'first', 'zone',
+  'floor', 'first', 'zone',
 }
 local records = {}
 
@@ -79,7 +79,8 @@ local function new_record(id, entry, line, parts, fuse, held, state, lease, zone
     subject = entry.subject and entry.subject.text or '', want = triple(entry.amounts), least = triple(entry.least),
     leaf = #line > 0 and line[#line].key or '', epochs = table.concat(epochs, ','), parts = table.concat(parts, ' '),
     fuse = fuse and fuse.account.key or '', state = state, held = triple(held), booked = triple(NOTHING),
-    tally = '', at = '0', lease = int(lease), by = nonce, first = '0', zone = zone or '',
+    tally = '', at = '0', lease = int(lease), by = nonce,
+    floor = triple(entry.floor), first = '0', zone = zone or '',
   }
   local fields = {}
   for _, field in ipairs(FIELDS) do
