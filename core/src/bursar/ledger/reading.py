@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..store.base import MOST_DAYS, AccountView, DayView, HistoryView, Path, Snapshot
+from ..store.base import MOST_DAYS, AccountView, HistoryView, Path, Snapshot
 from ..values.account import is_session, other_account, parent_key, root_key
 from . import verbs
 from .steps import Steps
@@ -31,11 +31,12 @@ def read_history(key: str, days: int, tz: str) -> Steps[HistoryView]:
     keys = [key, *(other for other in snapshot.accounts if parent_key(other) == key)]
     if key == root:
         keys.append(other_account(root))
-    found: dict[str, tuple[DayView, ...]] = {}
     at_once = max(1, MOST_DAYS // days)
-    for at in range(0, len(keys), at_once):
-        view = yield from verbs.history(root, tuple(keys[at : at + at_once]), days, tz)
-        found |= view.accounts
+    view = yield from verbs.history(root, tuple(keys[:at_once]), days, tz)
+    found = dict(view.accounts)
+    for at in range(at_once, len(keys), at_once):
+        more = yield from verbs.history(root, tuple(keys[at : at + at_once]), days, tz)
+        found |= more.accounts
     return replace(view, accounts=found)
 
 
