@@ -17,7 +17,6 @@ from bursar.store import (
     Granted,
     HistoryView,
     Refused,
-    StalePeriod,
     is_session,
 )
 
@@ -101,7 +100,7 @@ def view(day: int, booked: list[tuple[str, str, Amounts]], tally: Counter[str]) 
     for kind, name, amounts in booked:
         if amounts != NOTHING:
             named = sums[kind]
-            name = name if name in named or len(named) < MOST_NAMES else OTHER
-            named[name] = named.get(name, NOTHING).plus(amounts)
+            label = name if name in named or len(named) < MOST_NAMES else OTHER
+            named[label] = named.get(label, NOTHING).plus(amounts)
             total = total.plus(amounts)
     return DayView(day, total, sums["model"], sums["tool"], {n: count for n, count in tally.items() if count})

@@ -89,7 +89,9 @@ class ToyStore(Days):
                 refused = self.note(verdict, minimum)
                 enforced = terms.enforce or refused.cause == "tripped"
                 tally = {"refusals" if enforced else "would_refuse": 1}
-                line = Line(entry, now, self.epochs(books), state="refused", tally=tally, at_ms=now, tz=terms.tz)
+                line = Line(
+                    entry, now, self.epochs(books), state="refused", tally=tally, at_ms=now, tz=terms.tz
+                )
                 self.lines.append(line)
                 self.tell_day(books, terms.tz, refused)
                 if enforced:

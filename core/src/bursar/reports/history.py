@@ -33,7 +33,9 @@ def build_history(view: HistoryView, key: str, days: int, tz: str) -> dict[str, 
 
 def _day(number: int, found: DayView | None, below: Mapping[str, Iterable[DayView]]) -> dict[str, Any]:
     day = found or DayView(number, Amounts(), {}, {}, {})
-    children = {name: _usd(other.spent) for name, days in below.items() for other in days if other.day == number}
+    children = {
+        name: _usd(other.spent) for name, days in below.items() for other in days if other.day == number
+    }
     return {
         "day": day_text(number),
         "spent": _usd(day.spent),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
@@ -153,17 +154,16 @@ def shift(tz: str, day: int) -> Shift:
         offset = datetime.fromtimestamp(moment_s, here).utcoffset()
         return int(offset.total_seconds()) * 1000 if offset is not None else 0
 
-    noon_s, day_s = day * 86_400 + 43_200, 86_400
+    noon_s = day * 86_400 + 43_200
     for away in range(366):
-        for low in (noon_s + away * day_s, noon_s - (away + 1) * day_s):
-            before, after, high = ahead_ms(low), ahead_ms(low + day_s), low + day_s
-            if before != after:
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    low, high = (middle, high) if ahead_ms(middle) == before else (low, middle)
-                return Shift(before, high * 1000, after)
-    now = ahead_ms(noon_s)
-    return Shift(now, 0, now)
+        for from_s in (noon_s + away * 86_400, noon_s - (away + 1) * 86_400):
+            before_ms, after_ms = ahead_ms(from_s), ahead_ms(from_s + 86_400)
+            if before_ms != after_ms:
+                seconds = range(from_s, from_s + 86_401)
+                moved = bisect_left(seconds, True, key=lambda moment_s: ahead_ms(moment_s) != before_ms)
+                return Shift(before_ms, seconds[moved] * 1000, after_ms)
+    now_ms = ahead_ms(noon_s)
+    return Shift(now_ms, 0, now_ms)
 
 
 def _ms(midnight: datetime) -> int:

@@ -200,7 +200,9 @@ class Days:
 
     def _between(self, key: str, first: int, last: int) -> Iterable[tuple[int, Zones]]:
         """The days of an account between two, the oldest first."""
-        return sorted((line for line in self._days.get(key, {}).items() if first <= line[0] <= last), key=itemgetter(0))
+        return sorted(
+            (line for line in self._days.get(key, {}).items() if first <= line[0] <= last), key=itemgetter(0)
+        )
 
     def _sums(self, key: str) -> Amounts | None:
         """How much more its days have than an account has spent; None without days."""

@@ -324,9 +324,7 @@ class Verbs:
         if exceeds and not unheld:
             overrun_usd = max(0, entry.amounts.usd - held.usd)
             tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}
-        outcome = new_tuple(
-            Outcome, (state, entry.amounts, tally, now_ms, record.outcome.first_ms or now_ms)
-        )
+        outcome = new_tuple(Outcome, (state, entry.amounts, tally, now_ms, record.outcome.first_ms or now_ms))
         self.records.close(plan, record, outcome, now_ms)
         self.commit(plan)
         over: Refused | None = None

@@ -32,12 +32,12 @@ class FileDays(Days):
     def save(self) -> bool:
         """Write the days that differ from what was read; whether there are any."""
         after = {
-            (key, date): (days_text(zones),) for key, dates in self._days.items() for date, zones in dates.items()
+            (key, date): (days_text(zones),)
+            for key, dates in self._days.items()
+            for date, zones in dates.items()
         }
         apart = {(key,): (root, *sums) for root, keys in self._apart.items() for key, sums in keys.items()}
-        known = {
-            (key,): (root_key(key), *sums) for key, sums in self._histories.items() if sums is not None
-        }
+        known = {(key,): (root_key(key), *sums) for key, sums in self._histories.items() if sums is not None}
         wrote = False
         for table, old, new in ((DAYS, self._before, after), (HISTORIES, known, apart)):
             put, gone = changes(old, new)

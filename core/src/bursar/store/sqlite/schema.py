@@ -82,7 +82,12 @@ def bring_up(connection: sqlite3.Connection) -> None:
     if (layout, application) == (LAYOUT, _APPLICATION):
         return
     if not layout and not application and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        for statement in (_META, *(table.declaration() for table in (*LEDGER, *HISTORY)), _JOURNAL, *_INDEXES):
+        for statement in (
+            _META,
+            *(table.declaration() for table in (*LEDGER, *HISTORY)),
+            _JOURNAL,
+            *_INDEXES,
+        ):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     elif application != _APPLICATION:

@@ -18,7 +18,15 @@ from .meta import Meta, read_meta
 from .rows import path_keys, storable
 from .save import save
 
-READS = ("probe", "read", "sessions", "holds", "history", "roots", "audit")  # change nothing, whatever they find
+READS = (
+    "probe",
+    "read",
+    "sessions",
+    "holds",
+    "history",
+    "roots",
+    "audit",
+)  # change nothing, whatever they find
 
 
 @dataclass(frozen=True, slots=True)
