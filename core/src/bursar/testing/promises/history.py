@@ -53,7 +53,7 @@ class History(Vocabulary):
 
     @_where_kept
     def test_a_correction_counts_on_the_day_of_the_first_booking(self) -> None:
-        """A call in doubt that is settled later, also after its lease; but a settle of a release counts today."""
+        """A call in doubt that is settled later, also after its lease; a settle of a release counts today."""
         top = root(limit(1000))
         month = TERMS._replace(lease_ms=40 * LEASE_MS)
         for id in ("doubted", "forgotten", "released"):
