@@ -16,10 +16,10 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
 from bursar import Budget, BudgetExceeded, BursarError, Price
+from bursar.integration import OpenCalls as Runs
 from bursar_langchain import BudgetCallback, LangChainRefusal
 from bursar_langchain._admission import Admission
 from bursar_langchain._costs import Costs
-from bursar_langchain._runs import Runs
 
 if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
