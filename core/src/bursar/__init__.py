@@ -1,6 +1,8 @@
 """Hard dollar budgets for AI agents: a call that may not fit is never sent."""
 
+import sys
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from .budget import Budget
 from .clients import unwrap_client, wrap_client
@@ -36,6 +38,7 @@ from .session import Session
 from .values.call import Call
 from .values.charge import Charge
 from .values.limits import Limit
+from .values.peer_names import OURS, unknown_name
 from .values.usage import Usage
 
 __version__ = version("bursar")
@@ -94,3 +97,12 @@ __all__ = [
     "UsageMissing",
     "VelocityExceeded",
 ]
+
+
+if not TYPE_CHECKING:  # pragma: no branch - a checker knows which names there are
+
+    def __getattr__(name: str) -> Any:
+        message = unknown_name(f"module {__name__!r}", name, __all__)
+        if name in OURS and sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise ImportError(message)  # `from bursar import name` would say nothing of ours
+        raise AttributeError(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from .runtime.clock import Clock, SystemClock
 from .store.base import Store
 from .store.memory import MemoryStore
 from .store.remote import HasOutbox
-from .store.urls import open_store
+from .store.urls import not_opened, open_store
 from .values.account import root_account
 from .values.duration import Duration, to_seconds
 from .values.endpoints import check_allow
+from .values.limit_text import split_window
 from .values.limits import Limit
 from .values.money import Money, shown, to_nanos
 from .values.names import check_name
@@ -54,6 +56,7 @@ class Settings:
     """What `Budget` was told, checked. See `Budget` for the meaning of each field.
 
     Raises:
+        TypeError: the store is of an older protocol.
         ValueError: a setting has a value that it cannot have; the message names it.
     """
 
@@ -157,7 +160,7 @@ class Settings:
 
     def _store(self, hooks: Hooks) -> Store:
         if not isinstance(self.store, str):
-            return self.store if self.store is not None else MemoryStore(self.clock)
+            return MemoryStore(self.clock) if self.store is None else _able(self.store)
         store = open_store(self.store, self.clock)
         if store is not None:
             return store
@@ -165,9 +168,8 @@ class Settings:
             raise ValueError(_CLOCK)
         store = hooks.open_store(self.store)
         if store is None:
-            scheme = self.store.partition("://")[0]  # the rest may hold a password
-            raise ValueError(f"store={scheme[:40]!r} is opened by no plugin; give a Store, or None")
-        return store
+            raise ValueError(not_opened(self.store))
+        return _able(store)
 
     def _alerts(self, durability: Callable[[], str], hooks: Hooks) -> Alerts:
         by_kind = {
@@ -202,22 +204,20 @@ class Settings:
         )
 
 
-def not_yet(*, estimate: object, fallback: object, webhooks: tuple[object, ...]) -> None:
-    """Refuse what is part of the contract and not built: it must not be accepted and ignored.
+def _able(store: Store) -> Store:
+    """A store whose reserve takes all that it is told.
 
     Raises:
-        ValueError: it is asked for, or is no such word.
+        TypeError: it is of an older protocol.
     """
-    if estimate not in ("strict", "expected"):
-        raise ValueError(f"estimate={shown(estimate)} is not 'strict'")
-    missing = {
-        "estimate='expected'": estimate == "expected",
-        "fallback=": fallback is not None,
-        "webhook_url=, webhook_secret= and webhook_allow_private=": webhooks != (None, None, False),
-    }
-    for what, asked in missing.items():
-        if asked:
-            raise ValueError(f"{what} is not available yet")
+    try:
+        inspect.signature(store.reserve).bind("entry", "minimum", "terms", "floor", "ask")
+    except TypeError:
+        raise TypeError(
+            f"the store {type(store).__name__} has a reserve without floor and ask:"
+            " it has to be reserve(entry, minimum, terms, floor, ask), as bursar.store.Store says"
+        ) from None
+    return store
 
 
 @contextmanager
@@ -277,7 +277,9 @@ def velocity(rate: str | Limit | None) -> Limit | None:
     if given is None:
         return None
     if isinstance(given, str):
-        amount, _, span = given.partition("/")
+        amount, span = split_window(given)
+        if span is None:
+            raise ValueError(f"max_velocity={shown(rate)} has no span of time; write it like '$1/min'")
         with naming("max_velocity"):
             given = Limit(f"{amount}/{_SPANS.get(span.strip(' '), span)}")
     if not isinstance(given, Limit) or not given.span_ms:
