@@ -28,6 +28,11 @@ HOW = pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream"])
 FAULTY = pytest.mark.parametrize("faulty", [True, False])
 
 
+def name_of(given: Any) -> str | None:
+    """Open calls are runs of a model or a tool here; None: the name that pytest gives."""
+    return "Runs" if given is Runs else None
+
+
 def broken(*_: Any, **__: Any) -> Any:
     raise ZeroDivisionError("a bug")
 
@@ -65,6 +70,7 @@ def run(work: Any, how: str, given: Any, config: Any) -> Any:
         (Runs, "sweep"),
         (Costs, "close"),
     ],
+    ids=name_of,
 )
 @FAULTY
 def test_hooks_after_a_call(
@@ -162,6 +168,7 @@ def test_hooks_before_a_chain(
         (Runs, "add"),
         (Runs, "known"),
     ],
+    ids=name_of,
 )
 @FAULTY
 def test_the_hook_before_a_model(
