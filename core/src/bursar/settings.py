@@ -16,7 +16,9 @@ from .ledger.ledger import Ledger
 from .plugins import Plugins
 from .pricing.book import PriceBook, check_tier
 from .pricing.price import Price
-from .reports.alerts import AlertCallback, AlertKind, Alerts, ReportCallback
+from .reports.alert import AlertKind
+from .reports.alerts import Alerts
+from .reports.listeners import AlertCallback, Delivery, Listeners, ReportCallback
 from .runtime.clock import Clock, SystemClock
 from .store.base import Store
 from .store.memory import MemoryStore
@@ -31,6 +33,8 @@ from .values.money import Money, shown, to_nanos
 from .values.names import check_name
 from .values.policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .values.window import zone
+from .webhooks.signature import Secrets
+from .webhooks.webhook import open_webhooks
 
 Prices: TypeAlias = "Mapping[str, Price | tuple[Money, Money]] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | Price | tuple[Money, Money]"
@@ -85,6 +89,11 @@ class Settings:
     on_hard_limit: ReportCallback | None = None
     on_loop_detected: ReportCallback | None = None
     on_alert: AlertCallback | None = None
+    alerts: Delivery = "thread"
+    webhook_url: str | Sequence[str] | None = None
+    webhook_secret: Secrets | None = None
+    webhook_allow_private: bool = False
+    webhook_proxy: str | None = None
     clock: Clock | None = None
     plugins: Iterable[object] = ()
 
@@ -109,6 +118,8 @@ class Settings:
             listener = getattr(self, setting)
             if listener is not None and not callable(listener):
                 raise ValueError(f"{setting}={shown(listener)} cannot be called")
+        if self.alerts not in get_args(Delivery):
+            raise ValueError(f"alerts={shown(self.alerts)} is not 'thread' or 'inline'")
         if self.unknown_outcome not in get_args(UnknownOutcome):
             words = ", ".join(map(repr, get_args(UnknownOutcome)))
             raise ValueError(f"unknown_outcome={self.unknown_outcome!r:.60} is not one of {words}")
@@ -177,11 +188,19 @@ class Settings:
             AlertKind.HARD_LIMIT: self.on_hard_limit,
             AlertKind.LOOP_DETECTED: self.on_loop_detected,
         }
-        return Alerts(
-            {kind: listener for kind, listener in by_kind.items() if listener is not None},
-            (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert),
-            durability,
-        )
+        told = {kind: listener for kind, listener in by_kind.items() if listener is not None}
+        hear_all = (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert)
+        alerts = Alerts(Listeners(told, hear_all, self.alerts), durability)
+        clock = self.clock or SystemClock()
+        for webhook in open_webhooks(
+            self.webhook_url,
+            self.webhook_secret,
+            allow_private=self.webhook_allow_private,
+            proxy=self.webhook_proxy,
+            dropped=lambda count, where: alerts.lost(count, where, clock.now()),
+        ):
+            alerts.listen(webhook)
+        return alerts
 
     def _terms(self) -> Terms:
         kept_ppm, kept_nanos = kept(self.finalization_reserve)

@@ -74,7 +74,7 @@ _MEANT = {
     "limits": 'Budget("$5", "$20/24h")',
     "timezone": 'tz="Europe/Oslo"',
 }
-_PLANNED = ("estimate", "fallback", "webhook_url", "webhook_secret", "webhook_allow_private", "webhook_proxy")
+_PLANNED = ("estimate", "fallback")
 
 
 def unknown_setting(place: str, name: str, known: Iterable[str]) -> TypeError:
