@@ -66,10 +66,12 @@ class ToyStore(Lines):
             verdict = self.verdict(books, entry, minimum, terms)
             ignored = None
             if isinstance(verdict, Refused):
-                refused = self.note(verdict)
+                opens = verdict.cause != "loop" or self.is_open_by(books, entry, terms.breaker)
+                refused = self.note(verdict, opens=opens)
                 enforced = terms.enforce or refused.cause == "tripped"
                 tally = {"refusals" if enforced else "would_refuse": 1}
                 self.lines.append(Line(entry, now, self.epochs(books), state="refused", tally=tally))
+                self.lines[-1].loop, self.lines[-1].told = verdict.cause == "loop", refused.first
                 if enforced:
                     return refused
                 ignored = refused
@@ -259,23 +261,40 @@ class ToyStore(Lines):
         if first is not None:
             return first
         if session is not None and breaker is not None and breaker.max_repeated is not None:
-            times = self.repeated(session, entry, self.now_ms - breaker.loop_ms)
+            made = [line.made_ms for line in self.same(session, entry, breaker) if not line.loop]
+            times = len(made)
             if times >= breaker.max_repeated and session.circuit == "closed":
                 name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
                 within = f"within {breaker.loop_ms / 1000:g} s"
                 reason = f"{name!r} was called {times} times with the same input {within}"
                 wait_s = self.cooldown_s(terms)
-                return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, False, times + 1, reason)
+                if not self.is_open_by(books, entry, breaker):
+                    wait_s = (made[-breaker.max_repeated] + breaker.loop_ms - self.now_ms) / 1000
+                told = any(line.told for line in self.same(session, entry, breaker))
+                return Refused(
+                    session.key, None, 0, 0, 0, None, wait_s, "loop", 0, not told, times + 1, reason
+                )
         return Amounts(*granted)
 
-    def repeated(self, session: Book, entry: Entry, since_ms: int) -> int:
-        """How often the same call was admitted lately."""
-        return sum(
-            line.entry.fingerprint == entry.fingerprint is not None
+    def is_open_by(self, books: list[Book], entry: Entry, breaker: Breaker | None) -> bool:
+        """True when a call that is one too many opens the breaker, and is not only refused."""
+        session = self.session(books)
+        if session is None or breaker is None or breaker.max_repeated is None:
+            return False
+        in_a_row = 1
+        for line in self.same(session, entry, breaker):
+            in_a_row = in_a_row + 1 if line.loop else 1
+        return breaker.loop_trips or in_a_row >= breaker.max_repeated
+
+    def same(self, session: Book, entry: Entry, breaker: Breaker) -> list[Line]:
+        """The same call, admitted or refused as a loop, within the window."""
+        return [
+            line
             for line in self.lines[session.forgiven :]
-            if session.key in line.epochs and line.made_ms > since_ms
-            if line.state != "refused" and line.seen
-        )
+            if entry.fingerprint is not None and line.entry.fingerprint == entry.fingerprint
+            if session.key in line.epochs and line.made_ms > self.now_ms - breaker.loop_ms
+            if line.loop or (line.state not in ("refused", "released") and line.seen)
+        ]
 
     def cooldown_s(self, terms: Terms) -> float | None:
         """Seconds until a breaker that opens now may be tried."""
@@ -296,14 +315,16 @@ class ToyStore(Lines):
             return refused
         if refused.cause == "limit" and limit is not None:
             return refused._replace(first=self.news(book, limit, HARD) is not None)
-        return refused._replace(first=True, reason=refused.reason or f"spending would pass {limit}")
+        if refused.cause == "loop":
+            return refused
+        return refused._replace(first=True, reason=f"spending would pass {limit}")
 
-    def note(self, refused: Refused) -> Refused:
+    def note(self, refused: Refused, *, opens: bool = True) -> Refused:
         """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
         book, limit, worded = self.books[refused.account], refused.limit, self.worded(refused)
         if refused.cause == "limit" and limit is not None:
             self.tell(book, limit, HARD)
-        elif refused.tripped is None:
+        elif refused.tripped is None and opens:
             book.circuit, book.cause, book.reason = "open", refused.cause, worded.reason
             book.broke_ms, book.trying = self.now_ms, None
         return worded

@@ -23,6 +23,9 @@ class Trip(NamedTuple):
     probe: str | None
 
 
+REFUSED, TOLD = "!", "?"
+"""After the fingerprint of a call: when it was refused in a row, and when that was told last."""
+
 CLOSED = Trip("closed", "tripped", "", 0, None)
 
 
@@ -77,22 +80,40 @@ class CircuitBreaker:
                 *(min(amount, left) if place == unit else amount for place, amount in enumerate(granted))
             )
         if entry.fingerprint is not None and policy.max_repeated is not None and self.trip.state == "closed":
-            since_ms = now_ms - policy.loop_ms
-            made = sum(1 for made_ms in self.calls.get(entry.fingerprint, ()) if made_ms > since_ms)
-            if made >= policy.max_repeated:
-                name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
-                within = f"{policy.loop_ms / 1000:g} s"
-                reason = f"{name!r} was called {made} times with the same input within {within}"
-                self._open(plan, "loop", reason, now_ms)
-                return Refused(
-                    self.account,
-                    cause="loop",
-                    first=True,
-                    times=made + 1,
-                    reason=reason,
-                    retry_after_s=_cooldown_s(policy),
-                )
+            made = self._lately(entry.fingerprint, policy, now_ms)
+            if len(made) >= policy.max_repeated:
+                return self._repeated(plan, entry, entry.fingerprint, made, policy, now_ms)
         return granted
+
+    def _lately(self, key: str, policy: Breaker, now_ms: int) -> tuple[int, ...]:
+        return tuple(at_ms for at_ms in self.calls.get(key, ()) if at_ms > now_ms - policy.loop_ms)
+
+    def _repeated(
+        self, plan: Plan, entry: Entry, call: str, made: tuple[int, ...], policy: Breaker, now_ms: int
+    ) -> Refused:
+        """Refuse a call that is one too many; told once a window. It may open the breaker."""
+        name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
+        within = f"{policy.loop_ms / 1000:g} s"
+        reason = f"{name!r} was called {len(made)} times with the same input within {within}"
+        most = len(made) if policy.max_repeated is None else policy.max_repeated
+        in_a_row = (*self._lately(call + REFUSED, policy, now_ms), now_ms)
+        first = not self._lately(call + TOLD, policy, now_ms)
+        if policy.loop_trips or len(in_a_row) >= most:
+            self._open(plan, "loop", reason, now_ms)
+            wait_s = _cooldown_s(policy)
+        else:
+            plan.call(_remember, self.calls, call + REFUSED, in_a_row)
+            wait_s = (made[-most] + policy.loop_ms - now_ms) / 1000 if most else None
+        if first:
+            plan.call(_remember, self.calls, call + TOLD, (now_ms,))
+        return Refused(
+            self.account,
+            cause="loop",
+            first=first,
+            times=len(made) + 1,
+            reason=reason,
+            retry_after_s=wait_s,
+        )
 
     def exceeded(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
         """The velocity that a charge without a hold has passed; that opens the breaker, too."""
@@ -114,17 +135,35 @@ class CircuitBreaker:
         plan.carry_out()
         return rate
 
-    def admit(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> None:
-        """A call goes through: it is counted; if the breaker was open, it is the one that tries."""
+    def admit(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> tuple[str, int] | None:
+        """A call goes through: it is counted; if the breaker was open, it is the one that tries.
+
+        Returns:
+            What was counted, and when; None where its input is not known.
+        """
         calls = self.calls
         if self.trip.state != "closed":
             plan.set(self, "trip", self.trip._replace(state="half_open", probe=entry.id))
             calls = {}
             plan.set(self, "calls", calls)
-        if entry.fingerprint is not None and policy.max_repeated is not None:
-            made = (*calls.get(entry.fingerprint, ()), now_ms)[-policy.max_repeated - 1 :]
-            plan.call(_remember, calls, entry.fingerprint, made)
-            plan.call(_forget, calls, now_ms - policy.loop_ms)
+        if entry.fingerprint is None or policy.max_repeated is None:
+            return None
+        made = (*calls.get(entry.fingerprint, ()), now_ms)[-policy.max_repeated - 1 :]
+        plan.call(_remember, calls, entry.fingerprint, made)
+        plan.drop(calls, entry.fingerprint + REFUSED)
+        plan.call(_forget, calls, now_ms - policy.loop_ms)
+        return entry.fingerprint, now_ms
+
+    def forget(self, plan: Plan, call: str, at_ms: int) -> None:
+        """A call that was counted then has cost nothing: it does not count any more."""
+        made = self.calls.get(call, ())
+        if at_ms in made:
+            place = made.index(at_ms)
+            left = made[:place] + made[place + 1 :]
+            if left:
+                plan.put(self.calls, call, left)
+            else:
+                plan.drop(self.calls, call)
 
     def over(self, plan: Plan, id: str, *, answered: bool) -> None:
         """A call is over: if it was the one that tried, an answer closes the breaker."""

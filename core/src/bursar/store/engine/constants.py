@@ -1,6 +1,6 @@
 """Numbers that the rules in Python and those in Lua share; the script of Redis gets them by name."""
 
-LAYOUT = 2
+LAYOUT = 3
 """Of what SQLite and Redis keep: a store with a higher number is refused, one with a lower one migrated."""
 
 MOST_AMOUNT = 2**52

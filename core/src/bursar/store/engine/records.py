@@ -43,6 +43,7 @@ class Record:
         minimum: what would have sufficed.
         touched: the counts of windows that it takes part in.
         breaker: the breaker that let it through.
+        call: its fingerprint, and when the breaker counted it; None where it did not.
         lease_ms: when its hold ends.
         epoch: the number of resets before it.
         outcome: where it stands.
@@ -50,6 +51,7 @@ class Record:
 
     __slots__ = (
         "breaker",
+        "call",
         "call_path",
         "entry",
         "epoch",
@@ -71,7 +73,9 @@ class Record:
         touched: tuple[Touched, ...] = (),
         breaker: CircuitBreaker | None = None,
         lease_ms: int = 0,
+        call: tuple[str, int] | None = None,
     ) -> None:
+        self.call = call
         self.entry = entry
         self.call_path = call_path
         self.outcome = outcome
@@ -167,6 +171,8 @@ class Records:
             )
         if record.breaker is not None:
             record.breaker.over(plan, record.entry.id, answered=outcome.state == "settled")
+            if record.call is not None and outcome.state == "released":
+                record.breaker.forget(plan, *record.call)
         plan.calls.append((setattr, (record, "outcome", outcome)))
         plan.calls.append((self._final.append, (record.entry.id,)))
 

@@ -110,8 +110,8 @@ def encode_terms(terms: Terms, subject: Subject) -> list[str]:
     if terms.breaker is None:
         return [*words, ""]
     name = subject.tool or (subject.models or ("a call",))[0]
-    most, loop, velocity, cooldown, within, too_fast = _encode_breaker(terms.breaker)
-    return [*words, "1", most, loop, velocity, cooldown, escape(repr(name)), within, too_fast]
+    most, loop, velocity, cooldown, within, too_fast, trips = _encode_breaker(terms.breaker)
+    return [*words, "1", most, loop, velocity, cooldown, escape(repr(name)), within, too_fast, trips]
 
 
 @lru_cache(256)
@@ -136,4 +136,5 @@ def _encode_breaker(breaker: Breaker) -> tuple[str, ...]:
         "" if breaker.cooldown_ms is None else str(breaker.cooldown_ms),
         escape(f" times with the same input within {breaker.loop_ms / 1000:g} s"),
         "" if limit is None else escape(f"spending would pass {limit}"),
+        str(int(breaker.loop_trips)),
     )

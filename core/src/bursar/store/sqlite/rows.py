@@ -238,6 +238,7 @@ def record_row(record: Record, origin: Origin, final_ms: int | None) -> tuple[Ro
         *entry.amounts, *record.minimum, *record.held,
         outcome.state, *outcome.booked, tally_text(outcome.tally), outcome.at_ms,
         record.lease_ms, record.epoch, origin.parts, int(record.breaker is not None), final_ms,
+        "" if record.call is None else "{} {}".format(*record.call),
     )  # fmt: skip
 
 
@@ -260,7 +261,13 @@ def record_of(
         touched,
         breaker,
         found["lease_ms"],
+        call=_call(found["call"]),
     )
+
+
+def _call(text: str) -> tuple[str, int] | None:
+    fingerprint, _, at_ms = text.partition(" ")
+    return (fingerprint, int(at_ms)) if fingerprint else None
 
 
 def subject_of(found: Mapping[str, Any]) -> Subject:

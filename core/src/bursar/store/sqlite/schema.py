@@ -56,7 +56,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *_BOUNDED,
         """UPDATE accounts SET below =
           (SELECT count(*) FROM accounts AS other WHERE other.above = accounts.key AND other.session = 1)""",
-    )
+    ),
+    2: ("ALTER TABLE records ADD COLUMN call TEXT NOT NULL DEFAULT ''",),
 }
 
 

@@ -120,6 +120,7 @@ RECORDS = Table(
     (
         "root", "leaf", "lives", "kind", "models", "provider", "tool", *_three("want", "least", "held"),
         "state", *_three("booked"), "tally", "at_ms", "lease_ms", "epoch", "parts", "breaker", "final_ms",
+        "call",
     ),
     frozenset(
         {*_three("want", "least", "held", "booked"), "at_ms", "lease_ms", "epoch", "breaker", "final_ms"}

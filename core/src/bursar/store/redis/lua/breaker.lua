@@ -6,7 +6,7 @@ local function take_breaker()
   end
   local breaker = {
     most = tonumber(take()), loop = tonumber(take()), velocity = take(), cooldown = tonumber(take()),
-    what = take(), within = take(), too_fast = take(),
+    what = take(), within = take(), too_fast = take(), trips = take() == '1',
   }
   breaker.velocity = breaker.velocity ~= '' and parse_limit(breaker.velocity) or nil
   return breaker
@@ -19,6 +19,8 @@ local function fuse_of(line)
     end
   end
 end
+
+local REFUSED_MARK, TOLD_MARK = '!', '?' -- after a fingerprint: when it was refused in a row, when that was told
 
 local function calls_of(fuse)
   return base .. 'c:' .. fuse.account.key, base .. 'l:' .. fuse.account.key
@@ -78,6 +80,41 @@ local function too_fast(fuse, breaker, spent, reserved)
   })
 end
 
+-- When a call was made within the window; `mark` is that of what is kept beside it.
+local function lately(fuse, breaker, fingerprint, mark)
+  local found = {}
+  for _, at in ipairs(split(call('HGET', calls_of(fuse), fingerprint .. mark) or '', ',')) do
+    if tonumber(at) > now - breaker.loop then
+      found[#found + 1] = at
+    end
+  end
+  return found
+end
+
+local function keep_call(fuse, fingerprint, times)
+  local by_call, by_time = calls_of(fuse)
+  write('HSET', by_call, fingerprint, table.concat(times, ','))
+  write('ZADD', by_time, times[#times], fingerprint)
+end
+
+-- Refuse a call that is one too many; told once a window. It may open the breaker.
+local function repeated(fuse, breaker, fingerprint, made)
+  local reason = breaker.what .. '%20was%20called%20' .. int(#made) .. breaker.within
+  local row, wait = lately(fuse, breaker, fingerprint, REFUSED_MARK), breaker.cooldown
+  local first = #lately(fuse, breaker, fingerprint, TOLD_MARK) == 0
+  row[#row + 1] = int(now)
+  if breaker.trips or #row >= breaker.most then
+    open_fuse(fuse, 'loop', reason)
+  else
+    keep_call(fuse, fingerprint .. REFUSED_MARK, row)
+    wait = breaker.most > 0 and made[#made - breaker.most + 1] + breaker.loop - now or nil
+  end
+  if first then
+    keep_call(fuse, fingerprint .. TOLD_MARK, {int(now)})
+  end
+  return refusal(fuse.account, 'loop', {first = first, times = #made + 1, reason = reason, wait = wait})
+end
+
 -- What is granted of what the limits grant; or the refusal that opens the breaker.
 local function judge(fuse, breaker, entry, granted)
   local limit = breaker.velocity
@@ -92,18 +129,9 @@ local function judge(fuse, breaker, entry, granted)
     end
   end
   if entry.fingerprint ~= '' and breaker.most and not get(fuse.account, 'trip') then
-    local made = 0
-    for _, at in ipairs(split(call('HGET', calls_of(fuse), entry.fingerprint) or '', ',')) do
-      if tonumber(at) > now - breaker.loop then
-        made = made + 1
-      end
-    end
-    if made >= breaker.most then
-      local reason = breaker.what .. '%20was%20called%20' .. int(made) .. breaker.within
-      open_fuse(fuse, 'loop', reason)
-      return nil, refusal(fuse.account, 'loop', {
-        first = true, times = made + 1, reason = reason, wait = breaker.cooldown,
-      })
+    local made = lately(fuse, breaker, entry.fingerprint, '')
+    if #made >= breaker.most then
+      return nil, repeated(fuse, breaker, entry.fingerprint, made)
     end
   end
   return granted
@@ -119,7 +147,7 @@ local function too_fast_now(fuse, breaker, entry)
   return spent + reserved > limit.amount and too_fast(fuse, breaker, spent, reserved) or nil
 end
 
--- A call goes through: it is counted; if the breaker was open, it is the one that tries.
+-- A call goes through: it is counted; if the breaker was open, it is the one that tries. What was counted, and when.
 local function admit(fuse, breaker, entry)
   local by_call, by_time = calls_of(fuse)
   local made = {}
@@ -131,15 +159,16 @@ local function admit(fuse, breaker, entry)
     made = split(call('HGET', by_call, entry.fingerprint) or '', ',')
   end
   if entry.fingerprint == '' or not breaker.most then
-    return
+    return ''
   end
   made[#made + 1] = int(now)
   local kept = {}
   for i = math.max(1, #made - breaker.most), #made do
     kept[#kept + 1] = made[i]
   end
-  write('HSET', by_call, entry.fingerprint, table.concat(kept, ','))
-  write('ZADD', by_time, int(now), entry.fingerprint)
+  keep_call(fuse, entry.fingerprint, kept)
+  write('HDEL', by_call, entry.fingerprint .. REFUSED_MARK)
+  write('ZREM', by_time, entry.fingerprint .. REFUSED_MARK)
   local gone = call('ZRANGEBYSCORE', by_time, '-inf', int(now - breaker.loop), 'LIMIT', 0, 100)
   if call('ZCARD', by_time) >= MOST_CALLS then
     gone[#gone + 1] = call('ZRANGE', by_time, 0, 0)[1]
@@ -149,6 +178,30 @@ local function admit(fuse, breaker, entry)
       write('HDEL', by_call, fingerprint)
       write('ZREM', by_time, fingerprint)
     end
+  end
+  return entry.fingerprint .. ' ' .. int(now)
+end
+
+-- A call that was counted has cost nothing: it does not count any more.
+local function forget_call(account, counted)
+  local fingerprint, at = string.match(counted or '', '^(%S+) (%d+)$')
+  if not fingerprint then
+    return
+  end
+  local by_call, by_time = calls_of({account = account})
+  local left, gone = {}, false
+  for _, made in ipairs(split(call('HGET', by_call, fingerprint) or '', ',')) do
+    if made == at and not gone then
+      gone = true
+    else
+      left[#left + 1] = made
+    end
+  end
+  if #left > 0 then
+    write('HSET', by_call, fingerprint, table.concat(left, ','))
+  elseif gone then
+    write('HDEL', by_call, fingerprint)
+    write('ZREM', by_time, fingerprint)
   end
 end
 
