@@ -66,6 +66,7 @@ class Settings:
     finalization_reserve: Money = 0
     max_repeated_calls: int | None = 10
     loop_window: Duration = "60s"
+    loop_action: Literal["refuse", "trip"] = "refuse"
     max_velocity: str | Limit | None = None
     cooldown: Duration | None = None
     hard_stop: bool = True
@@ -101,6 +102,8 @@ class Settings:
         repeated: object = self.max_repeated_calls
         if repeated is not None and (type(repeated) is not int or repeated < 1):
             raise ValueError(f"max_repeated_calls={shown(repeated)} is not a number of calls, nor None")
+        if self.loop_action not in ("refuse", "trip"):
+            raise ValueError(f"loop_action={shown(self.loop_action)} is not 'refuse' or 'trip'")
         if type(self.hard_stop) is not bool:
             raise ValueError(f"hard_stop={shown(self.hard_stop)} is not True or False")
         for setting in ("on_soft_limit", "on_hard_limit", "on_loop_detected", "on_alert"):
@@ -191,6 +194,7 @@ class Settings:
                 loop_ms=_ms(self.loop_window, "loop_window"),
                 velocity=rate,
                 cooldown_ms=None if self.cooldown is None else _ms(self.cooldown, "cooldown"),
+                loop_trips=self.loop_action == "trip",
             )
         return Terms(
             lease_ms=_ms(self.lease, "lease"),
