@@ -53,6 +53,7 @@ class Line:
     seen: bool = True  # whether a breaker saw it go through
     loop: bool = False  # refused, because it was repeated too often
     told: bool = False  # and somebody was told so
+    floor: Amounts = NOTHING
 
     def close(self, state: str, booked: Amounts, tally: Mapping[str, int], at_ms: int) -> None:
         """Replace what it stands at."""

@@ -81,7 +81,7 @@ ELSE = (
 SAID: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "peer's setting": (lambda: Budget(budget_usd=5), TypeError, 'Budget() has no budget_usd=; here that is Budget("$5")'),
     "misspelt setting": (lambda: Budget(soft_limits=0.8), TypeError, "Budget() has no soft_limits=; did you mean soft_limit=?"),
-    "planned setting": (lambda: Budget(webhook_url="https://u:hush@host"), TypeError, "Budget() has no webhook_url= yet: it is planned, and not available"),
+    "planned setting": (lambda: Budget(fallback={"at": 0.8}), TypeError, "Budget() has no fallback= yet: it is planned, and not available"),
     "setting of nothing": (lambda: Budget(qqq=1), TypeError, "Budget() has no qqq="),
     "init": (lambda: bursar.init(budget_usd=5), TypeError, 'Budget() has no budget_usd=; here that is Budget("$5")'),
     "peer's setting of a session": (lambda: Budget().session(max_cost_per_session_usd=1), TypeError, 'session() has no max_cost_per_session_usd=; here that is Budget("$1")'),

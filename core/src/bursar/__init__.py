@@ -32,7 +32,7 @@ from .plugins import list_plugins
 from .pricing.book import register_model, register_models
 from .pricing.input_bound import Estimate
 from .pricing.price import Price
-from .reports.alerts import Alert, AlertKind, AlertLevel
+from .reports.alert import Alert, AlertKind, AlertLevel
 from .reports.text import report_text
 from .session import Session
 from .values.call import Call
@@ -40,6 +40,7 @@ from .values.charge import Charge
 from .values.limits import Limit
 from .values.peer_names import OURS, unknown_name
 from .values.usage import Usage
+from .webhooks.signature import verify_webhook
 
 __version__ = version("bursar")
 
@@ -70,6 +71,7 @@ __all__ = [
     "Alert",
     "AlertKind",
     "AlertLevel",
+    "verify_webhook",
     # Prices
     "Price",
     "register_model",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -11,9 +11,10 @@ from .handle import Handle
 from .ledger import verbs
 from .ledger.reading import read_budget
 from .ledger.steps import Steps, awaitable, blocking
-from .reports.alerts import Alert, AlertCallback, ReportCallback
+from .reports.alert import Alert
 from .reports.balance import account_views, by_parent
 from .reports.diagnosis import diagnosis, silent
+from .reports.listeners import AlertCallback, Delivery, ReportCallback
 from .reports.renewal import renewal
 from .reports.report import build_report, summary, tree
 from .runtime.clock import Clock
@@ -38,6 +39,7 @@ from .values.limits import Limit, LimitLike, parse_limits
 from .values.money import Money, shown, to_signed_nanos, to_usd
 from .values.peer_names import OURS, unknown_setting
 from .values.policy import UnknownOutcome
+from .webhooks.signature import Secrets
 
 F = TypeVar("F", bound=Callable[[Alert], object])
 
@@ -86,6 +88,11 @@ class Budget(Handle):
         on_hard_limit: called with the report when a limit refuses, once a period.
         on_loop_detected: called with the report when a repeated call stops a session.
         on_alert: called with every `Alert`; see `Budget.on_alert`.
+        alerts: ``"thread"``: no call waits for a listener; ``"inline"``: the call that causes an alert does.
+        webhook_url: where every alert is posted to as JSON: one URL or several; see docs/alerts.md.
+        webhook_secret: signs each delivery: one text, or two while one replaces the other.
+        webhook_allow_private: post to private addresses, too, such as those of this machine.
+        webhook_proxy: the URL of a proxy of HTTP that connects in our place.
         clock: tells the time to a store in memory; for tests.
         plugins: plugins of this budget only, asked before the installed ones: see docs/hooks.md.
 
@@ -125,6 +132,11 @@ class Budget(Handle):
         on_hard_limit: ReportCallback | None = None,
         on_loop_detected: ReportCallback | None = None,
         on_alert: AlertCallback | None = None,
+        alerts: Delivery = "thread",
+        webhook_url: str | Sequence[str] | None = None,
+        webhook_secret: Secrets | None = None,
+        webhook_allow_private: bool = False,
+        webhook_proxy: str | None = None,
         clock: Clock | None = None,
         plugins: Iterable[object] = (),
         **unknown: NoReturn,
@@ -158,6 +170,11 @@ class Budget(Handle):
             on_hard_limit=on_hard_limit,
             on_loop_detected=on_loop_detected,
             on_alert=on_alert,
+            alerts=alerts,
+            webhook_url=webhook_url,
+            webhook_secret=webhook_secret,
+            webhook_allow_private=webhook_allow_private,
+            webhook_proxy=webhook_proxy,
             clock=clock,
             plugins=plugins,
         )

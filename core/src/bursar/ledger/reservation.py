@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from ..errors import BudgetExceeded, CallVetoed
 from ..pricing.price import cost_nanos
@@ -65,11 +65,9 @@ def reserve(
     repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
     entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
     stated = yield from verbs.reserve(entry, asked.minimum, terms)
-    answer: Granted | Refused = (
-        (yield from ledger.again(stated, verbs.reserve, entry, asked.minimum, terms))
-        if isinstance(stated, StalePeriod)
-        else stated
-    )
+    if isinstance(stated, StalePeriod):
+        stated = yield from ledger.again(stated, verbs.reserve, entry, asked.minimum, terms)
+    answer = cast("Granted | Refused", stated)
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)

@@ -10,29 +10,27 @@ from collections.abc import Iterable
 # By library: the name as its users type it, and what they type here.
 AGENTBUDGET = {
     "AgentBudget": 'Budget("$5")',
-    "BudgetExhausted": "BudgetExceeded",
     "max_spend": 'Budget("$5")',
-    "wrapOpenAI": "session.wrap(response)",
-    "newSession": "budget.session()",
+    "BudgetExhausted": "BudgetExceeded",
     "LangChainBudgetCallback": 'bursar_langchain.BudgetCallback("$5")',
     "CrewAIBudgetMiddleware": 'bursar_crewai.BudgetMiddleware("$3")',
 }
 AGENT_BUDGET_SCOPES = {
     "BudgetScope": 'Budget("50k tokens", "$5/24h")',
-    "BudgetExceededError": "BudgetExceeded",
     "BudgetManager": 'Budget("$100/month").child("alice", "$2/24h")',
-    "ModelRates": "prices={model: (input_per_1k * 1000, output_per_1k * 1000)}",
+    "BudgetExceededError": "BudgetExceeded",
+    "ModelRates": "prices={model: (1000 * input_per_1k, 1000 * output_per_1k)}",
+    "rates": "prices={model: (input, output)}",
     "max_tokens_per_session": 'Budget("50k tokens")',
     "max_cost_per_session_usd": 'Budget("$1")',
     "max_tokens_per_day": 'Budget("200k tokens/24h")',
     "max_cost_per_day_usd": 'Budget("$5/24h")',
-    "max_tokens_per_model": 'Limit("50k tokens", model="gpt-4o")',
-    "max_cost_per_model_usd": 'Limit("$1", model="gpt-4o")',
+    "max_tokens_per_model": 'Budget(Limit("50k tokens", model="gpt-4o"))',
+    "max_cost_per_model_usd": 'Budget(Limit("$1", model="gpt-4o"))',
     "alert_at_pct": "soft_limit=0.8",
-    "rates": "prices={model: (input, output)}, in USD per million tokens",
     "register": 'budget.child("alice", "$2/24h")',
     "all_summaries": "budget.summary()",
-    "reset_session": "session.reset(reason)",
+    "reset_session": 'session.reset("a reason")',
     "cost_usd": "charge.cost",
 }
 AGENTLIMIT = {
@@ -42,11 +40,11 @@ AGENTLIMIT = {
     "monthly_budget_usd": 'Budget("$100/month")',
     "monthly_budget_tokens": 'Budget("500k tokens/month")',
     "alert_thresholds": "soft_limit=(0.8, 0.9, 1.0)",
-    "custom_pricing": "prices={model: (input, output)}, in USD per million tokens",
     "AlertEvent": "Alert",
+    "custom_pricing": "prices={model: (input, output)}",
     "estimated_cost_usd": 'session.can_spend("$0.05")',
-    "tokens_used": "session.record(model, tokens=1_700)",
-    "get_usage": "budget.spent, budget.tokens_spent or budget.report()",
+    "tokens_used": 'session.record("gpt-4o", tokens=1700)',
+    "get_usage": "budget.report()",
     "usd_spent": "budget.spent",
     "instrument_openai_client": "wrap_client(client, session)",
     "instrument_anthropic_client": "wrap_client(client, session)",
@@ -76,7 +74,7 @@ _MEANT = {
     "limits": 'Budget("$5", "$20/24h")',
     "timezone": 'tz="Europe/Oslo"',
 }
-_PLANNED = ("estimate", "fallback", "webhook_url", "webhook_secret", "webhook_allow_private", "webhook_proxy")
+_PLANNED = ("estimate", "fallback")
 
 
 def unknown_setting(place: str, name: str, known: Iterable[str]) -> TypeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Breaker
 from ..base import UNITS, Cause, Circuit, Entry, Refused
@@ -66,44 +65,25 @@ class CircuitBreaker:
             wait_s = left_ms / 1000
         return Refused(self.account, tripped=trip.reason, retry_after_s=wait_s, cause=trip.cause)
 
-    def judge(
-        self, plan: Plan, entry: Entry, granted: Amounts, minimum: Amounts, policy: Breaker, now_ms: int
-    ) -> Amounts | Refused:
-        """What is granted of what the limits grant; or the refusal that opens the breaker."""
-        limit = policy.velocity
-        if limit is not None and limit.covers(entry.subject):
-            rate, unit = self.rate(limit, now_ms), UNITS.index(limit.unit)
-            left = limit.amount - rate.spent - rate.reserved
-            if left < minimum[unit]:
-                return self._too_fast(plan, limit, rate, entry.amounts[unit], policy, now_ms)
-            granted = Amounts(
-                *(min(amount, left) if place == unit else amount for place, amount in enumerate(granted))
-            )
-        if entry.fingerprint is not None and policy.max_repeated is not None and self.trip.state == "closed":
-            made = self._lately(entry.fingerprint, policy, now_ms)
-            if len(made) >= policy.max_repeated:
-                return self._repeated(plan, entry, entry.fingerprint, made, policy, now_ms)
-        return granted
-
-    def _lately(self, key: str, policy: Breaker, now_ms: int) -> tuple[int, ...]:
-        return tuple(at_ms for at_ms in self.calls.get(key, ()) if at_ms > now_ms - policy.loop_ms)
-
-    def _repeated(
-        self, plan: Plan, entry: Entry, call: str, made: tuple[int, ...], policy: Breaker, now_ms: int
-    ) -> Refused:
-        """Refuse a call that is one too many; told once a window. It may open the breaker."""
+    def repeated(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
+        """The refusal of a call that was made too often with the same input; it may open the breaker."""
+        call, most = entry.fingerprint, policy.max_repeated
+        if call is None or most is None or self.trip.state != "closed":
+            return None
+        made = self._lately(call, policy, now_ms)
+        if len(made) < most:
+            return None
         name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
         within = f"{policy.loop_ms / 1000:g} s"
         reason = f"{name!r} was called {len(made)} times with the same input within {within}"
-        most = len(made) if policy.max_repeated is None else policy.max_repeated
         in_a_row = (*self._lately(call + REFUSED, policy, now_ms), now_ms)
-        first = not self._lately(call + TOLD, policy, now_ms)
+        first = not self._lately(call + TOLD, policy, now_ms)  # once a window
         if policy.loop_trips or len(in_a_row) >= most:
             self._open(plan, "loop", reason, now_ms)
             wait_s = _cooldown_s(policy)
         else:
             plan.call(_remember, self.calls, call + REFUSED, in_a_row)
-            wait_s = (made[-most] + policy.loop_ms - now_ms) / 1000 if most else None
+            wait_s = (made[-most] + policy.loop_ms - now_ms) / 1000
         if first:
             plan.call(_remember, self.calls, call + TOLD, (now_ms,))
         return Refused(
@@ -115,15 +95,39 @@ class CircuitBreaker:
             retry_after_s=wait_s,
         )
 
+    def measures(self, policy: Breaker, entry: Entry) -> bool:
+        """True where a velocity has a say about the call."""
+        return policy.velocity is not None and policy.velocity.covers(entry.subject)
+
+    def _lately(self, key: str, policy: Breaker, now_ms: int) -> tuple[int, ...]:
+        return tuple(at_ms for at_ms in self.calls.get(key, ()) if at_ms > now_ms - policy.loop_ms)
+
     def exceeded(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
         """The velocity that a charge without a hold has passed; that opens the breaker, too."""
         limit = policy.velocity
         if limit is None or self.trip.state == "open" or not limit.covers(entry.subject):
             return None
         rate = self.rate(limit, now_ms)
-        if rate.spent + rate.reserved <= limit.amount:
+        if rate.spent <= limit.amount:
             return None
-        return self._too_fast(plan, limit, rate, entry.amounts[UNITS.index(limit.unit)], policy, now_ms)
+        return self.too_fast(plan, policy, rate, entry.amounts[UNITS.index(limit.unit)], now_ms)
+
+    def too_fast(self, plan: Plan, policy: Breaker, rate: Rolling, asked: int, now_ms: int) -> Refused:
+        """The refusal of a call that would pass the velocity; it opens the breaker."""
+        limit = policy.velocity
+        reason = f"spending would pass {limit}"
+        self._open(plan, "velocity", reason, now_ms)
+        return Refused(
+            self.account,
+            limit,
+            rate.spent,
+            rate.reserved,
+            asked,
+            retry_after_s=_cooldown_s(policy),
+            cause="velocity",
+            first=True,
+            reason=reason,
+        )
 
     def rate(self, limit: Limit, now_ms: int) -> Rolling:
         """What was spent within the span of a velocity, as of now."""
@@ -174,23 +178,6 @@ class CircuitBreaker:
         """Somebody closes it by hand."""
         plan.set(self, "trip", CLOSED)
         plan.set(self, "calls", {})
-
-    def _too_fast(
-        self, plan: Plan, limit: Limit, rate: Rolling, asked: int, policy: Breaker, now_ms: int
-    ) -> Refused:
-        reason = f"spending would pass {limit}"
-        self._open(plan, "velocity", reason, now_ms)
-        return Refused(
-            self.account,
-            limit,
-            rate.spent,
-            rate.reserved,
-            asked,
-            retry_after_s=_cooldown_s(policy),
-            cause="velocity",
-            first=True,
-            reason=reason,
-        )
 
     def _open(self, plan: Plan, cause: Cause, reason: str, now_ms: int) -> None:
         plan.set(self, "trip", Trip("open", cause, reason, now_ms, None))

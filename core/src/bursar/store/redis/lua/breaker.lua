@@ -97,8 +97,16 @@ local function keep_call(fuse, fingerprint, times)
   write('ZADD', by_time, times[#times], fingerprint)
 end
 
--- Refuse a call that is one too many; told once a window. It may open the breaker.
-local function repeated(fuse, breaker, fingerprint, made)
+-- The refusal of a call that was made too often with the same input; told once a window. It may open the breaker.
+local function repeated(fuse, breaker, entry)
+  local fingerprint = entry.fingerprint
+  if fingerprint == '' or not breaker.most or get(fuse.account, 'trip') then
+    return nil
+  end
+  local made = lately(fuse, breaker, fingerprint, '')
+  if #made < breaker.most then
+    return nil
+  end
   local reason = breaker.what .. '%20was%20called%20' .. int(#made) .. breaker.within
   local row, wait = lately(fuse, breaker, fingerprint, REFUSED_MARK), breaker.cooldown
   local first = #lately(fuse, breaker, fingerprint, TOLD_MARK) == 0
@@ -107,7 +115,7 @@ local function repeated(fuse, breaker, fingerprint, made)
     open_fuse(fuse, 'loop', reason)
   else
     keep_call(fuse, fingerprint .. REFUSED_MARK, row)
-    wait = breaker.most > 0 and made[#made - breaker.most + 1] + breaker.loop - now or nil
+    wait = made[#made - breaker.most + 1] + breaker.loop - now
   end
   if first then
     keep_call(fuse, fingerprint .. TOLD_MARK, {int(now)})
@@ -115,26 +123,17 @@ local function repeated(fuse, breaker, fingerprint, made)
   return refusal(fuse.account, 'loop', {first = first, times = #made + 1, reason = reason, wait = wait})
 end
 
--- What is granted of what the limits grant; or the refusal that opens the breaker.
-local function judge(fuse, breaker, entry, granted)
+-- The velocity as one more limit, where it has a say about the call.
+local function speed_of(fuse, breaker, entry)
   local limit = breaker.velocity
-  if limit and covers(limit, entry.subject) then
-    local spent, reserved = rate(fuse, limit)
-    local unit, left = PLACE[limit.unit], limit.amount - spent - reserved
-    if left < tonumber(entry.least[unit]) then
-      return nil, too_fast(fuse, breaker, spent, reserved)
-    end
-    if left < tonumber(granted[unit]) then
-      granted[unit] = int(left)
-    end
+  if not limit or not covers(limit, entry.subject) then
+    return nil
   end
-  if entry.fingerprint ~= '' and breaker.most and not get(fuse.account, 'trip') then
-    local made = lately(fuse, breaker, entry.fingerprint, '')
-    if #made >= breaker.most then
-      return nil, repeated(fuse, breaker, entry.fingerprint, made)
-    end
-  end
-  return granted
+  local spent, reserved = rate(fuse, limit)
+  return {
+    account = fuse.account, limit = limit, spent = spent, reserved = reserved,
+    too_fast = function() return too_fast(fuse, breaker, spent, reserved) end,
+  }
 end
 
 -- The velocity that a charge without a hold has passed; that opens the breaker, too.
@@ -144,7 +143,7 @@ local function too_fast_now(fuse, breaker, entry)
     return nil
   end
   local spent, reserved = rate(fuse, limit)
-  return spent + reserved > limit.amount and too_fast(fuse, breaker, spent, reserved) or nil
+  return spent > limit.amount and too_fast(fuse, breaker, spent, reserved) or nil
 end
 
 -- A call goes through: it is counted; if the breaker was open, it is the one that tries. What was counted, and when.
