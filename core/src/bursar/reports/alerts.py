@@ -109,9 +109,7 @@ class Alerts:
 _News: TypeAlias = "tuple[AlertKind, AlertLevel, str, Limit | None, float | None, int, str]"
 
 
-def _news(
-    answer: Granted | Refused | Booked, path: Path, call: Call, snapshot: Snapshot
-) -> list[_News]:
+def _news(answer: Granted | Refused | Booked, path: Path, call: Call, snapshot: Snapshot) -> list[_News]:
     found: list[_News] = []
     if isinstance(answer, Booked):
         found += map(_reached, answer.marks)
