@@ -17,6 +17,7 @@ from bursar.store import (
     Amounts,
     Ask,
     Booked,
+    Breaker,
     Cause,
     Contended,
     Entry,
@@ -267,20 +268,9 @@ class ToyStore(Days):
             if session.trying is not None or (session.circuit == "open" and (wait_ms is None or wait_ms > 0)):
                 wait_s = None if wait_ms is None else wait_ms / 1000
                 return Refused(session.key, tripped=session.reason, retry_after_s=wait_s, cause=session.cause)
-        if session is not None and breaker is not None and breaker.max_repeated is not None:
-            made = [line.made_ms for line in self.same(session, entry, breaker) if not line.loop]
-            times = len(made)
-            if times >= breaker.max_repeated and session.circuit == "closed":
-                name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
-                within = f"within {breaker.loop_ms / 1000:g} s"
-                reason = f"{name!r} was called {times} times with the same input {within}"
-                wait_s = self.cooldown_s(terms)
-                if not self.is_open_by(books, entry, breaker):
-                    wait_s = (made[-breaker.max_repeated] + breaker.loop_ms - self.now_ms) / 1000
-                told = any(line.told for line in self.same(session, entry, breaker))
-                return Refused(
-                    session.key, None, 0, 0, 0, None, wait_s, "loop", 0, not told, times + 1, reason
-                )
+        loop = self.repeated(books, entry, terms)
+        if loop is not None:
+            return loop
         granted = list(entry.amounts)
         spent_out: list[Refused] = []
         held_out: list[Refused] = []
@@ -319,6 +309,25 @@ class ToyStore(Days):
             ends = [line.until_ms for line in self.by_id.values() if line.state == "reserved"]
             return Contended(tuple(held), self.now_ms, min(ends))
         return Amounts(*granted)
+
+    def repeated(self, books: list[Book], entry: Entry, terms: Terms) -> Refused | None:
+        """The refusal of a call that was made too often with the same input."""
+        session, breaker = self.session(books), terms.breaker
+        if session is None or breaker is None or breaker.max_repeated is None or session.circuit != "closed":
+            return None
+        alike = self.same(session, entry, breaker)
+        made = [line.made_ms for line in alike if not line.loop]
+        times = len(made)
+        if times < breaker.max_repeated:
+            return None
+        name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
+        within = f"within {breaker.loop_ms / 1000:g} s"
+        reason = f"{name!r} was called {times} times with the same input {within}"
+        wait_s = self.cooldown_s(terms)
+        if not self.is_open_by(books, entry, breaker):
+            wait_s = (made[-breaker.max_repeated] + breaker.loop_ms - self.now_ms) / 1000
+        told = any(line.told for line in alike)
+        return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, not told, times + 1, reason)
 
     def is_open_by(self, books: list[Book], entry: Entry, breaker: Breaker | None) -> bool:
         """True when a call that is one too many opens the breaker, and is not only refused."""

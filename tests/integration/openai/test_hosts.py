@@ -55,9 +55,7 @@ def paid(provider: ScriptedProvider, model: str, price: Any = CACHED) -> tuple[A
 def ask(client: Any, model: str, *, stream: bool) -> None:
     """One question, whose answer is read to its end."""
     with client:
-        answer = client.chat.completions.create(
-            model=model, messages=ASKED, max_tokens=5_000, stream=stream
-        )
+        answer = client.chat.completions.create(model=model, messages=ASKED, max_tokens=5_000, stream=stream)
         if stream:
             assert len(list(answer)) > 3
 

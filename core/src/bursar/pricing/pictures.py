@@ -17,13 +17,13 @@ _PATCHES = {
 }  # fmt: skip
 MOST_TILES, MOST_PATCHES, MOST_ORIGINAL = 8, 1_536, 10_000
 _DEAREST_FACTOR = 2.46
-# Anthropic, "Vision", of 2026-11-24: a token for 750 pixels; up to 1,600 tokens, from claude-opus-4-7 on 4,784.
+# Anthropic, "Vision", of 2026-11-24: a token for 750 pixels; up to 1,600, from claude-opus-4-7 on 4,784.
 _CLAUDE, _CLAUDE_LARGE = 1_640, 4_784
 _SMALL_CLAUDE = re.compile(
     r"claude-(?:v?[12]\b|instant|3|(?:haiku|sonnet|opus)-4(?:-[0156])?(?:[-@]20[0-9]{6})?$)"
 )
-# Google, "Image understanding", of 2026-11-24: at most 3072 x 3072, 258 tokens for each tile, whose side is the
-# shorter side over 1.5, from 256 to 768: at most 24. Gemini 3 takes up to 2,240 instead.
+# Google, "Image understanding", of 2026-11-24: at most 3072 x 3072, 258 tokens for each tile, whose side is
+# the shorter side over 1.5, from 256 to 768: at most 24. Gemini 3 takes up to 2,240 instead.
 _GEMINI = 24 * 258
 _GPT = re.compile(r"(?:^|/)(?:chatgpt|gpt|o[1-9])(?:-|\b)")
 _GPT_4 = re.compile(r"(?:^|/)(?:chatgpt|gpt)-4")
