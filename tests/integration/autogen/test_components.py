@@ -96,7 +96,9 @@ def test_loaded_code_executor_keeps_its_budget_and_its_prices(provider: Script, 
     assert again.session is one.session
     assert again.spender.on_budget == "stop"
     code = "```sh\necho once\n```"
-    runs = [result.messages[-1].content for result in provider.run(again.run(task=code), again.run(task=code))]
+    runs = [
+        result.messages[-1].content for result in provider.run(again.run(task=code), again.run(task=code))
+    ]
     assert "once" in runs[0]
     assert "The budget does not allow this run" in runs[1]
     assert str(one.spent) == "0.01"

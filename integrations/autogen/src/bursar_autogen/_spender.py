@@ -174,6 +174,13 @@ class Spender(Payee):
             self.session.handled(refusal)
         return again
 
+    def asks(self, refusal: BudgetExceeded) -> bool:
+        """`asks_again` where nobody can wait for the answer."""
+        again = callable(self.on_budget) and self.on_budget(refusal) is True
+        if again:
+            self.session.handled(refusal)
+        return again
+
     def handled(self, refusal: BaseException) -> None:
         """The model or the caller was told of a refusal in another way than by its raising."""
         self.session.handled(refusal)
