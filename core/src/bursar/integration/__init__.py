@@ -9,6 +9,7 @@ from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
 from ..pricing.response import Answer, read_answer
 from .admission import Admission, areserve_once, came_around, is_sent_by, reserve_once, texts_of
+from .beside import beside
 from .calls import TOKENS_PER_ANSWER, OpenCall, Result
 from .costs import Costs, Tally
 from .lock import Lock
@@ -27,6 +28,7 @@ __all__ = [
     "Payer",
     "Payers",
     "as_session",
+    "beside",
     # Before a call
     "Admission",
     "CallParams",

@@ -20,7 +20,7 @@ from bursar.integration import Limits, Payee, Payers, cover_later, covered_sdks
 
 from ._breakdown import Breakdown, clean
 from ._hooks import Hooks
-from ._refusal import CrewRefusal
+from ._refusal import CrewRefusal, keep_out_of_the_log
 from ._sink import Sink
 from ._tasks import Tasks
 
@@ -104,7 +104,8 @@ class BudgetMiddleware(Payee):
         self.payers = Payers(budget, {"agents": agents})
         self.costs = Breakdown()
         tell = on_tool_denied == "tell"
-        self._sink = Sink(self.payers, self.costs, Tasks(tasks), tool_prices or {}, on_budget, tell=tell)
+        limited = Tasks(tasks, self.session)
+        self._sink = Sink(self.payers, self.costs, limited, tool_prices or {}, on_budget, tell=tell)
         self._hooks = Hooks(self._sink, budget if wrap_up else None)
         self._entries: ContextVar[tuple[Callable[[], None], ...]] = ContextVar(
             "bursar_crewai_entries", default=()
@@ -115,6 +116,7 @@ class BudgetMiddleware(Payee):
 
     def __enter__(self) -> BudgetMiddleware:
         covered_sdks()
+        keep_out_of_the_log()
         self.session.__enter__()
         leave: Callable[[], None] = _nothing if self in _entered.get() else self._enter()
         self._entries.set((*self._entries.get(), leave))
