@@ -192,7 +192,9 @@ def test_a_task_has_its_own_limit(limit: str, sent: int, brand: str, provider: S
     provider.assert_exact(budget)
 
 
-@pytest.mark.parametrize(("limit", "sent"), [("1 calls", 1), ("2 calls", 2), ("400 tokens", 1), ("2k tokens", 2)])
+@pytest.mark.parametrize(
+    ("limit", "sent"), [("1 calls", 1), ("2 calls", 2), ("400 tokens", 1), ("2k tokens", 2)]
+)
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 def test_limits_of_tasks_are_kept_by_the_store(
     limit: str, sent: int, store: str, provider: Script, tmp_path: Path

@@ -55,10 +55,11 @@ class BudgetMiddleware(Payee):
         budget: a limit (``"$3"``), a `bursar.Budget`, which gets a session for this middleware, or a
             `bursar.Session` to share one with others.
         agents: limits by the role of an agent, one or several: ``{"Researcher": "$1"}``.
-        tasks: limits by the name of a task (its description, where it has none), whoever works on it.
+        tasks: limits by the name of a task (its description, where it has none), whoever works on it; kept in
+            the store, beside the session.
         tool_prices: USD for a run, by the name of a tool; beside those of the budget.
         on_tool_denied: a tool that is refused never runs: ``"raise"`` ends the crew with the error,
-            ``"tell"`` lets the model know, where it called the tool natively, so that it can answer without.
+            ``"tell"`` lets the model know, so that it can answer without.
         on_budget: called with each refusal; it may raise the limit (`Budget.set_limit`) and return
             True, so that the call is tried once more.
         wrap_up: True to tell each agent once, when a soft limit of the budget is reached, to come to
