@@ -64,7 +64,7 @@ AUTOGEN_BETWEEN = {  # lines of releases between the lowest and the latest of ea
 }
 EXAMPLES_NEED = (
     *("autogen-agentchat", "autogen-ext[openai]", "langchain", "langchain-openai", "langgraph"),
-    *("llama-index-core", "llama-index-embeddings-openai", "llama-index-llms-openai", "rich"),
+    *("llama-index-core", "llama-index-embeddings-openai", "llama-index-llms-openai", "rich", "typer"),
     "googleapis-common-protos<1.71",  # CrewAI brings a later one, which AutoGen's protobuf cannot read
 )
 TYPED_API = sorted(map(str, Path("tests/typing").glob("*.py")))
@@ -243,6 +243,16 @@ def core(session: Session) -> None:
 
 
 @nox.session
+def cli(session: Session) -> None:
+    """The command line, beside the SDKs that it covers, in this process and in those that it starts."""
+    wheels(session, CORE, "integrations/openai", "integrations/anthropic")
+    session.install("./core[cli]", "--no-sources")
+    tools(session, "core")
+    measured = () if session.posargs else ("--cov", "--cov-config=tests/cli/coverage.toml")
+    pytest(session, "tests/cli", *measured, minimum="cli")
+
+
+@nox.session
 @nox.parametrize(("suite", "version"), [nox.param(s, v, id=f"{s}, {v}") for s, v in VERSIONS])
 def integration(session: Session, suite: str, version: str) -> None:
     """One framework at its floor, at its newest, or the seam tests at the last release of an older line."""
@@ -347,8 +357,8 @@ def package(session: Session) -> None:
     blocks = re.findall(
         r"^```python\n(.*?)^```", Path("README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
-    example.write_text(blocks[0], "utf-8")
-    for extra in (None, *FRAMEWORKS):
+    example.write_text(next(block for block in blocks if ".reserve(" in block), "utf-8")  # needs no SDK
+    for extra in (None, "cli", *FRAMEWORKS):
         venv = tmp / f"venv-{extra}"
         session.run("python", "-m", "venv", "--clear", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
@@ -356,15 +366,18 @@ def package(session: Session) -> None:
         command = (python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted)
         session.run(*command, *BESIDE.get(extra or "", ()), external=True)
         session.run(python, "-m", "pip", "check", external=True)
-        module = f"bursar_{extra}" if extra else "bursar"
+        module = f"bursar_{extra}" if extra in FRAMEWORKS else "bursar"
         public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
         covers = "import bursar; bursar.init('$1'); bursar.teardown()"  # also where no SDK came along
-        if extra and "sdk" in extras(f"integrations/{extra}"):
+        if extra in FRAMEWORKS and "sdk" in extras(f"integrations/{extra}"):
             covers = f"import {extra}; {covers}"
         with session.chdir(tmp):
             for program in (public, covers):
                 session.run(python, "-I", "-c", program, external=True, silent=True)
             session.run(python, "-I", str(example), external=True)
+            if extra in (None, "cli"):  # without its extra it says how to install it
+                models = (python, "-I", "-m", "bursar", "models", "gpt-4o-mini")
+                session.run(*models, external=True, success_codes=[0 if extra else 2])
 
 
 @nox.session

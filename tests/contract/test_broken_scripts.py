@@ -12,8 +12,8 @@ from ..servers import shared_url
 
 BROKEN = {
     "looks at no limit": (
-        "if left < least then",
-        "if false then",
+        "part_of(unit, limit.amount - spent - kept, reserved, entry, terms)",
+        "part_of(unit, MOST_AMOUNT, 0, entry, terms)",
         "test_a_reserve_fits_to_the_last_nano_and_not_beyond",
     ),
     "forgets that it settled": (
@@ -35,6 +35,16 @@ BROKEN = {
         "    write('ZADD', base .. 'final', int(now), id)\n  elseif",
         "    writes = {}\n  elseif",
         "test_a_release_that_comes_first_refuses_its_reserve",
+    ),
+    "lets nobody wait for what is only held": (
+        "return nil, 'held'",
+        "return nil, 'spent'",
+        "test_calls_in_flight_contend_and_money_that_is_spent_refuses",
+    ),
+    "counts a contended call at each ask": (
+        "writes = ask == 'first' and writes or {}\n  for _, account in ipairs(ask == 'first' and line or {}) do",
+        "for _, account in ipairs(line) do",
+        "test_contended_asks_count_once_and_refusals_at_the_end",
     ),
     "lets a window begin anew as a whole": (
         "return math.floor((now - span) / width(span))",

@@ -51,6 +51,7 @@ class Line:
     at_ms: int = 0
     tally: Mapping[str, int] = field(default_factory=dict)
     seen: bool = True  # whether a breaker saw it go through
+    floor: Amounts = NOTHING
 
     def close(self, state: str, booked: Amounts, tally: Mapping[str, int], at_ms: int) -> None:
         """Replace what it stands at."""

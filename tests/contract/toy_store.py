@@ -13,12 +13,16 @@ from bursar.store import (
     NOTHING,
     PLAIN,
     UNITS,
+    WHOLE_PPM,
     Amounts,
+    Ask,
     Booked,
     Cause,
+    Contended,
     Entry,
     Finding,
     Granted,
+    HeldLimit,
     HoldPage,
     Limit,
     OpenHold,
@@ -49,24 +53,35 @@ class ToyStore(Lines):
     # -- the verbs ------------------------------------------------------------------------------
 
     def reserve(
-        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
+        self,
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms = PLAIN,
+        floor: Amounts | None = None,
+        ask: Ask = "last",
+    ) -> Granted | Contended | Refused | StalePeriod:
         with self.lock:
             now = self.now()
+            floor = floor or minimum
             known = self.by_id.get(entry.id)
             if known is not None:
-                same = known.entry._replace(periods=entry.periods) == entry and known.minimum == minimum
-                if not same:
+                same = known.entry._replace(periods=entry.periods) == entry
+                if not same or (known.minimum, known.floor) != (minimum, floor):
                     raise HoldClosed(f"{entry.id!r} is another call")
                 return Granted(known.held, known.state, True, now)  # type: ignore[arg-type]
             books = self.open(entry.path)
             zones = self.turn(books, entry)
             if zones:
                 return StalePeriod(now, zones)
-            verdict = self.verdict(books, entry, minimum, terms)
+            verdict = self.verdict(books, entry, minimum, terms, floor, ask if terms.enforce else "last")
+            if isinstance(verdict, Contended):
+                if ask == "first":
+                    tally = {"contended": 1}
+                    self.lines.append(Line(entry, now, self.epochs(books), state="refused", tally=tally))
+                return verdict
             ignored = None
             if isinstance(verdict, Refused):
-                refused = self.note(verdict)
+                refused = self.note(verdict, minimum)
                 enforced = terms.enforce or refused.cause == "tripped"
                 tally = {"refusals" if enforced else "would_refuse": 1}
                 self.lines.append(Line(entry, now, self.epochs(books), state="refused", tally=tally))
@@ -78,20 +93,23 @@ class ToyStore(Lines):
             if session is not None and session.circuit != "closed":
                 session.circuit, session.trying = "half_open", entry.id
                 session.forgiven = len(self.lines)
-            line = Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms)
+            line = Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms, floor=floor)
             line.seen = ignored is None and terms.breaker is not None
             self.add(line)
             return Granted(held, "reserved", False, now, ignored)
 
-    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
+    def probe(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, floor: Amounts | None = None
+    ) -> Granted | Refused | StalePeriod:
         with self.lock:
             now, known = self.now(), dict(self.books)
             ended = {book.key: book.ended_ms for book in self.books.values()}
             books = self.open(entry.path)
             zones = self.turn(books, entry)
-            verdict = self.verdict(books, entry, minimum, terms)
+            verdict = self.verdict(books, entry, minimum, terms, floor or minimum, "last")
+            assert not isinstance(verdict, Contended)
             if isinstance(verdict, Refused):
-                verdict = self.worded(verdict)
+                verdict = self.worded(verdict, minimum)
             self.books = known
             for book in known.values():
                 book.ended_ms = ended[book.key]
@@ -219,7 +237,9 @@ class ToyStore(Lines):
 
     # -- what is admitted -----------------------------------------------------------------------
 
-    def verdict(self, books: list[Book], entry: Entry, minimum: Amounts, terms: Terms) -> Amounts | Refused:
+    def verdict(
+        self, books: list[Book], entry: Entry, minimum: Amounts, terms: Terms, floor: Amounts, ask: Ask
+    ) -> Amounts | Contended | Refused:
         """What is granted, or why nothing is; changes nothing."""
         for book in books:
             if book.tripped is not None:
@@ -232,32 +252,6 @@ class ToyStore(Lines):
             if session.trying is not None or (session.circuit == "open" and (wait_ms is None or wait_ms > 0)):
                 wait_s = None if wait_ms is None else wait_ms / 1000
                 return Refused(session.key, tripped=session.reason, retry_after_s=wait_s, cause=session.cause)
-        granted = list(entry.amounts)
-        first: Refused | None = None
-        rules = [(book, limit, False) for book, limit in self.rules(books)]
-        if session is not None and breaker is not None and breaker.velocity is not None:
-            rules.append((session, breaker.velocity, True))
-        for book, limit, velocity in rules:
-            if not limit.covers(entry.subject):
-                continue
-            unit = UNITS.index(limit.unit)
-            own = is_session(book.key) and limit.window == "session" and limit.unit == "usd"
-            kept = terms.kept(limit.amount) if own and not limit.selective else 0
-            spent, reserved = self.used((book, limit))
-            left = limit.amount - spent - reserved - kept
-            if left < minimum[unit]:
-                cause: Cause = "velocity" if velocity else "limit"
-                wait_s = self.cooldown_s(terms) if velocity else self.wait_s(book, limit, minimum[unit], left)
-                if first is None:
-                    first = Refused(
-                        book.key, limit, spent, reserved, entry.amounts[unit], None, wait_s, cause, kept
-                    )
-                elif not velocity:
-                    waits = (first.retry_after_s, wait_s)
-                    first = first._replace(retry_after_s=None if None in waits else max(waits))
-            granted[unit] = min(granted[unit], left)
-        if first is not None:
-            return first
         if session is not None and breaker is not None and breaker.max_repeated is not None:
             times = self.repeated(session, entry, self.now_ms - breaker.loop_ms)
             if times >= breaker.max_repeated and session.circuit == "closed":
@@ -266,6 +260,43 @@ class ToyStore(Lines):
                 reason = f"{name!r} was called {times} times with the same input {within}"
                 wait_s = self.cooldown_s(terms)
                 return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, False, times + 1, reason)
+        granted = list(entry.amounts)
+        spent_out: list[Refused] = []
+        held_out: list[Refused] = []
+        held: list[HeldLimit] = []
+        rules: list[tuple[Book, Limit, Cause]] = [(*rule, "limit") for rule in self.rules(books)]
+        if session is not None and breaker is not None and breaker.velocity is not None:
+            rules.append((session, breaker.velocity, "velocity"))
+        for book, limit, cause in rules:
+            if not limit.covers(entry.subject):
+                continue
+            unit = UNITS.index(limit.unit)
+            own = is_session(book.key) and limit.window == "session" and limit.unit == "usd"
+            kept = terms.kept(limit.amount) if own and not limit.selective else 0
+            spent, reserved = self.used((book, limit))
+            room, least = limit.amount - spent - kept - reserved, minimum[unit]
+            useful, asked = max(floor[unit], least), entry.amounts[unit]
+            refused = Refused(book.key, limit, spent, reserved, asked, cause=cause, kept=kept)
+            if room + reserved < least:
+                slow = cause == "velocity"
+                wait_s = self.cooldown_s(terms) if slow else self.wait_s(book, limit, least, room)
+                spent_out += [refused._replace(retry_after_s=wait_s)] if not (slow and spent_out) else []
+            elif room < min(useful, room + reserved) and reserved and ask != "last":
+                held.append(HeldLimit(book.key, limit, spent, reserved, kept))
+            elif room < least:
+                held_out.append(refused)
+            else:
+                share = terms.share_ppm if reserved else max(terms.share_ppm, WHOLE_PPM // 2)
+                granted[unit] = min(granted[unit], room, max(room * share // WHOLE_PPM, useful))
+        if spent_out:
+            waits = [refused.retry_after_s for refused in spent_out]
+            longest_s = max(wait_s for wait_s in waits if wait_s is not None) if None not in waits else None
+            return spent_out[0]._replace(retry_after_s=longest_s)
+        if held_out:
+            return held_out[0]
+        if held:
+            ends = [line.until_ms for line in self.by_id.values() if line.state == "reserved"]
+            return Contended(tuple(held), self.now_ms, min(ends))
         return Amounts(*granted)
 
     def repeated(self, session: Book, entry: Entry, since_ms: int) -> int:
@@ -289,18 +320,27 @@ class ToyStore(Lines):
             at_ms = self.frees_ms((book, limit), least - left)
         return None if at_ms is None or least > limit.amount else (at_ms - self.now_ms) / 1000
 
-    def worded(self, refused: Refused) -> Refused:
+    def by_holds(self, refused: Refused, least: Amounts) -> bool:
+        """True where only calls in flight are in the way."""
+        limit = refused.limit
+        if limit is None or refused.tripped is not None:
+            return False
+        return limit.amount - refused.spent - refused.kept >= least[UNITS.index(limit.unit)]
+
+    def worded(self, refused: Refused, least: Amounts = NOTHING) -> Refused:
         """The refusal with its reason, and whether it is told for the first time."""
         book, limit = self.books[refused.account], refused.limit
-        if refused.tripped is not None:
+        if refused.tripped is not None or self.by_holds(refused, least):
             return refused
         if refused.cause == "limit" and limit is not None:
             return refused._replace(first=self.news(book, limit, HARD) is not None)
         return refused._replace(first=True, reason=refused.reason or f"spending would pass {limit}")
 
-    def note(self, refused: Refused) -> Refused:
+    def note(self, refused: Refused, least: Amounts = NOTHING) -> Refused:
         """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
-        book, limit, worded = self.books[refused.account], refused.limit, self.worded(refused)
+        book, limit, worded = self.books[refused.account], refused.limit, self.worded(refused, least)
+        if self.by_holds(refused, least):
+            return refused
         if refused.cause == "limit" and limit is not None:
             self.tell(book, limit, HARD)
         elif refused.tripped is None:
@@ -351,7 +391,8 @@ class ToyStore(Lines):
             causes.append((session, velocity, "velocity"))
         for book, limit, cause in causes:
             spent, reserved = self.used((book, limit))
-            if spent + reserved > limit.amount and limit.covers(entry.subject):
+            counted = spent if cause == "velocity" else spent + reserved
+            if counted > limit.amount and limit.covers(entry.subject):
                 asked = entry.amounts[UNITS.index(limit.unit)]
                 wait_s = self.cooldown_s(terms) if cause == "velocity" else None
                 return self.note(Refused(book.key, limit, spent, reserved, asked, None, wait_s, cause))

@@ -86,5 +86,7 @@ def test_only_the_extra_brings_an_sdk() -> None:
         "bursar-openai[sdk]": "openai",
         "pluggy": "",
         "redis[hiredis]": "redis",
+        "rich": "cli",
+        "typer": "cli",
         "tzdata": "",
     }

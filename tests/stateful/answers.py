@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from bursar import BursarError, Limit
 from bursar.store import (
     Amounts,
+    Ask,
     Breaker,
     Entry,
     MemoryStore,
@@ -53,6 +54,7 @@ TERMS = st.builds(
     kept_nanos=st.sampled_from([0, 50]),
     soft_ppm=st.sampled_from([(), (500_000, 900_000)]),
     breaker=st.sampled_from(BREAKERS),
+    share_ppm=st.sampled_from([1_000_000, 125_000, 400_001]),
 )
 
 
@@ -114,6 +116,8 @@ class AnswersMachine(RuleBasedStateMachine):
         place=st.sampled_from(["root", "alice", "s", "s", "nested", "other"]),
         want=AMOUNTS,
         least=AMOUNTS,
+        floor=st.none() | AMOUNTS,
+        asks=st.sampled_from([("last",), ("first", "again", "last"), ("again", "last")]),
         subject=st.sampled_from(SUBJECTS),
         terms=TERMS,
         same=st.sampled_from([None, "same", "same"]),
@@ -128,13 +132,18 @@ class AnswersMachine(RuleBasedStateMachine):
         terms: Terms,
         same: str | None,
         probing: bool,
+        floor: Amounts | None = None,
+        asks: tuple[Ask, ...] = ("last",),
     ) -> None:
-        """A reserve, perhaps after a probe of the same."""
+        """A reserve, perhaps after a probe of the same, and perhaps asked for more than once."""
         least = Amounts(*map(min, want, least))
+        floor = floor and Amounts(*map(min, want, floor))
         terms = self.fit(terms)
         entry = Entry(self.new(place, subject), self.paths[place], subject, want, fingerprint=same)
-        for verb in ("probe", "reserve") if probing else ("reserve",):
-            self.both(verb, entry, least, terms)
+        if probing:
+            self.both("probe", entry, least, terms, floor)
+        for ask in asks:
+            self.both("reserve", entry, least, terms, floor, ask)
 
     @rule(
         place=st.sampled_from(["s", "nested", "other"]), breaker=st.sampled_from(BREAKERS[1:]), nanos=AMOUNT

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from bursar import HoldClosed, Limit
-from bursar.store import Amounts, Breaker, Entry, Granted, Refused, StalePeriod, Store, Subject, Terms
+from bursar.store import (
+    Amounts,
+    Breaker,
+    Contended,
+    Entry,
+    Granted,
+    Refused,
+    StalePeriod,
+    Store,
+    Subject,
+    Terms,
+)
 from bursar.store.memory import MemoryStore
 from bursar.store.redis import open_redis
 from bursar.store.sqlite import open_sqlite
@@ -33,6 +44,7 @@ REPEATED, LOOP_S = 2, 60  # of the outermost session
 PATHS = {"root": ("root",), "alice": ("root", "alice"), "s": ("root", "alice", "s"), "bob": ("root", "bob")}
 PATHS["nested"] = (*PATHS["s"], "nested")
 AMOUNT = st.integers(0, 300)
+SHARE_PPM = 250_000
 TERMS = Terms(lease_ms=LEASE_S * 1000, breaker=Breaker(REPEATED, LOOP_S * 1000, None, None))
 
 
@@ -135,33 +147,47 @@ class LedgerMachine(RuleBasedStateMachine):
         want=AMOUNT,
         least=AMOUNT,
         same=st.sampled_from([True, True, False]),
+        floor=st.none() | AMOUNT,
+        ask=st.sampled_from(["last", "first", "again"]),
     )
-    def reserve(self, place: str, want: int, least: int, same: bool) -> str:
-        """Granted exactly when the minimum fits and the call is no loop, and then as much as fits."""
+    def reserve(
+        self, place: str, want: int, least: int, same: bool, floor: int | None = None, ask: str = "last"
+    ) -> str:
+        """Granted exactly when the minimum fits and the call is no loop, and then as much as fits.
+
+        With a floor it has a share: not below the floor while others hold something, or it is contended.
+        """
         self.count += 1
         id, least, now = f"h{self.count}", min(want, least), self.clock.now()
         self.model.expire(now)
         strict, generous = self.model.left(place, now)
         inside = "s" in PATHS[place]
         entry = self.entry(id, place, want)._replace(fingerprint="same" if same else None)
-        answer = self.ask("reserve", entry, Amounts(least, 0, 1), TERMS)
+        terms = TERMS if floor is None else TERMS._replace(share_ppm=SHARE_PPM)
+        floor = least if floor is None else min(want, floor)
+        answer = self.ask("reserve", entry, Amounts(least, 0, 1), terms, Amounts(floor, 0, 1), ask)
         if inside and self.model.looped:
             assert isinstance(answer, Refused) and answer.tripped
             return id
         looping = inside and same and self.model.repeated(now) >= REPEATED
         if isinstance(answer, Granted):
             assert generous >= least and not looping
-            assert min(want, strict) <= answer.amounts.usd <= min(want, generous)
+            useful = max(floor, least)
+            share = strict if terms is TERMS else max(useful, strict * SHARE_PPM // 10**6)
+            assert min(want, strict, share) <= answer.amounts.usd <= min(want, generous)
             self.model.lives[id] = Life(place, answer.amounts.usd, now + LEASE_S, now, same)
             for account in PATHS[place]:  # the promise: at every admission, for every limit
                 if account in LIMITS:
                     assert self.model.spent(account) + self.model.reserved(account) <= LIMITS[account]
             assert self.model.left(place, now)[1] >= 0
+        elif isinstance(answer, Contended):
+            assert ask != "last" and strict < max(floor, least) and not looping
+            assert any(self.model.reserved(account) for account in PATHS[place])
         elif answer.cause == "loop":
-            assert looping and generous >= least
+            assert looping
             self.model.looped = True
         else:
-            assert strict < least
+            assert strict < least and not looping
         return id
 
     @rule(place=st.sampled_from(["s", "nested"]), times=st.integers(1, REPEATED + 2))

@@ -49,6 +49,7 @@ from bursar import (
     register_models,
     report_text,
     unwrap_client,
+    verify_webhook,
     wrap_client,
 )
 from bursar.integration import (
@@ -129,9 +130,9 @@ Budget("$5", lease=None)  # type: ignore[arg-type]
 Budget("$5", soft_limit="0.9")  # type: ignore[arg-type]
 Budget("$5", max_velocity=1)  # type: ignore[arg-type]
 Budget("$5", on_alert="print")  # type: ignore[arg-type]
-Budget("$5", child_limits=5)  # type: ignore[arg-type]
+Budget("$5", child_limits=5)
 Budget("$5", unknown_outcome="best")  # type: ignore[arg-type]
-Budget("$5", maximum="$5")  # type: ignore[call-arg]
+Budget("$5", maximum="$5")  # type: ignore[arg-type]
 
 assert_type(budget.name, str)
 assert_type(budget.limits, tuple[Limit, ...])
@@ -170,6 +171,7 @@ def pager(alert: Alert) -> None:
     assert_type(alert.message, str)
     assert_type(alert.account, str)
     assert_type(alert.limit, str | None)
+    assert_type(alert.threshold, float | None)
     assert_type(alert.fraction, float | None)
     assert_type(alert.spent, Decimal | int | None)
     assert_type(alert.at, float)
@@ -207,7 +209,7 @@ with budget.session() as session:
     assert_type(session.reserve(tool="search", cost="$0.01").settle(cost=Decimal("0.01")), Charge)
     assert_type(session.reserve("gpt-4o", messages=[{"role": "user"}]).settle(usage=Usage(1, 1)), Charge)
     assert_type(session.reserve("gpt-4o", messages="hi", n=2, key="k", tier="flex").settle(object()), Charge)
-    session.reserve("gpt-4o", max_tokens=5)  # type: ignore[call-arg]
+    session.reserve("gpt-4o", max_tokens=5)  # type: ignore[arg-type]
     session.reserve("gpt-4o", input_tokens="800")  # type: ignore[arg-type]
     hold.settle(tokens=640)  # type: ignore[call-arg]
     assert_type(hold.settle_unknown(Usage(1, 1)), Charge)
@@ -632,3 +634,8 @@ def listens(callback: BudgetCallback) -> None:
     assert_type(uninstall(), dict[str, Any] | None)
     assert_type(callback.session, Session)
     assert_type(callback.spent, Decimal)
+
+
+assert_type(verify_webhook(b"{}", {"webhook-id": "1"}, ["one", "two"], tolerance="1min"), bool)
+Budget("$1", alerts="inline", webhook_url=["https://example.com"], webhook_secret="text")
+Budget("$1", alerts="later")  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def listening(*limits: Any, **settings: Any) -> tuple[Session, list[Alert]]:
     told: list[Alert] = []
     clock = settings.setdefault("clock", ManualClock(START_S))
     assert isinstance(clock, ManualClock)
-    return Budget(*limits, on_alert=told.append, **settings).session(id="run"), told
+    return Budget(*limits, on_alert=told.append, alerts="inline", **settings).session(id="run"), told
 
 
 def pay(session: Session, cost: Any, settled: Any = None) -> None:
@@ -183,7 +183,7 @@ def test_a_limit_of_nothing_has_no_fraction() -> None:
 def test_fractions_are_told_once_a_period_of_their_limit() -> None:
     """Several at once if a charge jumps over them; again the next day, and for a limit that was raised."""
     clock, told = ManualClock(START_S), list[Alert]()
-    budget = Budget("$1/day", soft_limit=(0.5, 0.8, 1.0), clock=clock, on_alert=told.append)
+    budget = Budget("$1/day", soft_limit=(0.5, 0.8, 1.0), clock=clock, on_alert=told.append, alerts="inline")
     session = budget.session()
 
     def fractions() -> list[str]:
@@ -206,7 +206,7 @@ def test_fractions_are_told_once_a_period_of_their_limit() -> None:
 def test_fractions_of_a_rolling_window_are_told_once_in_its_length() -> None:
     """However often spending crosses them back and forth within an hour; then again."""
     clock, told = ManualClock(START_S), list[Alert]()
-    budget = Budget("$1/1h", clock=clock, on_alert=told.append)
+    budget = Budget("$1/1h", clock=clock, on_alert=told.append, alerts="inline")
     for hour in range(1, 4):
         for _ in range(5):
             pay(budget.session(), "$0.95")
@@ -221,7 +221,7 @@ def test_fractions_of_a_rolling_window_are_told_once_in_its_length() -> None:
 
 def test_listeners_hear_everything_below_a_budget() -> None:
     """Its children and its sessions; a decorator hands its function back; what is only asked is not told."""
-    budget = Budget("$1", soft_limit=None)
+    budget = Budget("$1", soft_limit=None, alerts="inline")
     told: list[str] = []
 
     @budget.on_alert
@@ -251,6 +251,7 @@ def test_listeners_to_one_kind_get_the_report() -> None:
         on_hard_limit=lambda report: told.append(f"hard {report['refusals']}"),
         on_loop_detected=lambda report: told.append(f"loop {report['session_id']}"),
         on_alert=lambda alert: told.append(alert.kind.value),
+        alerts="inline",
     )
     session = budget.session(id="run")
     pay(session, "$0.95")
@@ -289,7 +290,7 @@ def test_a_listener_that_fails_reaches_nobody(error: Exception, caplog: pytest.L
         heard.append(told)
         raise error
 
-    budget = Budget("$1", on_soft_limit=broken, on_hard_limit=broken, on_alert=broken)
+    budget = Budget("$1", on_soft_limit=broken, on_hard_limit=broken, on_alert=broken, alerts="inline")
     budget.on_alert(heard.append)
     session = budget.session()
     pay(session, "$0.95")
@@ -319,7 +320,7 @@ def test_a_listener_may_use_the_ledger() -> None:
             else:
                 session.trip("enough")
 
-    budget = Budget("$1", on_alert=Raising())
+    budget = Budget("$1", on_alert=Raising(), alerts="inline")
     session = budget.session()
     pay(session, "$0.90")
     assert (session.spent, session.remaining) == (Decimal("0.95"), Decimal("1.05"))
@@ -337,7 +338,7 @@ def test_a_listener_that_hangs_holds_no_other_thread() -> None:
         entered.set()
         assert release.wait(30)
 
-    session = Budget("$1", on_alert=hang).session()
+    session = Budget("$1", on_alert=hang, alerts="inline").session()
     thread = threading.Thread(target=pay, args=(session, "$0.95"))
     thread.start()
     assert entered.wait(30)
@@ -354,7 +355,7 @@ def interrupt(alert: Alert) -> None:
 
 def test_an_interrupt_while_a_reserve_is_told_gives_the_hold_back() -> None:
     """The call will not be made, so nothing is held for it; blocking and not."""
-    budget = Budget("$1", hard_stop=False, on_alert=interrupt, soft_limit=None)
+    budget = Budget("$1", hard_stop=False, on_alert=interrupt, soft_limit=None, alerts="inline")
     session = budget.session()
     with pytest.raises(KeyboardInterrupt):
         session.reserve(cost=2)
@@ -375,7 +376,7 @@ async def interrupted(session: Session) -> None:
 
 def test_an_interrupt_while_a_charge_is_told_leaves_it_booked() -> None:
     """The bill exists."""
-    session = Budget("$1", on_alert=interrupt).session()
+    session = Budget("$1", on_alert=interrupt, alerts="inline").session()
     hold = session.reserve(cost="$0.95")
     with pytest.raises(KeyboardInterrupt):
         hold.settle(cost="$0.95")
@@ -414,7 +415,12 @@ def test_64_threads_that_cross_a_fraction_at_once_tell_it_once(how: str) -> None
     store = MemoryStore()
     sessions = [
         Budget(
-            "$1/total", name="one", store=store, soft_limit=(0.25, 0.5, 0.75, 1.0), on_alert=told.append
+            "$1/total",
+            name="one",
+            store=store,
+            soft_limit=(0.25, 0.5, 0.75, 1.0),
+            on_alert=told.append,
+            alerts="inline",
         ).session()
         for _ in range(2)
     ]

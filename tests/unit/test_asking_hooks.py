@@ -197,7 +197,7 @@ def test_bursar_estimate_is_held_instead_of_the_worst_case(way: str) -> None:
     plugin = Estimating(lambda: Estimate("$0.0001", 20))
     with ScriptedProvider() as provider:
         recorder = Recorder()
-        session = Budget("$1", plugins=[plugin, recorder]).session()
+        session = Budget("$1", plugins=[plugin, recorder], alerts="inline").session()
         work(session, provider, 3, way=way)
         assert [hold.amount for hold in recorder.of("reserved")] == [Decimal("0.0001")] * 3
         assert provider.hits == 3 and session.spent == provider.bill > Decimal("0.0003")

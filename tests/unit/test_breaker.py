@@ -167,7 +167,7 @@ def test_a_try_that_gets_no_answer_lets_the_next_one_try() -> None:
 
 @pytest.mark.parametrize(("cost", "fits"), [("$0.40", True), ("$0.400000001", False)])
 def test_a_call_that_would_be_too_fast_stops_the_session(cost: str, fits: bool) -> None:
-    """Spent and reserved of the last minute count, to the nano-dollar."""
+    """Spent and reserved of the last minute count, to the nano-dollar; what is only reserved stops nothing."""
     session, clock = open_session(max_velocity="$1/min")
     session.track("a", "$0.50")
     hold = session.reserve(cost="$0.10")
@@ -183,6 +183,9 @@ def test_a_call_that_would_be_too_fast_stops_the_session(cost: str, fits: bool) 
     assert (error.limit, error.spent, error.reserved) == ("$1/1min", Decimal("0.5"), Decimal("0.1"))
     assert (error.asked, error.remaining) == (Decimal(cost[1:]), Decimal("0.4"))
     assert "spend more slowly" in str(error) and session.terminated_by == "velocity_exceeded"
+    hold.settle(cost="$0.10")
+    with pytest.raises(VelocityExceeded):
+        session.reserve(cost=cost)
     clock.advance(3_600)
     with pytest.raises(Tripped, match=r"spending would pass \$1/1min") as stopped:
         session.reserve(cost=0)

@@ -165,6 +165,6 @@ def test_a_report_has_the_newest_sessions_only(monkeypatch: pytest.MonkeyPatch) 
 def test_an_alert_about_a_budget_that_is_charged_itself_has_its_report() -> None:
     """A correction is booked in no session; what is told of it reads the path alone."""
     told: list[dict[str, object]] = []
-    budget = Budget("$5/total", on_soft_limit=told.append)
+    budget = Budget("$5/total", on_soft_limit=told.append, alerts="inline")
     budget.correct("$4.9", "the bill said so")
     assert told[0]["total_spent"] == 4.9

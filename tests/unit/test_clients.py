@@ -106,7 +106,7 @@ def test_wrap_client_takes_what_integrations_take(limit: Any) -> None:
             with pytest.raises(TypeError, match="no plugin covers"):
                 wrap_client(Client(provider), limit)
             return
-        budget = Budget("$1", plugins=[Covering(), recorder])
+        budget = Budget("$1", plugins=[Covering(), recorder], alerts="inline")
         wrap_client(Client(provider), budget).ask()
         assert budget.spent == provider.bill > 0
     assert len(recorder.of("session_opened")) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from decimal import Decimal
@@ -28,6 +30,8 @@ from bursar.settings import Settings
 from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 from bursar.values.limits import Limit
+
+from .hooked import Received, receiver
 
 START_S = 1_767_223_800  # 2025-12-31T23:30:00Z
 SCENES: dict[str, tuple[Callable[..., object], list[tuple[Any, object]]]] = {}
@@ -91,7 +95,7 @@ def _(tz: str) -> object:
 def _(soft_limit: Any) -> object:
     """How much is spent when somebody is told."""
     told: list[Alert] = []
-    session = Budget("$1", soft_limit=soft_limit, on_alert=told.append).session()
+    session = Budget("$1", soft_limit=soft_limit, on_alert=told.append, alerts="inline").session()
     for _ in range(10):
         session.reserve(cost="$0.10").settle(cost="$0.10")
     return [alert.fraction for alert in told]
@@ -246,7 +250,7 @@ def _(lease: Any) -> object:
 
 def heard(setting: str, listener: Callable[[Any], object] | None) -> None:
     """Reach a soft limit, pass a hard one, and loop, with a listener to one of them."""
-    session = Budget("$1", max_repeated_calls=1, **{setting: listener}).session()
+    session = Budget("$1", max_repeated_calls=1, alerts="inline", **{setting: listener}).session()
     session.reserve(cost="$0.90").settle(cost="$0.90")
     refused(session, cost=1)
     for _ in range(2):
@@ -275,6 +279,61 @@ def _(on_alert: Any) -> object:
     told: list[Alert] = []
     heard("on_alert", told.append if on_alert else None)
     return [alert.kind.value for alert in told]
+
+
+@scene("alerts", ("thread", "bursar-alerts"), ("inline", "MainThread"))
+def _(alerts: Any) -> object:
+    """Which thread tells a listener."""
+    told, done = list[str](), threading.Event()
+
+    def listen(alert: Alert) -> None:
+        told.append(threading.current_thread().name)
+        done.set()
+
+    session = Budget("$1", on_alert=listen, alerts=alerts).session()
+    session.reserve(cost="$0.90").settle(cost="$0.90")
+    assert done.wait(30)
+    return told[0]
+
+
+def posted(**settings: Any) -> tuple[int, list[Received]]:
+    """The connections and requests that a webhook makes of one alert, and of what it makes of it."""
+    with receiver() as here:
+        given = {"webhook_url": here.url, "webhook_allow_private": True} | settings
+        if given.get("webhook_proxy"):
+            given["webhook_proxy"] = f"http://127.0.0.1:{here.port}"
+        session = Budget("$1", **given).session()
+        session.reserve(cost="$0.90").settle(cost="$0.90")
+        time.sleep(0.05) if None in given.values() or not given["webhook_allow_private"] else here.wait()
+        return here.connections, here.received
+
+
+@scene("webhook_url", (None, 0), ("given", 1))
+def _(webhook_url: Any) -> object:
+    """How many connections there are."""
+    return posted()[0] if webhook_url else posted(webhook_url=None, webhook_allow_private=False)[0]
+
+
+@scene("webhook_secret", (None, False), ("hush", True))
+def _(webhook_secret: Any) -> object:
+    """Whether a delivery is signed."""
+    return (
+        "webhook-signature"
+        in posted(**{"webhook_secret": webhook_secret} if webhook_secret else {})[1][0].headers
+    )
+
+
+@scene("webhook_allow_private", (False, 0), (True, 1))
+def _(webhook_allow_private: Any) -> object:
+    """How many connections there are to this machine."""
+    return posted(webhook_allow_private=webhook_allow_private)[0]
+
+
+@scene("webhook_proxy", (None, False), ("given", True))
+def _(webhook_proxy: Any) -> object:
+    """Whether the first line has the whole URL, as a proxy gets it."""
+    given = {"webhook_proxy": webhook_proxy} if webhook_proxy else {}
+    return "http://" in posted(**given)[1][0].line
 
 
 @scene("plugins", ((), 1), ("a veto", 0))
@@ -319,13 +378,12 @@ def test_every_setting_acts(field: Any) -> None:
     assert any(expected != cases[0][1] for _, expected in cases[1:])
 
 
-def test_every_argument_of_a_budget_is_a_setting_or_not_there_yet() -> None:
+def test_every_argument_of_a_budget_is_a_setting() -> None:
     """So that the walk above misses none; and nothing of the walk is left over."""
     settings = {field.name for field in fields(Settings)}
     taken = set(Budget.__init__.__kwdefaults__) | {"limits"}
     elsewhere = {"max_spend", "loop_window_seconds"}  # other words for `limits` and `loop_window`
-    waiting = {"estimate", "fallback", "webhook_url", "webhook_secret", "webhook_allow_private"}
-    assert taken == settings | elsewhere | waiting
+    assert taken == settings | elsewhere
     assert settings == SCENES.keys()
 
 
@@ -334,27 +392,3 @@ def test_other_words_for_settings() -> None:
     assert Budget("$5", max_spend="$3").session().remaining == 3
     assert Budget(max_spend=2).session().remaining == 2
     assert repeated(every_s=10, loop_window_seconds=120) == 10
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("estimate", "expected"),
-        ("fallback", {"at": 0.8, "model": "gpt-4o-mini"}),
-        ("webhook_url", "https://example.com/hook"),
-        ("webhook_secret", "hush"),
-        ("webhook_allow_private", True),
-    ],
-)
-def test_what_is_not_built_yet_is_refused_by_name(setting: str, value: Any) -> None:
-    """It is never accepted and ignored; its default is accepted, and no secret is in the message."""
-    with pytest.raises(ValueError, match=rf"{setting}=.* not available yet") as error:
-        Budget("$5", **{setting: value})
-    assert "hush" not in str(error.value)
-    Budget("$5", **{setting: Budget.__init__.__kwdefaults__[setting]})
-
-
-def test_a_way_to_estimate_that_is_none_is_refused() -> None:
-    """As any other wrong word."""
-    with pytest.raises(ValueError, match="estimate='loose' is not 'strict'"):
-        Budget("$5", estimate="loose")

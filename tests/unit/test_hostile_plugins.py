@@ -81,7 +81,7 @@ def test_an_observer_cannot_lose_a_charge(
     Under the small limit two of four calls are made, and the third is refused; under the large one all are.
     """
     recorder, store = Recorder(), MemoryStore()
-    budget = Budget(limit, plugins=[hostile(act, *TOLD), recorder], store=store, clamp=False)
+    budget = Budget(limit, plugins=[hostile(act, *TOLD), recorder], alerts="inline", store=store, clamp=False)
     with ScriptedProvider(output_tokens=100) as provider:
         session = budget.session()
         if limit == "$1":
@@ -109,7 +109,7 @@ def test_an_observer_cannot_lose_a_charge(
 def test_a_charge_cannot_be_changed_by_who_hears_of_it() -> None:
     """It is frozen, so that the caller and the next plugin see what was booked."""
     recorder = Recorder()
-    session = Budget("$1", plugins=[hostile(spoiling, "settled"), recorder]).session()
+    session = Budget("$1", plugins=[hostile(spoiling, "settled"), recorder], alerts="inline").session()
     charge = session.reserve("gpt-4o", **CALL).settle(input_tokens=800, output_tokens=200)
     assert charge.cost == session.spent == Decimal("0.004")
     assert recorder.of("settled") == [charge]
@@ -128,6 +128,7 @@ def test_an_interrupt_goes_through_when_the_charge_is_safe(hook: str, way: str) 
         store=store,
         clamp=False,
         soft_limit=0.01,
+        alerts="inline",
     )
 
     def everything(provider: ScriptedProvider) -> None:
@@ -152,7 +153,9 @@ def test_an_interrupt_goes_through_when_the_charge_is_safe(hook: str, way: str) 
 def test_an_interrupt_after_a_reserve_gives_the_hold_back(way: str) -> None:
     """The caller never gets the hold, so that the call is not made: nothing stays reserved, and both are told."""
     recorder = Recorder()
-    budget = Budget("$1", plugins=[hostile(raising(KeyboardInterrupt), "reserved"), recorder])
+    budget = Budget(
+        "$1", plugins=[hostile(raising(KeyboardInterrupt), "reserved"), recorder], alerts="inline"
+    )
     with ScriptedProvider() as provider:
         session = budget.session()
         with pytest.raises(KeyboardInterrupt):
@@ -166,7 +169,7 @@ def test_interrupts_of_two_plugins_are_one() -> None:
     """All plugins are told before the first interrupt goes through."""
     first, second = (hostile(raising(KeyboardInterrupt), "settled") for _ in range(2))
     recorder = Recorder()
-    session = Budget("$1", plugins=[first, second, recorder]).session()
+    session = Budget("$1", plugins=[first, second, recorder], alerts="inline").session()
     with pytest.raises(KeyboardInterrupt):
         session.record("gpt-4o", 800, 200)
     assert session.spent == Decimal("0.004") and len(recorder.of("settled")) == 1
@@ -201,7 +204,7 @@ class Paying:
 def test_an_observer_may_come_back() -> None:
     """It may reserve and settle, is not told of that by the same hook again, and everybody else is told of all."""
     paying, recorder = Paying(), Recorder()
-    session = Budget("$1", plugins=[paying, recorder]).session()
+    session = Budget("$1", plugins=[paying, recorder], alerts="inline").session()
     session.reserve("gpt-4o", **CALL).settle(input_tokens=800, output_tokens=200)
     # the call is reserved -> 1 paid, whose settle -> 1 paid; the call is settled -> 1 paid, whose reserve -> 1 paid
     assert paying.heard == 4

@@ -60,8 +60,8 @@ def test_text_is_read(text: str, unit: str, amount: int, window: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "/", "/total", "$5/", "$5/fortnight", "$5/24", "$5/0h", "$5/1.5h", "$5/days", "$5/24 h", "$5/hour/day", "$5/99999d", "$5/Total", "$5/session/total", "$5//total", "$5/\n",
-        "tokens", "50 token", "50ktokens", "50tokens", "k tokens", "-5 tokens", "1,00 tokens", "1.2.3 tokens",
+        "", "/", "/total", "$5/", "$5/fortnight", "$5/24", "$5/0h", "$5/1.5h", "$5/days", "$5/24 hs", "$5/hour/day", "$5/99999d", "$5/Total", "$5/session/total", "$5//total", "$5/\n",
+        "tokens", "50 tokenss", "50ktokens", "50tokens", "k tokens", "-5 tokens", "1,00 tokens", "1.2.3 tokens",
         "1.5 tokens", "1.0000001M tokens", "0.0001k tokens", "5K tokens", "5m tokens", "5 Tokens", "$5 tokens",
         "5\ttokens", "٥ tokens", "99999999999999999 tokens", "4,500,000,000,000,001 tokens", "9999999999999M calls",
         "9" * 50_000 + " tokens", "five dollars", "$-5", "nan", "$4,500,001",
@@ -155,6 +155,7 @@ def test_key_ignores_the_amount_only() -> None:
         (Limit("1500000 tokens"), "1500k tokens/session", "Limit('1500k tokens/session')"),
         (Limit("1234 tokens"), "1234 tokens/session", "Limit('1234 tokens/session')"),
         (Limit("0 calls"), "0 calls/session", "Limit('0 calls/session')"),
+        (Limit("1 calls"), "1 call/session", "Limit('1 call/session')"),
         (
             Limit("$1", model="m", tool="t", provider="p"),
             "$1/session (model=m, tool=t, provider=p)",
@@ -177,6 +178,8 @@ def test_limit_is_shown(limit: Limit, text: str, code: str) -> None:
         (Limit("$1"), -5_000_000, "-$0.005"),
         (Limit("1 tokens"), 1_200, "1,200 tokens"),
         (Limit("1 calls"), 3, "3 calls"),
+        (Limit("5 calls"), 1, "1 call"),
+        (Limit("5 calls"), -1, "-1 call"),
     ],
 )
 def test_amount_is_shown_in_its_unit(limit: Limit, amount: int, text: str) -> None:

@@ -42,7 +42,7 @@ def recorder() -> Recorder:
 def test_bursar_reserved_and_bursar_settled_hear_every_call(way: str, recorder: Recorder) -> None:
     """One hold and one charge for each request, in order; the charges add up to the provider's bill."""
     with ScriptedProvider() as provider:
-        session = Budget("$1", plugins=[recorder]).session()
+        session = Budget("$1", plugins=[recorder], alerts="inline").session()
         work(session, provider, 4, way=way)
         assert provider.hits == 4
         assert recorder.names == ["session_opened", *["reserved", "settled"] * 4]
@@ -72,7 +72,7 @@ def test_bursar_reserved_comes_before_the_call() -> None:
 
 def test_nothing_is_told_twice(recorder: Recorder) -> None:
     """A repeated reserve, settle, doubt or release moves no money and tells nobody."""
-    session = Budget("$1", plugins=[recorder]).session()
+    session = Budget("$1", plugins=[recorder], alerts="inline").session()
     hold = session.reserve("gpt-4o", key="a", **CALL)
     assert session.reserve("gpt-4o", key="a", **CALL).repeated
     for _ in range(2):
@@ -87,7 +87,7 @@ def test_nothing_is_told_twice(recorder: Recorder) -> None:
 
 def test_bursar_settled_hears_a_correction_with_the_same_id(recorder: Recorder) -> None:
     """An unknown outcome is a charge that is estimated; the truth comes as another one for the same call."""
-    session = Budget("$1", plugins=[recorder]).session()
+    session = Budget("$1", plugins=[recorder], alerts="inline").session()
     hold = session.reserve("gpt-4o", **CALL)
     hold.settle_unknown()
     hold.settle(input_tokens=800, output_tokens=100)
@@ -98,7 +98,7 @@ def test_bursar_settled_hears_a_correction_with_the_same_id(recorder: Recorder) 
 
 def test_bursar_settled_hears_what_nobody_held(recorder: Recorder) -> None:
     """Calls and runs that are booked after the fact, and corrections by hand: all that is in `spent`."""
-    budget = Budget("$0.01", plugins=[recorder])
+    budget = Budget("$0.01", plugins=[recorder], alerts="inline")
     session = budget.session()
     session.record("gpt-4o", 800, 200)
     session.wrap({"model": "gpt-4o", "usage": {"prompt_tokens": 400, "completion_tokens": 100}})
@@ -115,7 +115,7 @@ def test_bursar_settled_hears_what_nobody_held(recorder: Recorder) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_bursar_settled_hears_how_a_with_block_ends(way: str, recorder: Recorder) -> None:
     """A lost connection is a charge in doubt; a refused connection is a release."""
-    session = Budget("$1", plugins=[recorder]).session()
+    session = Budget("$1", plugins=[recorder], alerts="inline").session()
 
     async def fail(error: Exception) -> None:
         if way == "async":
@@ -134,7 +134,7 @@ def test_bursar_settled_hears_how_a_with_block_ends(way: str, recorder: Recorder
 
 def test_bursar_settled_hears_what_a_finaliser_left(recorder: Recorder) -> None:
     """An abandoned call is told with the next step of the ledger, before that."""
-    session = Budget("$1", plugins=[recorder]).session()
+    session = Budget("$1", plugins=[recorder], alerts="inline").session()
     session.reserve("gpt-4o", **CALL).abandon()
     gc.collect()
     assert recorder.of("settled") == []
@@ -144,7 +144,7 @@ def test_bursar_settled_hears_what_a_finaliser_left(recorder: Recorder) -> None:
 
 def test_bursar_released_hears_what_a_cache_answered(recorder: Recorder) -> None:
     """A release with savings, and the release of a hold whose answer was paid for already."""
-    session = Budget("$1", plugins=[recorder]).session()
+    session = Budget("$1", plugins=[recorder], alerts="inline").session()
     session.reserve("gpt-4o", **CALL).release(saved=Usage(800, 200))
 
     class Answer:
@@ -163,7 +163,7 @@ def test_bursar_refused_hears_a_refusal(way: str, limit: str, recorder: Recorder
     """The very error that the caller gets, once; nobody is refused where the money suffices."""
     clock = ManualClock(1_700_000_000)
     with ScriptedProvider(output_tokens=100) as provider:
-        session = Budget(limit, plugins=[recorder], clamp=False, clock=clock).session()
+        session = Budget(limit, plugins=[recorder], alerts="inline", clamp=False, clock=clock).session()
         if limit == "$1":
             work(session, provider, 4, way=way)
             assert provider.hits == 4 and recorder.of("refused") == []
@@ -189,7 +189,7 @@ def test_bursar_refused_hears_vetoes_and_the_kill_switch(recorder: Recorder) -> 
             if call.kind == "tool":
                 raise CallVetoed("no tools")
 
-    session = Budget("$0.004", plugins=[Closed(), recorder]).session()
+    session = Budget("$0.004", plugins=[Closed(), recorder], alerts="inline").session()
     with pytest.raises(CallVetoed):
         session.reserve(tool="search")
     with pytest.raises(UnknownModel):
@@ -203,7 +203,7 @@ def test_bursar_refused_hears_vetoes_and_the_kill_switch(recorder: Recorder) -> 
 
 def test_bursar_refused_is_silent_in_shadow_mode(recorder: Recorder) -> None:
     """Where nothing is refused there is no refusal to be told."""
-    session = Budget("$0.001", plugins=[recorder], hard_stop=False, clamp=False).session()
+    session = Budget("$0.001", plugins=[recorder], alerts="inline", hard_stop=False, clamp=False).session()
     session.reserve("gpt-4o", **CALL)
     assert recorder.of("refused") == [] and len(recorder.of("reserved")) == 1
 
@@ -219,7 +219,7 @@ def test_bursar_alert_hears_what_on_alert_hears(recorder: Recorder) -> None:
         def bursar_alert(self, alert: Alert) -> None:
             alert.report.clear()  # type: ignore[attr-defined]
 
-    budget = Budget("$0.01", plugins=[Spoiling(), recorder], on_alert=heard.append)
+    budget = Budget("$0.01", plugins=[Spoiling(), recorder], on_alert=heard.append, alerts="inline")
     session = budget.session()
     session.reserve(cost="$0.0095").settle(cost="$0.0095")
     with pytest.raises(BudgetExceeded):
@@ -231,7 +231,7 @@ def test_bursar_alert_hears_what_on_alert_hears(recorder: Recorder) -> None:
 
 def test_bursar_session_opened_hears_every_session(recorder: Recorder) -> None:
     """Of the budget, of its children, and sessions in sessions; before anything is reserved."""
-    budget = Budget("$1", plugins=[recorder])
+    budget = Budget("$1", plugins=[recorder], alerts="inline")
     session = budget.session(id="a")
     inner = session.child_session(name="b")
     other = budget.child("alice").session(id="a")
@@ -259,7 +259,9 @@ def test_bursar_session_closed_hears_a_report_once(way: str, recorder: Recorder)
             session.close()
 
     with ScriptedProvider() as provider:
-        session = Budget("$1", plugins=[Spoiling(), recorder]).session(id="run-7", team="blue")
+        session = Budget("$1", plugins=[Spoiling(), recorder], alerts="inline").session(
+            id="run-7", team="blue"
+        )
         with session:
             work(session, provider, 2, way=way)
         assert recorder.of("session_closed") == []
@@ -282,7 +284,7 @@ def test_a_session_closes_when_the_store_is_down(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """There is no report then, and that is in the log; the session is closed all the same."""
-    session = Budget("$1", store=Unreadable(), plugins=[recorder]).session(id="run-7")
+    session = Budget("$1", store=Unreadable(), plugins=[recorder], alerts="inline").session(id="run-7")
     session.close()
     assert recorder.of("session_closed") == []
     assert "run-7" in caplog.text and "no answer" in caplog.text
@@ -295,7 +297,7 @@ def test_a_session_closes_when_the_store_is_down(
 def test_an_expired_lease_is_not_told_until_it_is_settled(recorder: Recorder) -> None:
     """Nobody is there when a lease ends; the late settle is told."""
     clock = ManualClock()
-    session = Budget("$1", plugins=[recorder], clock=clock).session()
+    session = Budget("$1", plugins=[recorder], alerts="inline", clock=clock).session()
     hold = session.reserve("gpt-4o", **CALL)
     clock.advance(3_600)
     assert session.spent == Decimal("0.004") and recorder.of("settled") == []
@@ -307,6 +309,6 @@ def test_an_answer_without_usage_is_told_as_estimated(recorder: Recorder) -> Non
     """A listener sees which charges are guesses."""
     with ScriptedProvider() as provider:
         provider.script(Reply(usage="absent"), Reply())
-        session = Budget("$1", plugins=[recorder]).session()
+        session = Budget("$1", plugins=[recorder], alerts="inline").session()
         work(session, provider, 2)
     assert [charge.estimated for charge in recorder.of("settled")] == [True, False]

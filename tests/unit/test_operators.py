@@ -69,7 +69,7 @@ def test_a_correction_counts_in_windows_of_now() -> None:
 def test_a_correction_is_told_like_any_charge(caplog: pytest.LogCaptureFixture) -> None:
     """The fraction that it reaches, the limit that it passes; it is never refused."""
     told: list[Alert] = []
-    budget = Budget("$1/total", on_alert=told.append)
+    budget = Budget("$1/total", on_alert=told.append, alerts="inline")
     with caplog.at_level(logging.INFO, "bursar"):
         budget.correct("$0.95", "a missing invoice")
         asyncio.run(budget.acorrect("$0.10", "another one"))

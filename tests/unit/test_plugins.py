@@ -400,7 +400,7 @@ def test_the_environment_blocks_plugins(
     install("watch", WATCH)
     monkeypatch.setenv("BURSAR_BLOCK_PLUGINS", blocked)
     recorder = Recorder()
-    session = Budget("$1", plugins=[recorder]).session()
+    session = Budget("$1", plugins=[recorder], alerts="inline").session()
     if "night" in active:
         with pytest.raises(CallVetoed):
             session.reserve("gpt-4o", **CALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -253,3 +254,35 @@ def test_report_of_a_live_session() -> None:
     assert found["terminated_by"] == "budget_exhausted"
     assert [event["event"] for event in found["events"]] == ["charge", "charge", "release", "refusal"]
     json.dumps(budget.report())
+
+
+class Odd:
+    """Breaks when it is shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+class Secretive:
+    """Would show a secret."""
+
+    def __repr__(self) -> str:
+        return "Secretive(key='hush')"
+
+
+def test_metadata_never_breaks_json() -> None:
+    """Whatever a session was given: numbers that JSON has not, objects, odd keys, what holds itself."""
+    itself: dict[str, Any] = {}
+    itself["again"] = [itself]
+    session = Budget().session(
+        nan=float("nan"), inf=[float("-inf"), 0.5], cost=Decimal("0.50"), at=date(2026, 1, 31), odd=Odd(), secret=Secretive(),
+        keys={None: 1, 2: (3,), (4,): {5}, True: None}, huge=10**5000, big=2**64, itself=itself, user="alice", text="\ud800",
+    )  # fmt: skip
+    found = json.loads(json.dumps(session.report(), allow_nan=False))["metadata"]
+    again = json.dumps(found.pop("itself"))
+    assert again.count("again") == 10 and '"..."' in again
+    assert found == {
+        "nan": None, "inf": [None, 0.5], "cost": "0.50", "at": "2026-01-31", "odd": "<Odd>", "secret": "<Secretive>",
+        "keys": {"None": 1, "2": [3], "<tuple>": [5], "True": None}, "huge": "<int>", "big": 2**64, "user": "alice", "text": "\ud800",
+    }  # fmt: skip
+    assert session.metadata["cost"] == Decimal("0.50")

@@ -42,15 +42,52 @@ run-7: $1.07224 spent, $0.50 reserved, $3.42776 left
                 $0.06  serp
   limit  $5/session: $3.42776 left
   1 refusal, 1 estimate, 1 overrun of $0.01, $0.0025 saved by caches, ended by budget exhausted
-  inner: $1.00 spent, $3.42776 left
-    tools           $1.00  1 call
-                  $1.00  unnamed"""
+         spent  reserved      left  calls  tools  refused
+  inner  $1.00     $0.00  $3.42776      0      1        0"""
     )
     lines = report_text(budget.report()).splitlines()
     # All that is in the rolling window has left it an hour from now, rounded up to a bucket.
     assert "  limit  $8/day: $6.42776 left, resets at 2026-02-01T00:00:00+01:00" in lines
     (rolling,) = [line for line in lines if "10k tokens/1h" in line]
     assert rolling.startswith("  limit  10k tokens/1h: 6,000 left, resets at 2026-01-31T13:00:")
+
+
+def test_the_children_are_a_table() -> None:
+    """Tenants and sessions, those that spent most first, theirs indented below them; no exponent, no column is off."""
+    team = Budget("$9,000/total", name="team", tool_prices={"search": "$0.0000078"})
+    for name, cost in (("bob", "$0.0078"), ("alice", "$1,234.50")):
+        team.child(name, "$3,000/total").session().track("done", cost)
+    run = team.session("$5", id="run")
+    run.reserve(tool="search").settle(cost="$0.0000078")
+    run.reserve("gpt-4o", cost="$0.50")
+    with pytest.raises(BudgetExceeded):
+        run.reserve(cost="$6")
+    assert report_text(team.report()).splitlines()[-4:] == [
+        "              spent  reserved         left  calls  tools  refused",
+        "  alice   $1,234.50     $0.00    $1,765.50      0      1        0",
+        "  bob       $0.0078     $0.00  $2,999.9922      0      1        0",
+        "  run    $0.0000078     $0.50   $4.4999922      0      1        1",
+    ]
+
+
+def test_a_long_table_sums_up_its_end() -> None:
+    """Twenty rows, and one for all others, so that the column still adds up."""
+    budget = Budget(name="many")
+    for number in range(23):
+        budget.session(id=f"run-{number}").track("done", f"${number + 1}")
+    rows = report_text(budget.report()).splitlines()[-22:]
+    assert [row.split()[0] for row in (rows[1], rows[2], rows[-2])] == ["run-22", "run-21", "run-3"]
+    assert rows[-1].split() == ["and", "3", "more", "$6.00", "$0.00", "-", "0", "3", "0"]
+
+
+def test_a_session_within_a_session_is_indented() -> None:
+    """As deep as it is."""
+    session = Budget("$5").session(id="outer")
+    session.child_session(name="inner").child_session(name="most").track("done", 1)
+    assert [row.split("$")[0] for row in report_text(session.report()).splitlines()[-2:]] == [
+        "  inner   ",
+        "    most  ",
+    ]
 
 
 def test_a_report_of_nothing() -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from bursar import Budget, hookimpl
 from bursar.errors import InvalidAmount
 from bursar.settings import Settings
+from bursar.store.base import PLAIN, Entry
 from bursar.store.memory import MemoryStore
+from bursar.values.amounts import Amounts
 from bursar.values.limits import Limit, parse_limits
 from bursar.values.policy import Breaker, Policy, Terms
 
@@ -214,3 +217,32 @@ def test_wrong_limit_is_refused(wrong: Any) -> None:
     """One wrong limit among good ones is `InvalidAmount`, never no limit."""
     with pytest.raises(InvalidAmount):
         parse_limits(("$5", wrong))
+
+
+class OlderStore(MemoryStore):
+    """Its reserve knows no floor."""
+
+    def reserve(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Any:  # type: ignore[override]
+        """As it was."""
+        return super().reserve(entry, minimum, terms)
+
+
+class OpensOlder:
+    """A plugin that opens one."""
+
+    @hookimpl
+    def bursar_open_store(self, url: str) -> Any:
+        """Whatever the URL is."""
+        return OlderStore()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"store": OlderStore()}, {"store": "old://", "plugins": [OpensOlder()]}],
+    ids=["given", "opened"],
+)
+def test_a_store_whose_reserve_takes_no_floor_is_refused(settings: dict[str, Any]) -> None:
+    """As a TypeError that says what is missing, when the budget is made; one that takes it is opened."""
+    with pytest.raises(TypeError, match="OlderStore has a reserve without floor and ask"):
+        Budget("$1", **settings)
+    assert Budget("$1", store=MemoryStore()).session().remaining == 1

@@ -16,7 +16,7 @@ CALL = {"input_tokens": 800, "max_output_tokens": 200}  # $0.004 of gpt-4o
 def shadow(*limits: str | Limit, **settings: object) -> tuple[Session, list[Alert]]:
     """A session that is only watched, and what is told of it."""
     told: list[Alert] = []
-    return Budget(*limits, hard_stop=False, on_alert=told.append, **settings).session(), told  # type: ignore[arg-type]
+    return Budget(*limits, hard_stop=False, alerts="inline", on_alert=told.append, **settings).session(), told  # type: ignore[arg-type]
 
 
 def test_what_would_be_refused_is_admitted_and_counted() -> None:

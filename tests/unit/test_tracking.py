@@ -15,6 +15,7 @@ import pytest
 from bursar import (
     Budget,
     BudgetExceeded,
+    BursarError,
     InvalidAmount,
     Limit,
     LoopDetected,
@@ -550,11 +551,21 @@ def test_the_async_twins_book_the_same() -> None:
     asyncio.run(main())
 
 
-def test_a_closed_session_still_books() -> None:
-    """The money is spent, whatever became of the session."""
+def test_a_closed_session_books_nothing_until_it_is_entered_again() -> None:
+    """Each word says so, and the answer is still to be booked; inside `with session:` it is, once."""
     session = Budget("$1").session()
     session.close()
-    session.record("gpt-4o", **TOKENS)
-    session.wrap(answer())
-    session.track("result", "$0.10")
-    assert session.spent == Decimal("0.108")
+    paid = answer()
+    for word in (
+        lambda: session.record("gpt-4o", **TOKENS),
+        lambda: session.wrap(paid),
+        lambda: session.track("result", "$0.10"),
+    ):
+        with pytest.raises(BursarError, match="is closed; enter it again"):
+            word()
+    assert session.spent == 0
+    with session:
+        session.wrap(paid)
+        session.wrap(paid)
+        session.track("result", "$0.10")
+    assert session.spent == Decimal("0.104")

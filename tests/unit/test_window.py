@@ -224,7 +224,7 @@ def test_a_window_is_read(text: str, parsed: tuple[str, int]) -> None:
         "Day",
         "days",
         "year",
-        "1 h",
+        "1 hs",
         "0s",
         "-1h",
         "1.5h",

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 _spec = importlib.util.spec_from_file_location(
-    "model_names", ROOT / "core" / "src" / "bursar" / "model_names.py"
+    "model_names", ROOT / "core" / "src" / "bursar" / "pricing" / "model_names.py"
 )
 assert _spec is not None and _spec.loader is not None
 _names = importlib.util.module_from_spec(_spec)

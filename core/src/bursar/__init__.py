@@ -1,6 +1,8 @@
 """Hard dollar budgets for AI agents: a call that may not fit is never sent."""
 
+import sys
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from .budget import Budget
 from .clients import unwrap_client, wrap_client
@@ -30,13 +32,15 @@ from .plugins import list_plugins
 from .pricing.book import register_model, register_models
 from .pricing.input_bound import Estimate
 from .pricing.price import Price
-from .reports.alerts import Alert, AlertKind, AlertLevel
+from .reports.alert import Alert, AlertKind, AlertLevel
 from .reports.text import report_text
 from .session import Session
 from .values.call import Call
 from .values.charge import Charge
 from .values.limits import Limit
+from .values.peer_names import OURS, unknown_name
 from .values.usage import Usage
+from .webhooks.signature import verify_webhook
 
 __version__ = version("bursar")
 
@@ -67,6 +71,7 @@ __all__ = [
     "Alert",
     "AlertKind",
     "AlertLevel",
+    "verify_webhook",
     # Prices
     "Price",
     "register_model",
@@ -94,3 +99,12 @@ __all__ = [
     "UsageMissing",
     "VelocityExceeded",
 ]
+
+
+if not TYPE_CHECKING:  # pragma: no branch - a checker knows which names there are
+
+    def __getattr__(name: str) -> Any:
+        message = unknown_name(f"module {__name__!r}", name, __all__)
+        if name in OURS and sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise ImportError(message)  # `from bursar import name` would say nothing of ours
+        raise AttributeError(message)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from .errors import LedgerRolledBack
+from .errors import InvalidAmount, LedgerRolledBack
 from .handle import Handle
 from .ledger import verbs
 from .ledger.reading import read_budget
 from .ledger.steps import Steps, awaitable, blocking
-from .reports.alerts import Alert, AlertCallback, ReportCallback
+from .reports.alert import Alert
 from .reports.balance import account_views, by_parent
 from .reports.diagnosis import diagnosis, silent
+from .reports.listeners import AlertCallback, Delivery, ReportCallback
+from .reports.renewal import renewal
 from .reports.report import build_report, summary, tree
 from .runtime.clock import Clock
 from .runtime.ids import new_id
 from .runtime.log import logger
 from .session import Session
-from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy, not_yet
+from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy
 from .store.base import Finding, Store
 from .store.facts import HasFacts
 from .store.remote import HasOutbox
@@ -34,7 +37,9 @@ from .values.charge import Charge
 from .values.duration import Duration
 from .values.limits import Limit, LimitLike, parse_limits
 from .values.money import Money, shown, to_signed_nanos, to_usd
+from .values.peer_names import OURS, unknown_setting
 from .values.policy import UnknownOutcome
+from .webhooks.signature import Secrets
 
 F = TypeVar("F", bound=Callable[[Alert], object])
 
@@ -73,20 +78,24 @@ class Budget(Handle):
         unknown_model: what a model without a price costs: ``"refuse"``, ``"free"``, or a price.
         unknown_outcome: what a call costs whose cost cannot be known: ``"worst"`` (the
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
-        estimate: how the worst case is found: ``"strict"``, a bound that holds.
         clamp: lower a call's output cap to what is left instead of refusing it; an int is
             the smallest useful cap (True: 16); ``"text"`` leaves calls with a response format alone.
-        fallback: not available yet, as are the `webhook_` settings and ``estimate="expected"``.
         lease: how long a hold lives without a settle; then it is booked at its worst case.
         on_soft_limit: called with the report when a fraction of `soft_limit` is reached, once a period.
         on_hard_limit: called with the report when a limit refuses, once a period.
         on_loop_detected: called with the report when a repeated call stops a session.
         on_alert: called with every `Alert`; see `Budget.on_alert`.
+        alerts: ``"thread"``: no call waits for a listener; ``"inline"``: the call that causes an alert does.
+        webhook_url: where every alert is posted to as JSON: one URL or several; see docs/alerts.md.
+        webhook_secret: signs each delivery: one text, or two while one replaces the other.
+        webhook_allow_private: post to private addresses, too, such as those of this machine.
+        webhook_proxy: the URL of a proxy of HTTP that connects in our place.
         clock: tells the time to a store in memory; for tests.
         plugins: plugins of this budget only, asked before the installed ones: see docs/hooks.md.
 
     Raises:
         InvalidAmount: a limit or a price is not one.
+        TypeError: there is no such setting; the message has the nearest, or ours for that of a peer.
         ValueError: a setting has a value that it cannot have; the message names it.
     """
 
@@ -112,26 +121,24 @@ class Budget(Handle):
         allow: Collection[str] = (),
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
-        estimate: str = "strict",
         clamp: bool | int | Literal["text"] = True,
-        child_limits: Iterable[LimitLike] = (),
-        fallback: Mapping[str, Any] | None = None,
+        child_limits: LimitLike | Iterable[LimitLike] = (),
         lease: Duration = "15min",
         on_soft_limit: ReportCallback | None = None,
         on_hard_limit: ReportCallback | None = None,
         on_loop_detected: ReportCallback | None = None,
         on_alert: AlertCallback | None = None,
-        webhook_url: str | None = None,
-        webhook_secret: str | None = None,
+        alerts: Delivery = "thread",
+        webhook_url: str | Sequence[str] | None = None,
+        webhook_secret: Secrets | None = None,
         webhook_allow_private: bool = False,
+        webhook_proxy: str | None = None,
         clock: Clock | None = None,
         plugins: Iterable[object] = (),
+        **unknown: NoReturn,
     ) -> None:
-        not_yet(
-            estimate=estimate,
-            fallback=fallback,
-            webhooks=(webhook_url, webhook_secret, webhook_allow_private),
-        )
+        for setting in unknown:
+            raise unknown_setting("Budget()", setting, signature(Budget).parameters)
         settings = Settings(
             limits=parse_limits(limits if max_spend is None else (max_spend, *limits), tz),
             name="default" if name is None else name,
@@ -152,12 +159,17 @@ class Budget(Handle):
             unknown_model=unknown_model,
             unknown_outcome=unknown_outcome,
             clamp=clamp,
-            child_limits=parse_limits(tuple(child_limits), tz),
+            child_limits=parse_limits(child_limits, tz),
             lease=lease,
             on_soft_limit=on_soft_limit,
             on_hard_limit=on_hard_limit,
             on_loop_detected=on_loop_detected,
             on_alert=on_alert,
+            alerts=alerts,
+            webhook_url=webhook_url,
+            webhook_secret=webhook_secret,
+            webhook_allow_private=webhook_allow_private,
+            webhook_proxy=webhook_proxy,
             clock=clock,
             plugins=plugins,
         )
@@ -185,9 +197,25 @@ class Budget(Handle):
             id: its name; a new one by default. `session_id` is accepted too.
             swallow: do not raise, at the end of ``with session:``, a refusal that a framework swallowed.
             metadata: carried in its report.
+
+        Raises:
+            InvalidAmount: a limit is not one.
+            TypeError: a name of a peer's setting, which metadata would hide.
+            ValueError: the id is not a name.
         """
+        for name in OURS.keys() & metadata:
+            raise unknown_setting("session()", name, ())
         given = id or session_id
-        account = session_account(self._path[-1], given or f"sess_{new_id()}", self._parse(limits))
+        try:
+            own = self._parse(limits)
+        except InvalidAmount as error:
+            raise InvalidAmount(f"{error}. Did you mean session(id='alice')?") from None
+        if given is None and not self._ledger.renewal_told and self._ledger.store.durability != "memory":
+            warning = renewal(self._path)
+            if warning is not None:
+                self._ledger.renewal_told = True
+                logger.warning("%s", warning)
+        account = session_account(self._path[-1], given or f"sess_{new_id()}", own)
         path = (*self._path, account)
         return Session(self._ledger, path, metadata, swallow=swallow, named=given is not None)
 
@@ -327,6 +355,13 @@ class Budget(Handle):
         awaitable(_acknowledge_rollback),
     )
     audit, aaudit = blocking(_audit), awaitable(_audit)
+
+    if not TYPE_CHECKING:  # pragma: no branch - a checker knows which names there are
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_") and hasattr(Session, name):
+                raise AttributeError(f"a Budget has no {name!r}; its sessions have: budget.session().{name}")
+            super().__getattr__(name)
 
     def __repr__(self) -> str:
         return f"<Budget {self.name!r}: {', '.join(map(str, self.limits)) or 'no limit'}>"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from . import coverage
 from .budget import Budget
-from .errors import BursarError
+from .errors import BursarError, InvalidAmount
 from .ledger.context import pays_for_process
 from .session import Session, current_session, session_of_process
 from .values.limits import LimitLike
@@ -96,6 +96,8 @@ def budgeted(*limits: LimitLike, **settings: Any) -> Callable[[F], F]:
         InvalidAmount: a limit is not one.
         ValueError: a setting has a value that it cannot have.
     """
+    if limits and inspect.isfunction(limits[0]):
+        raise InvalidAmount("@budgeted takes its limit in parentheses: @budgeted('$0.10')")
     budget = Budget(*limits, **settings)
 
     def decorate(function: F) -> F:

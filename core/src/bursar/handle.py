@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from .ledger import verbs
 from .ledger.ledger import Ledger
@@ -12,6 +13,7 @@ from .reports.balance import BalanceView, account_views, balance
 from .runtime.fork import OneProcess
 from .store.base import Path
 from .values.limits import LimitLike, parse_limits
+from .values.peer_names import unknown_name
 
 
 class Handle(OneProcess):
@@ -20,6 +22,11 @@ class Handle(OneProcess):
     def __init__(self, ledger: Ledger, path: Path) -> None:
         self._ledger = ledger
         self._path = path
+
+    if not TYPE_CHECKING:  # pragma: no branch - a checker knows which names there are
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(unknown_name(f"a {type(self).__name__}", name, dir(type(self))))
 
     def _balance(self) -> Steps[BalanceView]:
         """What was spent and what is left, at one moment."""

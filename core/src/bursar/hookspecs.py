@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .ledger.refusals import Refusal
     from .pricing.input_bound import Estimate
     from .pricing.price import Price
-    from .reports.alerts import Alert
+    from .reports.alert import Alert
     from .session import Session
     from .store.base import Store
     from .values.call import Call

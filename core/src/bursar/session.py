@@ -8,9 +8,10 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from inspect import signature
 from itertools import count
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, NoReturn, TypeAlias, TypeVar, cast
 
 from .errors import BudgetExceeded, BursarError, StoreError
 from .ledger import context, reservation
@@ -23,9 +24,10 @@ from .ledger.swallowed import SwallowedRefusals, current_run
 from .pricing.request import CallRequest
 from .reports.balance import account_views
 from .reports.events import Events
+from .reports.plain import plain
 from .reports.report import build_report
 from .runtime.fork import forks
-from .runtime.ids import new_id
+from .runtime.ids import is_made, new_id
 from .runtime.log import logger
 from .store.base import Path
 from .tracking import Tracking
@@ -34,6 +36,7 @@ from .values.call import Call
 from .values.charge import Charge
 from .values.limits import LimitLike, parse_limits
 from .values.money import Money, to_nanos
+from .values.peer_names import unknown_setting
 from .values.policy import Terms
 from .values.usage import Usage
 
@@ -95,6 +98,7 @@ class Session(Tracking):
 
     def _reserve(
         self,
+        /,
         model: str | None = None,
         *,
         provider: str | None = None,
@@ -113,6 +117,8 @@ class Session(Tracking):
         windows: int = 1,
         stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
+        sent: bool = False,
+        **unknown: NoReturn,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
 
@@ -137,17 +143,21 @@ class Session(Tracking):
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.
             requests: how often such tools may run, by name (``{"web_search": 3}``).
+            sent: True where the request is sent as it is, and not as a part of a batch: it is priced at
+                `tier`, and a cheaper tier of the budget does not hold.
 
         Raises:
             BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed, and the
                 call must not be made.
             UnknownModel: the model has no price.
             UnpriceableCall: its worst case has no bound.
+            TypeError: there is no such argument.
             ValueError: a name or a count is not one.
             StoreError: the store cannot say; the call must not be made.
         """
-        if self._closed_s is not None or (self._whole is not None and self._whole._closed_s is not None):
-            raise BursarError(f"the session {self.id!r} is closed; open another one, or this one by its id")
+        for name in unknown:
+            raise unknown_setting("reserve()", name, signature(self._reserve).parameters)
+        self._check_open()
         request = CallRequest(
             model=model,
             provider=provider,
@@ -166,6 +176,7 @@ class Session(Tracking):
             windows=windows,
             stored_tokens=stored_tokens,
             requests=requests or {},
+            sent=sent,
         )
         try:
             hold = yield from reservation.reserve(
@@ -186,7 +197,9 @@ class Session(Tracking):
     def _book_unreserved(
         self, asked: Mapping[str, Any], usage: Usage | None, model: str | None, tier: str | None
     ) -> Steps[Charge]:
-        request = CallRequest(**{**asked, "clamp": False, "requests": asked.get("requests") or {}})
+        request = CallRequest(
+            **{"sent": True, **asked, "clamp": False, "requests": asked.get("requests") or {}}
+        )
         booking = reservation.book_unreserved(
             self._ledger, self._path, request, usage, model, tier, self._events
         )
@@ -197,10 +210,17 @@ class Session(Tracking):
             raise
 
     def _note_saved(self, asked: Mapping[str, Any], usage: Usage | None) -> Steps[None]:
-        request = CallRequest(**{**asked, "requests": asked.get("requests") or {}})
+        request = CallRequest(**{"sent": True, **asked, "requests": asked.get("requests") or {}})
         yield from reservation.note_saved(self._ledger, self._path, request, usage)
 
+    def _check_open(self) -> None:
+        whole = self if self._whole is None else self._whole
+        if self._closed_s is not None or whole._closed_s is not None:
+            which = "this session" if is_made(whole.id) else f"the session {whole.id!r}"
+            raise BursarError(f"{which} is closed; enter it again with `with session:`, or open another one")
+
     def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
+        self._check_open()
         try:
             return (yield from super()._book(call, nanos, usage))
         except BudgetExceeded as refusal:
@@ -351,7 +371,8 @@ class Session(Tracking):
             durability=self._ledger.store.durability,
         )
         ended_s = self._ledger.clock.now() if self._closed_s is None else self._closed_s
-        return report | {"duration_seconds": max(0.0, ended_s - self._opened_s), "metadata": self.metadata}
+        duration_s = max(0.0, ended_s - self._opened_s)
+        return report | {"duration_seconds": duration_s, "metadata": plain(self.metadata)}
 
     report, areport = blocking(_report), awaitable(_report)
 
@@ -374,6 +395,8 @@ class Session(Tracking):
     close, aclose = blocking(_close), awaitable(_close)
 
     def __enter__(self) -> Session:
+        if self._closed_s is not None:  # it may be entered again
+            self._closed_s, self._closings = None, count()
         self._entered += 1
         context.enter(self)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,20 +16,25 @@ from .ledger.ledger import Ledger
 from .plugins import Plugins
 from .pricing.book import PriceBook, check_tier
 from .pricing.price import Price
-from .reports.alerts import AlertCallback, AlertKind, Alerts, ReportCallback
+from .reports.alert import AlertKind
+from .reports.alerts import Alerts
+from .reports.listeners import AlertCallback, Delivery, Listeners, ReportCallback
 from .runtime.clock import Clock, SystemClock
 from .store.base import Store
 from .store.memory import MemoryStore
 from .store.remote import HasOutbox
-from .store.urls import open_store
+from .store.urls import not_opened, open_store
 from .values.account import root_account
 from .values.duration import Duration, to_seconds
 from .values.endpoints import check_allow
+from .values.limit_text import split_window
 from .values.limits import Limit
 from .values.money import Money, shown, to_nanos
 from .values.names import check_name
 from .values.policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .values.window import zone
+from .webhooks.signature import Secrets
+from .webhooks.webhook import open_webhooks
 
 Prices: TypeAlias = "Mapping[str, Price | tuple[Money, Money]] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | Price | tuple[Money, Money]"
@@ -54,6 +60,7 @@ class Settings:
     """What `Budget` was told, checked. See `Budget` for the meaning of each field.
 
     Raises:
+        TypeError: the store is of an older protocol.
         ValueError: a setting has a value that it cannot have; the message names it.
     """
 
@@ -82,6 +89,11 @@ class Settings:
     on_hard_limit: ReportCallback | None = None
     on_loop_detected: ReportCallback | None = None
     on_alert: AlertCallback | None = None
+    alerts: Delivery = "thread"
+    webhook_url: str | Sequence[str] | None = None
+    webhook_secret: Secrets | None = None
+    webhook_allow_private: bool = False
+    webhook_proxy: str | None = None
     clock: Clock | None = None
     plugins: Iterable[object] = ()
 
@@ -106,6 +118,8 @@ class Settings:
             listener = getattr(self, setting)
             if listener is not None and not callable(listener):
                 raise ValueError(f"{setting}={shown(listener)} cannot be called")
+        if self.alerts not in get_args(Delivery):
+            raise ValueError(f"alerts={shown(self.alerts)} is not 'thread' or 'inline'")
         if self.unknown_outcome not in get_args(UnknownOutcome):
             words = ", ".join(map(repr, get_args(UnknownOutcome)))
             raise ValueError(f"unknown_outcome={self.unknown_outcome!r:.60} is not one of {words}")
@@ -157,7 +171,7 @@ class Settings:
 
     def _store(self, hooks: Hooks) -> Store:
         if not isinstance(self.store, str):
-            return self.store if self.store is not None else MemoryStore(self.clock)
+            return MemoryStore(self.clock) if self.store is None else _able(self.store)
         store = open_store(self.store, self.clock)
         if store is not None:
             return store
@@ -165,9 +179,8 @@ class Settings:
             raise ValueError(_CLOCK)
         store = hooks.open_store(self.store)
         if store is None:
-            scheme = self.store.partition("://")[0]  # the rest may hold a password
-            raise ValueError(f"store={scheme[:40]!r} is opened by no plugin; give a Store, or None")
-        return store
+            raise ValueError(not_opened(self.store))
+        return _able(store)
 
     def _alerts(self, durability: Callable[[], str], hooks: Hooks) -> Alerts:
         by_kind = {
@@ -175,11 +188,19 @@ class Settings:
             AlertKind.HARD_LIMIT: self.on_hard_limit,
             AlertKind.LOOP_DETECTED: self.on_loop_detected,
         }
-        return Alerts(
-            {kind: listener for kind, listener in by_kind.items() if listener is not None},
-            (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert),
-            durability,
-        )
+        told = {kind: listener for kind, listener in by_kind.items() if listener is not None}
+        hear_all = (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert)
+        alerts = Alerts(Listeners(told, hear_all, self.alerts), durability)
+        clock = self.clock or SystemClock()
+        for webhook in open_webhooks(
+            self.webhook_url,
+            self.webhook_secret,
+            allow_private=self.webhook_allow_private,
+            proxy=self.webhook_proxy,
+            dropped=lambda count, where: alerts.lost(count, where, clock.now()),
+        ):
+            alerts.listen(webhook)
+        return alerts
 
     def _terms(self) -> Terms:
         kept_ppm, kept_nanos = kept(self.finalization_reserve)
@@ -202,22 +223,20 @@ class Settings:
         )
 
 
-def not_yet(*, estimate: object, fallback: object, webhooks: tuple[object, ...]) -> None:
-    """Refuse what is part of the contract and not built: it must not be accepted and ignored.
+def _able(store: Store) -> Store:
+    """A store whose reserve takes all that it is told.
 
     Raises:
-        ValueError: it is asked for, or is no such word.
+        TypeError: it is of an older protocol.
     """
-    if estimate not in ("strict", "expected"):
-        raise ValueError(f"estimate={shown(estimate)} is not 'strict'")
-    missing = {
-        "estimate='expected'": estimate == "expected",
-        "fallback=": fallback is not None,
-        "webhook_url=, webhook_secret= and webhook_allow_private=": webhooks != (None, None, False),
-    }
-    for what, asked in missing.items():
-        if asked:
-            raise ValueError(f"{what} is not available yet")
+    try:
+        inspect.signature(store.reserve).bind("entry", "minimum", "terms", "floor", "ask")
+    except TypeError:
+        raise TypeError(
+            f"the store {type(store).__name__} has a reserve without floor and ask:"
+            " it has to be reserve(entry, minimum, terms, floor, ask), as bursar.store.Store says"
+        ) from None
+    return store
 
 
 @contextmanager
@@ -277,7 +296,9 @@ def velocity(rate: str | Limit | None) -> Limit | None:
     if given is None:
         return None
     if isinstance(given, str):
-        amount, _, span = given.partition("/")
+        amount, span = split_window(given)
+        if span is None:
+            raise ValueError(f"max_velocity={shown(rate)} has no span of time; write it like '$1/min'")
         with naming("max_velocity"):
             given = Limit(f"{amount}/{_SPANS.get(span.strip(' '), span)}")
     if not isinstance(given, Limit) or not given.span_ms:

@@ -18,6 +18,7 @@ from .ledger.steps import Steps, awaitable, blocking
 from .pricing.price import Rates, cost_nanos
 from .pricing.request import CallRequest
 from .pricing.response import read_answer
+from .pricing.stated import bills_as_it_says
 from .reports.events import Events
 from .runtime.ids import new_id
 from .store.base import Path
@@ -75,18 +76,16 @@ class Tracking(Handle):
         parts = input_tokens is not None or output_tokens is not None
         if parts + (tokens is not None) + (usage is not None) != 1:
             raise TypeError("record() needs input_tokens= and output_tokens=, or tokens=, or usage=")
-        prices, policy = self._ledger.prices, self._ledger.policy
-        name = prices.canonical(check_name("model", model))
-        rates = prices.rates(name, provider, policy.tier or tier)
+        name = self._ledger.prices.canonical(check_name("model", model))
+        rates = self._rates(name, provider, tier)
         if usage is None:
             if tokens is not None:
-                usage = _dearer(rates, _count("tokens", tokens))
+                usage = max(_either(_count("tokens", tokens)), key=lambda one: cost_nanos(rates, one))
             else:
                 usage = Usage(_count("input_tokens", input_tokens), _count("output_tokens", output_tokens))
         if usage.flaw:
             raise ValueError(f"the usage cannot be booked: {usage.flaw}")
-        call = Call(new_id(), "model", name, provider, None, usage.input_tokens, usage.output_tokens, 1, tier)
-        charge = yield from self._book(call, cost_nanos(rates, usage), usage)
+        charge = yield from self._book(_call(name, provider, usage, tier), cost_nanos(rates, usage), usage)
         return charge
 
     record, arecord = blocking(_record), awaitable(_record)
@@ -114,7 +113,8 @@ class Tracking(Handle):
             return response
         model = model or answer.model
         usage = self._ledger.hooks.read_usage(response) or answer.usage
-        if usage is None or usage.flaw or model is None:
+        odd = usage is not None and bool((usage.output_tokens and not usage.input_tokens) or answer.seen)
+        if usage is None or usage.flaw or model is None or odd:
             missing = "model" if model is None else "usable usage"
             raise UsageMissing(
                 f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
@@ -122,7 +122,11 @@ class Tracking(Handle):
             )
         remember(response)  # before it is booked: nobody else is to book it meanwhile
         try:
-            yield from self._record(model, usage=usage, provider=provider, tier=answer.tier)
+            name = self._ledger.prices.canonical(check_name("model", model))
+            stated = answer.cost_nanos if usage is answer.usage else None
+            if stated is None or not bills_as_it_says(provider, name):
+                stated = max(cost_nanos(self._rates(name, provider, answer.tier), usage), stated or 0)
+            yield from self._book(_call(name, provider, usage, answer.tier), stated, usage)
         except BudgetExceeded as refusal:
             refusal.result = response
             raise
@@ -160,6 +164,9 @@ class Tracking(Handle):
         return result
 
     track, atrack = blocking(_track), awaitable(_track)
+
+    def _rates(self, model: str, provider: str | None, tier: str | None) -> Rates:
+        return self._ledger.prices.rates(model, provider, self._ledger.policy.tier or tier)
 
     def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
         charge: Charge = yield from self._ledger.charge(self._path, call, nanos, usage, self._events)
@@ -241,7 +248,10 @@ def _count(setting: str, count: object) -> int:
     return count
 
 
-def _dearer(rates: Rates, tokens: int) -> Usage:
-    """Tokens of unknown kind, as those that cost more."""
-    spent = Usage(tokens, 0), Usage(0, tokens)
-    return max(spent, key=lambda usage: cost_nanos(rates, usage))
+def _call(model: str, provider: str | None, usage: Usage, tier: str | None) -> Call:
+    return Call(new_id(), "model", model, provider, None, usage.input_tokens, usage.output_tokens, 1, tier)
+
+
+def _either(tokens: int) -> tuple[Usage, Usage]:
+    """Tokens of unknown kind: all input, or all output."""
+    return Usage(tokens, 0), Usage(0, tokens)

@@ -10,8 +10,8 @@ import pytest
 
 from bursar import Budget, StoreUnavailable
 
+from ...certificates import Authority
 from ...servers import Server, binary_with, free_port, store_url
-from .certificates import Authority
 from .test_refusals import SECRET, store_of
 
 Files = dict[str, Path]

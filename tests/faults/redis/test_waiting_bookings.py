@@ -22,7 +22,9 @@ def test_an_outage_is_an_alert_when_it_begins_and_when_it_is_over(server: Server
     server.kill()
     server.start(appendonly="yes")
     alerts: list[Alert] = []
-    budget = Budget("$1/total", store=server.url(timeout="0.2s"), soft_limit=0.5, on_alert=alerts.append)
+    budget = Budget(
+        "$1/total", store=server.url(timeout="0.2s"), soft_limit=0.5, on_alert=alerts.append, alerts="inline"
+    )
     hold = budget.session("$1").reserve(cost="$0.60")
     server.kill()
     hold.settle(cost="$0.60")

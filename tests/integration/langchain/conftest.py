@@ -14,7 +14,7 @@ import langchain_core
 import openai
 import pytest
 from langchain.agents import middleware
-from langchain_anthropic import ChatAnthropic
+from langchain_anthropic import ChatAnthropic, _client_utils
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import BaseMessage, HumanMessage
@@ -137,6 +137,9 @@ class Script:
 
 @pytest.fixture
 def provider() -> Iterator[Script]:
+    # One async client for each address is shared: its connections belong to the event loop of an earlier
+    # test, and to a provider whose port the system may have given away again.
+    _client_utils._get_default_async_httpx_client.cache_clear()
     with ScriptedProvider(rates=RATES, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
         yield Script(provider)
 

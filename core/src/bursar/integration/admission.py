@@ -251,7 +251,7 @@ async def areserve_once(payer: Payer, key: str, taken: set[str], asked: Mapping[
 
 
 def _reserve_once(payer: Payer, key: str, taken: set[str], asked: Mapping[str, Any]) -> Steps[Hold]:
-    wanted = {"clamp": False, **asked}
+    wanted = {"clamp": False, "sent": True, **asked}
     count = 0
     while True:
         try:

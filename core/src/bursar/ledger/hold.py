@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -10,7 +11,8 @@ from ..errors import HoldClosed, UnknownModel
 from ..pricing.outcome import outcome_of
 from ..pricing.price import cost_nanos
 from ..pricing.quote import Quote
-from ..pricing.response import read_answer
+from ..pricing.response import Answer, read_answer
+from ..pricing.stated import bills_as_it_says
 from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess, forks
@@ -23,6 +25,7 @@ from ..values.duration import Duration, to_seconds
 from ..values.money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from ..values.usage import Usage, new_usage
 from . import verbs
+from .belief import believable
 from .context import FoundByText, InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
@@ -117,6 +120,8 @@ class Hold(OneProcess):
         tier: str | None = None,
         estimated: bool = False,
         cut: bool = False,
+        seen_tokens: int = 0,
+        sent: bool = False,
     ) -> Steps[Charge]:
         """Book what the call cost. Always: above the hold as an overrun, never refused.
 
@@ -135,6 +140,8 @@ class Hold(OneProcess):
             tier: the service tier it was served at, likewise.
             estimated: True when the counts are a guess of the caller's.
             cut: True when the answer ended at its output cap; a response tells it by itself.
+            seen_tokens: the most output that the text of the answer can be, where its usage counts none.
+            sent: True when a request was answered on it: a tier that the budget declares is no cheaper then.
 
         Raises:
             HoldClosed: it was settled before, with another amount.
@@ -142,29 +149,33 @@ class Hold(OneProcess):
             TypeError: nothing was given to settle with.
         """
         self._check_process()
-        if response is not _ABSENT:
-            answer = read_answer(response)
+        answer = read_answer(response) if response is not _ABSENT else Answer(usage)
+        if response is not _ABSENT and answer is not response:
             known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
             elsewhere = was_charged(response) or (known is not None and known.id != self.id)
             if elsewhere and self.state != "settled":
                 return (yield from self._charged_elsewhere())
             usage = usage or self._ledger.hooks.read_usage(response)
-            usage, model, tier = usage or answer.usage, model or answer.model, tier or answer.tier
-            cut = cut or answer.cut
+            if usage is not None:
+                answer = replace(answer, usage=usage, cost_nanos=None, beyond=0, unsplit=0)
         elif input_tokens is not None or output_tokens is not None:
-            usage = new_usage(input_tokens or 0, output_tokens or 0)
-        elif usage is None and cost is None:
+            read, made = (0 if count is None else count for count in (input_tokens, output_tokens))
+            answer = Answer(new_usage(read, made))
+        elif answer.usage is None and answer is not response and cost is None:
             if self._asked.rates is not None:
                 raise TypeError(
                     "settle() needs a response, usage=, input_tokens= and output_tokens=, or cost="
                 )
             cost = self.amount
-        if usage is not None and usage.flaw:
-            logger.warning("call %s reports unusable usage (%s); booked at its hold", self.id, usage.flaw)
-            usage = None
-        nanos = to_nanos(cost) if cost is not None else self._priced(usage, model, tier)
+        model, tier, cut = model or answer.model, tier or answer.tier, cut or answer.cut
+        usage, whole = believable(answer, self._asked, seen_tokens)
+        nanos = to_nanos(cost) if cost is not None else self._cost(answer, usage, model, tier, sent)
+        if usage is None and answer.usage is not None:
+            flaw = getattr(answer.usage, "flaw", None) or "it cannot be that of such a call"
+            logger.warning("call %s reports unusable usage (%s); booked at its hold", self.id, flaw)
+        estimated = estimated or (cost is None and not whole)
         if nanos is None:
-            nanos, usage, estimated = self._held.usd, None, True
+            nanos, usage, estimated = max(self._held.usd, answer.cost_nanos or 0), None, True
         tokens = usage.tokens if usage is not None else self._held.tokens
         ledger = self._ledger
         truncated = cut and self.clamped
@@ -333,15 +344,29 @@ class Hold(OneProcess):
 
     # -- booking --------------------------------------------------------------------------
 
-    def _priced(self, usage: Usage | None, model: str | None, tier: str | None) -> int | None:
+    def _cost(
+        self, answer: Answer, usage: Usage | None, model: str | None, tier: str | None, sent: bool
+    ) -> int | None:
+        """Nano-dollars by what an answer tells; None where that cannot be known."""
+        nanos = self._priced(usage, model, tier, sent)
+        stated = answer.cost_nanos
+        if stated is None or nanos is None:
+            return nanos
+        return stated if bills_as_it_says(self.call.provider, self.call.model) else max(nanos, stated)
+
+    def _priced(
+        self, usage: Usage | None, model: str | None, tier: str | None, sent: bool = False
+    ) -> int | None:
         """Nano-dollars by the model that answered; None where that cannot be known."""
         if usage is None:
             return None
-        rates = self._ledger.answer_rates(self.call, self._asked.rates, model, tier)
-        if rates is None:
+        rates = self._ledger.answer_rates(
+            self.call, self._asked.rates, model, tier, sent=sent or self._asked.sent
+        )
+        if not rates:
             return None
         try:
-            nanos = cost_nanos(rates, usage)
+            nanos = max(cost_nanos(one, usage) for one in rates)
         except UnknownModel as error:
             logger.warning("call %s cannot be priced (%s); booked at its hold", self.id, error)
             return None

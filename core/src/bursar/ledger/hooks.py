@@ -14,7 +14,7 @@ from ..errors import BursarError, CallVetoed, StoreError, UnknownModel
 from ..pricing.input_bound import Estimate
 from ..pricing.price import Price, Rates, rates_of
 from ..pricing.quote import Quote
-from ..reports.alerts import Alert
+from ..reports.alert import Alert
 from ..store.base import Path, Store
 from ..values.charge import Charge
 from ..values.usage import Usage

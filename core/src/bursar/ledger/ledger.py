@@ -81,6 +81,7 @@ class Ledger:
         calendars: the periods of now by time zone, as the store last asked for them.
         hooks: asks the plugins and tells them.
         charged: the answers that were charged lately.
+        renewal_told: its user was warned of a limit that counts anew at each start.
     """
 
     def __init__(
@@ -99,9 +100,11 @@ class Ledger:
         self.clock = clock
         self.hooks = hooks
         self.charged = ChargedAnswers()
+        self.renewal_told = False
         self._late: deque[Steps[Any]] = deque()
         self._ended: deque[str] = deque()
         self._told_s = clock.now()
+        self._warned_of_tier = False
         self.calendars: Mapping[str, Calendar] = {}
 
     def run(self, steps: Steps[T]) -> T:
@@ -242,14 +245,63 @@ class Ledger:
                 return answer
         raise StoreError("the clock of the store jumps: it accepts no calendar period")
 
+    def warn_of_tier(self, call: Call) -> None:
+        """Warn, once, that a declared tier does not make a request cheaper."""
+        if not self._warned_of_tier:
+            self._warned_of_tier = True
+            logger.warning(
+                "tier=%r of the budget holds for what is reserved or recorded by hand, as that of a batch; a"
+                " request to %r is priced at the tier that it is sent with (%s)",
+                self.policy.tier,
+                call.model,
+                call.tier or "standard",
+            )
+
+    def tiers(
+        self, told: str | None, asked: str | None = None, *, sent: bool = False
+    ) -> tuple[str | None, ...]:
+        """The tiers that a call may be billed at. By hand a tier that the budget declares holds alone.
+
+        Args:
+            told: what the answer says.
+            asked: what the call was priced at before it was sent.
+            sent: True when a request was answered, as opposed to what is told by hand.
+        """
+        declared = self.policy.tier
+        if declared is None:
+            return (told or asked,)
+        if sent:
+            return declared, told or (None if asked == declared else asked)
+        return (declared,)
+
     def answer_rates(
+        self, call: Call, asked: Rates | None, model: str | None, tier: str | None, *, sent: bool = False
+    ) -> tuple[Rates, ...]:
+        """The rates of the model that answered, at each tier that it may be billed at: the dearest holds.
+
+        Those asked for where they are not known, and where the user gave the requested model its price.
+
+        Args:
+            call: what was asked for.
+            asked: the rates that it was held at.
+            model: who answered, where it says so.
+            tier: the tier that it says.
+            sent: True when a request was answered: a tier that the budget declares is no cheaper then.
+        """
+        tiers = self.tiers(tier, call.tier, sent=sent)
+        found = (self._answer_rates(call, asked, model, one) for one in tiers)
+        return tuple(rates for rates in found if rates is not None)
+
+    def _answer_rates(
         self, call: Call, asked: Rates | None, model: str | None, tier: str | None
     ) -> Rates | None:
-        """The rates of the model and tier that answered; those asked for where they are not known."""
-        tier = self.policy.tier or tier or call.tier
-        if asked is not None and tier == call.tier and (model is None or model == call.model):
+        requested = call.model
+        if asked is not None and tier == call.tier and (model is None or model == requested):
             return asked
+        named = model is not None and self.prices.given(model, call.provider)
+        if requested is not None and not named and self.prices.chosen(requested, call.provider, asked):
+            model = None
         found = self.prices.find(model, call.provider, tier) if model is not None else None
-        if found is None and call.model is not None:
-            found = self.prices.find(call.model, call.provider, tier)
+        if found is None and requested is not None:
+            found = self.prices.find(requested, call.provider, tier)
         return asked if found is None else found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from ..errors import BudgetExceeded, CallVetoed
 from ..pricing.price import cost_nanos
@@ -54,6 +54,8 @@ def reserve(
     """
     id = new_id() if request.key is None else f"{path[-1].key}:{request.key}"
     asked = quote(request, id, ledger.prices, ledger.policy)
+    if request.sent and asked.call.tier != ledger.policy.tier is not None:
+        ledger.warn_of_tier(asked.call)
     try:
         ledger.hooks.before_reserve(asked, session, path)
     except CallVetoed as error:
@@ -63,11 +65,9 @@ def reserve(
     repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
     entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
     stated = yield from verbs.reserve(entry, asked.minimum, terms)
-    answer: Granted | Refused = (
-        (yield from ledger.again(stated, verbs.reserve, entry, asked.minimum, terms))
-        if isinstance(stated, StalePeriod)
-        else stated
-    )
+    if isinstance(stated, StalePeriod):
+        stated = yield from ledger.again(stated, verbs.reserve, entry, asked.minimum, terms)
+    answer = cast("Granted | Refused", stated)
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
@@ -129,9 +129,9 @@ def book_unreserved(
         UnpriceableCall: there is no usage, and the worst case has no bound; nothing was booked.
     """
     asked = quote(request, new_id(), ledger.prices, ledger.policy)
-    rates = ledger.answer_rates(asked.call, asked.rates, model, tier)
-    if usage is not None and not usage.flaw and rates is not None:
-        nanos = cost_nanos(rates, usage)
+    rates = ledger.answer_rates(asked.call, asked.rates, model, tier, sent=True)
+    if usage is not None and not usage.flaw and rates:
+        nanos = max(cost_nanos(one, usage) for one in rates)
         return (yield from ledger.charge(path, asked.call, nanos, usage, events))
     tokens = asked.want.tokens
     charging = ledger.charge(path, asked.call, asked.want.usd, None, events, estimated_tokens=tokens)

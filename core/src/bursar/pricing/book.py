@@ -144,11 +144,21 @@ class PriceBook:
 
     def given(self, model: str | None, provider: str | None = None) -> bool:
         """True when the user gave the model a price, here, in the process or by file."""
-        if model is None:
+        sources = [source for source in (self._prices, registered(), self._file) if source]
+        if model is None or not sources:
             return False
         host, names = _names(self.canonical(model), provider)
-        sources = (self._prices, registered(), self._file)
         return any(f"{host}/{name}" in source or name in source for source in sources for name in names)
+
+    def chosen(self, model: str, provider: str | None, rates: Rates | None) -> bool:
+        """True when the user decided what the model costs: by a price, `unknown_model=` or a plugin.
+
+        Args:
+            rates: what the model was priced at.
+        """
+        return rates is not None and (
+            rates is self._unknown or self.given(model, provider) or self._find(model, provider, None) is None
+        )
 
     def _asked(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
         return self._ask(self.canonical(model), provider, check_tier(tier))

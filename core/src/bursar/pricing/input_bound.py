@@ -89,12 +89,14 @@ class InputBound:
         complete: False when there is more, which only the model's context window bounds.
         cache_writes: True when some of it may be billed as a write to a cache.
         audio: True when some of it may be billed as audio.
+        hour_cache: True when some of it is asked to be cached for an hour.
     """
 
     tokens: int
     complete: bool = True
     cache_writes: bool = True
     audio: bool = False
+    hour_cache: bool = False
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ class _Count:
     unbounded: bool = False
     cache_control: bool = False
     audio: bool = False
+    hour_cache: bool = False
 
 
 def input_bound(
@@ -137,6 +140,7 @@ def input_bound(
         complete=bounded,
         cache_writes=count.cache_control or not explicit_caching,
         audio=count.audio,
+        hour_cache=count.hour_cache,
     )
 
 
@@ -167,7 +171,8 @@ def _walk(value: object, count: _Count) -> None:
     value = _plain(value)
     if isinstance(value, Mapping):
         kind = value.get("type")
-        count.cache_control = count.cache_control or "cache_control" in value
+        if "cache_control" in value:
+            _cache(value["cache_control"], count)
         if isinstance(kind, str) and kind in _IMAGE_TYPES:
             count.images += 1
             return
@@ -191,13 +196,21 @@ def _walk(value: object, count: _Count) -> None:
         count.tokens += len(repr(value))
 
 
+def _cache(control: object, count: _Count) -> None:
+    """Note that input is to be cached, and whether for an hour."""
+    count.cache_control = True
+    if isinstance(control, Mapping) and control.get("ttl") == "1h":
+        count.hour_cache = True
+
+
 def _json(value: object, count: _Count) -> None:
     """Add up a tool schema or the arguments of a tool, where ``type`` is a word like any other."""
     value = _plain(value)
     if isinstance(value, Mapping):
         for key, part in value.items():
             count.tokens += _bytes(str(key)) + 4
-            count.cache_control = count.cache_control or key == "cache_control"
+            if key == "cache_control":
+                _cache(part, count)
             _json(part, count)
     elif isinstance(value, list | tuple):
         for part in value:

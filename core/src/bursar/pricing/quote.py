@@ -14,6 +14,7 @@ from .book import PriceBook
 from .input_bound import Estimate, input_bound
 from .price import Rates, Worst
 from .request import CallRequest
+from .research import model_has_no_bound
 
 
 class Quote(NamedTuple):
@@ -31,6 +32,8 @@ class Quote(NamedTuple):
         given: False where nobody set an output cap, so that it is the model's own.
         enforced: True where the provider itself lets no answer grow above the cap.
         cap_name: what the request calls its output cap; empty where it takes none.
+        hour_cache: True where its input may be written to a cache for an hour.
+        sent: True where a tier that the budget declares does not make it cheaper.
     """
 
     call: Call
@@ -44,6 +47,8 @@ class Quote(NamedTuple):
     given: bool = True
     enforced: bool = False
     cap_name: str = "max_tokens"
+    hour_cache: bool = False
+    sent: bool = False
 
     def cap(self, granted: Amounts) -> int:
         """The largest output cap whose worst case fits what was granted."""
@@ -92,8 +97,19 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         call = Call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
         return Quote(call, subject, None, None, amounts, amounts, smallest=cap)
 
+    if model_has_no_bound(model) and not prices.given(model, request.provider):
+        raise UnpriceableCall(
+            f"nothing bounds beforehand how much {model!r} searches and reasons in one call; reserve with an"
+            " explicit cost= that covers it, or give the model a price of your own by prices=",
+            endpoint=model,
+        )
     rates = prices.rates(model, request.provider, tier)
-    sent, worst = _input(request, model, subject.models, rates)
+    if request.sent and tier != request.tier:
+        tier, rates = max(
+            ((tier, rates), (request.tier, prices.rates(model, request.provider, request.tier))),
+            key=_dearness,
+        )
+    sent, worst, hour_cache = _input(request, model, subject.models, rates)
     own = rates.max_output_tokens or (rates.context_window if rates.output else None)
     given = request.max_output_tokens is not None
     cap = _output(request, model, own, free=not rates.output)
@@ -115,7 +131,12 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
     told = rates.max_output_tokens is not None and not rates.published
     enforced = own is not None and not told and cap >= own
     facts = (call, subject, rates, worst, want, minimum, fees, smallest, given, enforced, request.cap_name)
-    return new_tuple(Quote, facts)
+    return new_tuple(Quote, (*facts, hour_cache, request.sent))
+
+
+def _dearness(priced: tuple[str | None, Rates]) -> tuple[int, int]:
+    """Orders the tiers of one model."""
+    return priced[1].output or 0, priced[1].input or 0
 
 
 def _tool_quote(request: CallRequest, id: str, nanos: int) -> Quote:
@@ -130,12 +151,12 @@ def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amo
     return new_tuple(Amounts, (nanos, input_tokens + output_tokens, 1))
 
 
-def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst]:
-    """The most input tokens, and what they can be billed as."""
+def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst, bool]:
+    """The most input tokens, what they can be billed as, and whether they may be cached for an hour."""
     if request.input_tokens is not None:
         if request.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere
             input_bound(names, (), request.tools)
-        return request.input_tokens, rates.worst_case(audio=rates.audio_input is not None)
+        return request.input_tokens, rates.worst_case(audio=rates.audio_input is not None), False
     bound = input_bound(names, request.messages, request.tools)
     unseen = rates.audio_output is not None or (request.messages is None and rates.audio_input is not None)
     sent = bound.tokens + request.stored_tokens
@@ -148,7 +169,8 @@ def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rate
             )
         sent = max(sent, rates.context_window * request.windows)
     cache_writes = bound.cache_writes or request.stored_tokens > 0  # nobody sees here how it is cached
-    return sent, rates.worst_case(cache_writes=cache_writes, audio=bound.audio or unseen)
+    worst = rates.worst_case(cache_writes=cache_writes, audio=bound.audio or unseen)
+    return sent, worst, bound.hour_cache
 
 
 def _output(request: CallRequest, model: str, own: int | None, *, free: bool) -> int:

@@ -19,6 +19,7 @@ class CallRequest:
     Attributes:
         formatted: True when the answer is to have a format, which a lower output cap may cut off.
         cap_name: what the request calls its output cap; empty where it takes none.
+        sent: True for a request that is sent as it is: a tier that the budget declares is no cheaper then.
 
     Raises:
         TypeError: there is nothing to pay for, or an iterator where it would be used up.
@@ -39,6 +40,7 @@ class CallRequest:
     clamp: bool | int = True
     formatted: bool = False
     cap_name: str = "max_tokens"
+    sent: bool = False
     windows: int = 1
     stored_tokens: int = 0
     requests: Mapping[str, int] = field(default_factory=dict)

@@ -1,19 +1,23 @@
-"""Reads usage, model and tier of a provider's answer, an object or a dict of any library."""
+"""Reads usage, model, tier and cost of a provider's answer, an object or a dict of any library."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from ..values.money import MAX_NANOS
 from ..values.usage import Usage
+from .counts import count, first, get, read_counts
+from .text import text_bytes
 
 _TIERS = {
     **{word: word for word in ("batch", "flex", "priority", "fast", "standard")},
     **dict.fromkeys(("auto", "default", "on_demand", "scale"), "standard"),
 }
-# Why an answer ended at its output cap: chat and completions, messages, Responses.
-_CUT = frozenset({"length", "max_tokens", "max_output_tokens"})
+# Why an answer ended at its output cap: chat and completions, messages, Responses; Gemini and Cohere.
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "MAX_TOKENS"})
 # What a run of a hosted tool is called among the output items of OpenAI's Responses.
 _RUNS = {
     "web_search_call": "web_search",
@@ -21,6 +25,8 @@ _RUNS = {
     "code_interpreter_call": "code_interpreter",
     "image_generation_call": "image_generation",
 }
+_PER_TICK = Decimal("0.1")  # nano-dollars of one of xAI's ticks: 10^10 of them are a dollar
+_SHOWN = ("message", "content", "output", "text", "candidates")  # where an answer has its output
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,10 @@ class Answer:
         tier: the service tier that it was served at; None where it does not say.
         id: the provider's name for it, and the moment of its making; tells answers apart.
         cut: True when it ended at its output cap.
+        cost_nanos: what it says that it cost, in nano-dollars; None where it says nothing.
+        beyond: the part of its output that stands in the total alone.
+        unsplit: cache writes of which it does not tell for how long; counted as for minutes.
+        seen: bytes of the text that it shows although it counts no output.
     """
 
     usage: Usage | None
@@ -40,103 +50,147 @@ class Answer:
     tier: str | None = None
     id: tuple[str, float | None] | None = None
     cut: bool = False
+    cost_nanos: int | None = None
+    beyond: int = field(default=0, compare=False)
+    unsplit: int = field(default=0, compare=False)
+    seen: int = field(default=0, compare=False)
+
+    def cached_for_an_hour(self) -> Answer:
+        """The same where the request asked for a cache of an hour: writes of an unknown lifetime are such."""
+        if self.usage is None or not self.unsplit:
+            return self
+        short = self.usage.cache_write_tokens - self.unsplit
+        long = self.usage.cache_write_1h_tokens + self.unsplit
+        usage = replace(self.usage, cache_write_tokens=short, cache_write_1h_tokens=long)
+        return replace(self, usage=usage, unsplit=0)
 
 
 def read_answer(response: object) -> Answer:
-    """Read a response of OpenAI (chat, Responses, embeddings) or Anthropic: an object or a dict.
+    """Read a response of OpenAI (chat, Responses, embeddings), Anthropic, Gemini, Cohere or Bedrock.
 
     OpenAI counts cached tokens as part of the input; Anthropic counts them beside it,
-    and is brought to the same form here.
+    and is brought to the same form here. An `Answer` is returned as it is.
+
+    Args:
+        response: an object or a dict.
     """
-    id, model, usage = _get(response, "id"), _get(response, "model"), _get(response, "usage")
-    made = _first(response, "created", "created_at")
-    tier = _first(response, "service_tier") or _first(usage, "service_tier")
-    if _get(usage, "speed") == "fast":
+    if isinstance(response, Answer):
+        return response
+    id, model = first(response, "id", "responseId", "response_id"), _model(response)
+    usage = _usage(response)
+    made = first(response, "created", "created_at")
+    tier = first(response, "service_tier") or first(usage, "service_tier")
+    if get(usage, "speed") == "fast":
         tier = "fast"  # Anthropic's fast mode has a price of its own, whatever the tier
+    counts = read_counts(usage, _runs(response)) if usage is not None else None
+    found = counts.usage if counts is not None else None
+    if found is not None and model is not None and "deep-research" in model:
+        found = _researched(found, usage)
+    known = isinstance(id, str) and bool(id) and made not in (0, 0.0)
     return Answer(
-        usage=_usage(usage, _runs(response)) if usage is not None else None,
-        model=model if isinstance(model, str) else None,
+        usage=found,
+        model=model,
         tier=_TIERS.get(tier) if isinstance(tier, str) else None,
-        id=(id, made if isinstance(made, int | float) else None) if isinstance(id, str) else None,
+        id=(id, made if isinstance(made, int | float) else None) if known else None,
         cut=_cut(response),
+        cost_nanos=_cost(usage),
+        beyond=counts.beyond if counts is not None else 0,
+        unsplit=counts.unsplit if counts is not None else 0,
+        seen=_seen(response) if found is not None and not found.output_tokens else 0,
     )
+
+
+def _model(response: object) -> str | None:
+    model = first(response, "model", "modelVersion", "model_version")
+    return model if isinstance(model, str) and model else None
+
+
+def _usage(response: object) -> Any:
+    """The part that counts. Cohere's counts what is billed, and beside it what was processed."""
+    usage = first(response, "usage", "usageMetadata", "usage_metadata")
+    holder = usage if usage is not None else get(response, "meta")
+    billed = first(holder, "billed_units", "tokens")
+    if billed is not None and isinstance(first(billed, "input_tokens", "output_tokens"), int | float):
+        return {name: _whole(get(billed, name)) for name in ("input_tokens", "output_tokens")}
+    return usage
+
+
+def _whole(number: Any) -> Any:
+    """Cohere's SDK has whole numbers as floats."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _researched(usage: Usage, told: object) -> Usage:
+    """What Perplexity bills of deep research beside input and output: reasoning, citations, searches."""
+    beside = [
+        count(told, "reasoning_tokens"),
+        count(told, "citation_tokens"),
+        count(told, "num_search_queries"),
+    ]
+    if any(type(number) is not int for number in (usage.output_tokens, *beside)):
+        return usage
+    reasoning, citations, searches = beside
+    output = usage.output_tokens + reasoning + citations
+    runs = {**usage.requests, "web_search": searches} if searches else usage.requests
+    return replace(usage, output_tokens=output, requests=runs)
+
+
+def _cost(usage: object) -> int | None:
+    """What an answer says that it cost: OpenRouter, Perplexity, xAI. Rounded up; None for nonsense."""
+    cost = get(usage, "cost")
+    if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
+        cost = get(cost, "total_cost")
+    if get(usage, "is_byok"):  # what the provider bills by itself, beside the fee of OpenRouter
+        upstream = get(get(usage, "cost_details"), "upstream_inference_cost")
+        if type(upstream) not in (int, float) or type(cost) not in (int, float):
+            return None
+        cost = Decimal(repr(cost)) + Decimal(repr(upstream))
+    ticks = get(usage, "cost_in_usd_ticks")
+    told = [_nanos(cost, Decimal(10**9)), _nanos(ticks, _PER_TICK)]
+    return max((nanos for nanos in told if nanos is not None), default=None)
+
+
+def _nanos(number: Any, each: Decimal) -> int | None:
+    if type(number) is float:
+        number = format(number, ".15g")  # the 16th and 17th digit of a double are dust
+    elif type(number) not in (int, Decimal):
+        return None
+    nanos = Decimal(number) * each
+    if not nanos.is_finite() or not 0 <= nanos <= MAX_NANOS:
+        return None
+    return int(nanos.to_integral_value(ROUND_CEILING))
 
 
 def _cut(response: object) -> bool:
     """True when the answer ended at its output cap, in the words of each provider."""
-    choices = _get(response, "choices")
     reasons = [
-        *(_get(choice, "finish_reason") for choice in (choices if isinstance(choices, list | tuple) else ())),
-        _get(response, "stop_reason"),
-        _get(_get(response, "incomplete_details"), "reason"),
+        *(first(choice, "finish_reason", "finishReason") for choice in _listed(response, "choices")),
+        *(first(choice, "finish_reason", "finishReason") for choice in _listed(response, "candidates")),
+        *(get(response, name) for name in ("stop_reason", "finish_reason", "stopReason")),
+        get(get(response, "incomplete_details"), "reason"),
     ]
-    return any(isinstance(reason, str) and reason in _CUT for reason in reasons)
+    return any(isinstance(why, str) and str(getattr(why, "value", why)) in _CUT for why in reasons)
 
 
 def _runs(response: object) -> dict[str, int]:
     """How often hosted tools ran, where the answer lists the runs."""
-    items = _get(response, "output")
     runs: dict[str, int] = {}
-    for item in items if isinstance(items, list | tuple) else ():
-        kind = _get(item, "type")
+    for item in _listed(response, "output"):
+        kind = get(item, "type")
         tool = _RUNS.get(kind) if isinstance(kind, str) else None
-        if tool is not None and _get(_get(item, "action"), "type") in (None, "search"):
+        if tool is not None and get(get(item, "action"), "type") in (None, "search"):
             runs[tool] = runs.get(tool, 0) + 1
     return runs
 
 
-def _usage(usage: object, runs: dict[str, int]) -> Usage | None:
-    total_in, total_out = (
-        _first(usage, "input_tokens", "prompt_tokens"),
-        _first(usage, "output_tokens", "completion_tokens"),
-    )
-    beside = _get(usage, "cache_read_input_tokens"), _get(usage, "cache_creation_input_tokens")
-    if not any((total_in, total_out, *beside)):
-        return None
-    inputs = _first(usage, "input_tokens_details", "prompt_tokens_details", "input_token_details")
-    outputs = _first(usage, "output_tokens_details", "completion_tokens_details", "output_token_details")
-    cached, written = _count(inputs, "cached_tokens"), _count(inputs, "cache_write_tokens")
-    written_1h: Any = 0
-    if beside != (None, None) and _get(usage, "prompt_tokens") is not None:
-        cached, written = cached or beside[0] or 0, written or beside[1] or 0  # LiteLLM: parts already
-    elif beside != (None, None):
-        cached, written = (0 if count is None else count for count in beside)
-        split = _get(usage, "cache_creation")
-        written_1h = _count(split, "ephemeral_1h_input_tokens")
-        total_in = _sum(total_in, cached, written)
-        written = _sum(written, -written_1h if type(written_1h) is int else written_1h)
-    server_tools = _get(usage, "server_tool_use")
-    searches = _count(server_tools, "web_search_requests")
-    return Usage(
-        input_tokens=0 if total_in is None else total_in,
-        output_tokens=0 if total_out is None else total_out,
-        cached_input_tokens=cached,
-        cache_write_tokens=written,
-        cache_write_1h_tokens=written_1h,
-        reasoning_tokens=_count(outputs, "reasoning_tokens"),
-        audio_input_tokens=_count(inputs, "audio_tokens"),
-        audio_output_tokens=_count(outputs, "audio_tokens"),
-        requests={**runs, "web_search": searches} if searches else runs,
-    )
+def _seen(response: object) -> int:
+    """Bytes of the output that an answer shows."""
+    shown = [get(response, name) for name in _SHOWN]
+    for choice in _listed(response, "choices"):
+        shown += [get(choice, "message"), get(choice, "text")]
+    return sum(map(text_bytes, shown))
 
 
-def _get(holder: object, name: str) -> Any:
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
-
-
-def _first(holder: object, *names: str) -> Any:
-    return next((value for name in names if (value := _get(holder, name)) is not None), None)
-
-
-def _count(holder: object, name: str) -> Any:
-    """A detail; absent is zero, nonsense stays what it is, for `Usage.flaw` to find."""
-    value = _get(holder, name) if holder is not None else None
-    return 0 if value is None else value
-
-
-def _sum(*counts: Any) -> Any:
-    """The sum, or the first count that is none."""
-    for count in counts:
-        if type(count) is not int:
-            return count
-    return sum(counts)
+def _listed(holder: object, name: str) -> list[Any] | tuple[Any, ...]:
+    value = get(holder, name)
+    return value if isinstance(value, list | tuple) else ()

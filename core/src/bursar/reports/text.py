@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+_ROWS = 20  # of one table, and of each level in it; the others are one row together
 
 
 def report_text(report: Mapping[str, Any]) -> str:
-    """A report of `Session.report` or `Budget.report` as plain text, a line for each fact.
+    """A report of `Session.report` or `Budget.report` as plain text: a line for each fact.
+
+    Its children, budgets and sessions, are a table, with the rows of those that spent most first.
 
     Args:
         report: the dict; money in USD.
@@ -52,8 +56,34 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         facts.append(f"ended by {report['terminated_by'].replace('_', ' ')}")
     if facts:
         yield f"  {', '.join(facts)}"
-    for child in report["children"]:
-        yield from (f"  {line}" for line in _lines(child))
+    if report["children"]:
+        yield from (f"  {line}".rstrip() for line in _table(report["children"]))
+
+
+def _table(children: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A row for each child, those that spent most first, and their own children indented below them."""
+    table = [("", "spent", "reserved", "left", "calls", "tools", "refused"), *_rows(children, "")]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *figures in table:
+        cells = (figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True))
+        yield "  ".join((name.ljust(widths[0]), *cells))
+
+
+def _rows(children: Sequence[Mapping[str, Any]], indent: str) -> Iterator[tuple[str, ...]]:
+    ranked = sorted(children, key=lambda child: (-child["total_spent"], child["session_id"]))
+    for child in ranked[:_ROWS]:
+        yield _row(f"{indent}{_clean(child['session_id'])}", [child], child["remaining"])
+        yield from _rows(child["children"], f"{indent}  ")
+    if ranked[_ROWS:]:
+        yield _row(f"{indent}and {len(ranked) - _ROWS:,} more", ranked[_ROWS:], None)
+
+
+def _row(name: str, children: Sequence[Mapping[str, Any]], remaining: float | None) -> tuple[str, ...]:
+    left = "-" if remaining is None else _usd(remaining)
+    spent, reserved = (_usd(sum(child[key] for child in children)) for key in ("total_spent", "reserved"))
+    calls, tools = (sum(child["breakdown"][kind]["calls"] for child in children) for kind in ("llm", "tools"))
+    refused = sum(child["refusals"] for child in children)
+    return name, spent, reserved, left, f"{calls:,}", f"{tools:,}", f"{refused:,}"
 
 
 def _usd(amount: float) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from ..pricing.counts import larger
 from ..pricing.response import Answer, read_answer
+from ..pricing.text import text_bytes
 from ..values.call import Call
 from ..values.usage import Usage
 from .sse import object_of
+
+__all__ = ["Reading", "UnboundedReading", "text_bytes"]
 
 _PER_CHOICE = 16  # the marks around an answer and its tool calls, which are no text
 
@@ -19,6 +24,7 @@ class Reading:
 
     Attributes:
         answer: what the answer says about itself, as far as it came; None: nothing yet.
+        told: the reports of its usage, of each number the largest.
         final: True once its usage is that of the whole answer.
         stopped: True once the output is complete; its usage may still come.
         ended: True once the provider said that it is over.
@@ -32,6 +38,7 @@ class Reading:
     def __init__(self, *, hidden: bool = False) -> None:
         self.cut = False
         self.answer: Answer | None = None
+        self.told: object = None
         self.final = False
         self.stopped = False
         self.ended = False
@@ -62,13 +69,33 @@ class Reading:
         if isinstance(document, dict):
             self.whole(document)
 
+    def report(self, document: Mapping[str, Any], usage: object) -> Answer:
+        """Take a report of the usage, which may be one of several; of each number the largest counts.
+
+        Args:
+            document: what the report is a part of, and tells who answered.
+            usage: the part that counts.
+        """
+        self.told = larger(self.told, usage)
+        self.answer = read_answer({**document, "usage": self.told})
+        return self.answer
+
+    def most_seen(self, call: Call) -> int:
+        """The most output that what came can be, in tokens; 0 where no output came."""
+        most = call.n * call.max_output_tokens
+        return most if self.hidden and self.visible_bytes else self.visible_bytes
+
     def estimate(self, call: Call) -> Usage | None:
-        """The most that was used, by what was seen; None where that says nothing."""
+        """The most that was used, by what was seen and told so far; None where that says nothing."""
         if self.hidden:
             return None
         most = call.n * call.max_output_tokens
         written = self.visible_bytes + call.n * _PER_CHOICE
-        return Usage(call.input_tokens, min(written, most) if most else 0)
+        seen = Usage(call.input_tokens, min(written, most) if most else 0)
+        told = self.answer.usage if self.answer is not None else None
+        if told is None or told.flaw or told.output_tokens <= seen.output_tokens:
+            return seen
+        return replace(seen, output_tokens=told.output_tokens)
 
 
 class UnboundedReading(Reading):
@@ -83,17 +110,6 @@ class UnboundedReading(Reading):
     def event(self, raw: bytes) -> bytes:
         document = object_of(raw)
         if document.get("usage"):
-            self.answer: Answer | None = read_answer(document)
+            self.report(document, document["usage"])
             self.final = True
         return raw
-
-
-def text_bytes(value: object) -> int:
-    """Bytes of all text in a part of an answer, however deep."""
-    if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, Mapping):
-        return sum(map(text_bytes, value.values()))
-    if isinstance(value, list):
-        return sum(map(text_bytes, value))
-    return 0

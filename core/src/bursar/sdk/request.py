@@ -249,7 +249,7 @@ class Sending:
                 if why_not is not None or (demand.endpoint and not session._ledger.prices.given(model)):
                     allow_or_refuse(session, demand.endpoint, why_not)
                     ask = {"model": model, "tool": None if model else demand.endpoint, "cost": 0}
-                hold = yield from session._reserve(**ask)
+                hold = yield from session._reserve(**ask, sent=True)
                 break
             except BursarError as error:
                 raised = converted(error) if promise is None else promise.convert(error)

@@ -170,12 +170,14 @@ class Meter:
         if self._flat:
             yield from hold._settle(cost=hold.amount, cut=cut)
         elif known and answer is not None:
-            charge = yield from hold._settle(usage=answer.usage, model=model, tier=tier, cut=cut)
+            charge = yield from hold._settle(
+                answer, cut=cut, seen_tokens=reading.most_seen(hold.call), sent=True
+            )
             hold._ledger.charged.add(answer, charge)
         elif not over:
             yield from hold._settle_unknown(reading.estimate(hold.call))
         elif (usage := reading.estimate(hold.call)) is not None:
-            yield from hold._settle(usage=usage, model=model, tier=tier, estimated=True, cut=cut)
+            yield from hold._settle(usage=usage, model=model, tier=tier, estimated=True, cut=cut, sent=True)
         else:
             yield from hold._settle(cost=hold.amount, estimated=True, cut=cut)
 

@@ -23,6 +23,7 @@ Path = tuple[Account, ...]
 State = Literal["reserved", "settled", "released", "in_doubt"]
 Cause = Literal["limit", "loop", "velocity", "tripped"]
 Circuit = Literal["closed", "open", "half_open", "forced_open"]
+Ask = Literal["first", "again", "last"]
 
 Verb = Literal[
     "reserve", "probe", "settle", "book", "doubt", "release", "extend", "set_limit", "drop_limit", "trip",
@@ -145,6 +146,38 @@ class Refused(NamedTuple):
     def remaining(self) -> int:
         """What the limit has left, in its unit; negative after an overrun."""
         return self.limit.amount - self.spent - self.reserved if self.limit else 0
+
+
+class HeldLimit(NamedTuple):
+    """A limit whose room others hold just now.
+
+    Attributes:
+        account: the key of the account that has it.
+        limit: the limit, or the velocity of a breaker.
+        spent: charged against it, in its unit.
+        reserved: held there, in its unit.
+        kept: the part of it that only a finalization may spend, in nano-dollars.
+    """
+
+    account: str
+    limit: Limit
+    spent: int
+    reserved: int
+    kept: int = 0
+
+
+class Contended(NamedTuple):
+    """Only calls in flight are in the way. No balance was changed.
+
+    Attributes:
+        limits: those in the way, the leaf's first.
+        now_ms: the store's time, milliseconds since the epoch.
+        expires_ms: no lease of the tree ends before that; None where nothing is known of it.
+    """
+
+    limits: tuple[HeldLimit, ...]
+    now_ms: int
+    expires_ms: int | None = None
 
 
 class Booked(NamedTuple):
@@ -305,12 +338,31 @@ class Store(Protocol):
     durability: str
 
     def reserve(
-        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
-        """Set aside ``min(entry.amounts, what is left)``, or refuse below `minimum`.
+        self,
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms = PLAIN,
+        floor: Amounts | None = None,
+        ask: Ask = "last",
+    ) -> Granted | Contended | Refused | StalePeriod:
+        """Set the worst case of a call aside, or a share of what is left, or refuse.
+
+        Each limit has a room: its amount, less what is spent, kept and reserved. It refuses where the
+        minimum does not even fit what is not spent. It is contended where others hold so much that the
+        room is below the floor. Else it grants ``min(entry.amounts, room, max(share of the room, floor))``.
+        Over all limits any refusal wins, then any contention, else the smallest grant. A repeated call
+        is refused before any limit is asked.
 
         Creates accounts that do not exist. After the lease the hold is booked in full,
         in doubt. The breaker of the session decides in the same step.
+
+        Args:
+            entry: the call at its worst case.
+            minimum: less than that is of no use.
+            terms: of the budget, among them the share.
+            floor: less than that is not granted while others hold the rest; `minimum` by default.
+            ask: ``"first"`` counts a contended call, ``"again"`` writes nothing where it is still
+                contended, ``"last"`` takes what is there down to the minimum, and is never contended.
 
         Raises:
             HoldClosed: the id belongs to another call, or was released before it arrived.
@@ -318,8 +370,10 @@ class Store(Protocol):
         """
         ...
 
-    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
-        """What `reserve` would answer now; nothing is held, counted or told.
+    def probe(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, floor: Amounts | None = None
+    ) -> Granted | Refused | StalePeriod:
+        """What the last `reserve` would answer now; nothing is held, counted or told.
 
         Raises:
             LimitConflict: an account was declared with other limits.

@@ -12,7 +12,9 @@ from ..values.policy import Terms
 from .base import (
     MOST_AT_ONCE,
     PLAIN,
+    Ask,
     Booked,
+    Contended,
     Entry,
     Finding,
     Granted,
@@ -71,12 +73,20 @@ class RemoteStore(OneProcess, Store):
         self._outbox.listen(root, listener)
 
     def reserve(
-        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
-        return cast("Granted | Refused | StalePeriod", self._ask("reserve", entry, minimum, terms))
+        self,
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms = PLAIN,
+        floor: Amounts | None = None,
+        ask: Ask = "last",
+    ) -> Granted | Contended | Refused | StalePeriod:
+        answer = self._ask("reserve", entry, minimum, terms, floor, ask)
+        return cast("Granted | Contended | Refused | StalePeriod", answer)
 
-    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
-        return cast("Granted | Refused | StalePeriod", self._ask("probe", entry, minimum, terms))
+    def probe(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, floor: Amounts | None = None
+    ) -> Granted | Refused | StalePeriod:
+        return cast("Granted | Refused | StalePeriod", self._ask("probe", entry, minimum, terms, floor))
 
     def settle(self, entry: Entry, terms: Terms = PLAIN) -> Booked | StalePeriod:
         return cast("Booked | StalePeriod", self._ask("settle", entry, terms))

@@ -196,4 +196,8 @@ def _usage_so_far(answer: Answer) -> dict[str, Any]:
     usage = _usage(answer)
     usage.pop("server_tool_use", None)
     readings = 1 + sum(answer.tokens.runs.values())
-    return {**usage, "input_tokens": usage["input_tokens"] // readings, "output_tokens": 1}
+    return {
+        **usage,
+        "input_tokens": usage["input_tokens"] // readings,
+        "output_tokens": min(1, usage["output_tokens"]),
+    }

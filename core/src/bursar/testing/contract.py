@@ -5,12 +5,13 @@ from __future__ import annotations
 from .promises.accounts import Declared
 from .promises.admission import Admission
 from .promises.breaker import Breaking
+from .promises.contention import Contention
 from .promises.outcomes import Outcomes
 from .promises.reading import Reading
 from .promises.windows import Windows
 
 
-class StoreContract(Admission, Outcomes, Declared, Windows, Breaking, Reading):
+class StoreContract(Admission, Contention, Outcomes, Declared, Windows, Breaking, Reading):
     """Subclass it, and return an empty store of yours from `open_store`.
 
     Every method is one promise; pytest finds them by itself::

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias
 
-from ..errors import InvalidAmount
 from .call import Subject
-from .money import MAX_NANOS, Money, show_usd, to_nanos
+from .limit_text import SCALE, Unit, read_limit
+from .money import Money, show_usd, to_nanos
 from .names import check_name
-from .window import CALENDAR, parse_window
+from .window import CALENDAR
 
-Unit = Literal["usd", "tokens", "calls"]
 LimitLike: TypeAlias = "Limit | Money"
-
-_COUNT = re.compile(r"([0-9][0-9,.]*)([kM]?) +(tokens|calls)", re.ASCII)
-_NUMBER = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,16})(?:\.[0-9]{1,6})?", re.ASCII)
-_SCALE = {"": 1, "k": 1_000, "M": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -41,6 +36,7 @@ class Limit:
         tool: counts only runs of this tool; ``"*"`` is any tool.
         provider: counts only calls billed by this provider.
         span_ms: the length of a rolling window in milliseconds; 0 for the others.
+        implied: no window was written, so that it is for each session.
         tz: the time zone of a calendar period, as the budget has it; empty for the others.
         key: what makes two limits the same limit: all but the amount and the zone.
 
@@ -56,6 +52,7 @@ class Limit:
     tool: str | None = field(compare=False)
     provider: str | None = field(compare=False)
     span_ms: int = field(compare=False)
+    implied: bool = field(compare=False)
     tz: str
     key: tuple[str, ...]
 
@@ -67,14 +64,17 @@ class Limit:
         tool: str | None = None,
         provider: str | None = None,
     ) -> None:
-        unit, amount, window, span_ms = _parse(text)
+        if isinstance(text, str):
+            unit, amount, window, span_ms, implied = read_limit(text)
+        else:
+            unit, amount, window, span_ms, implied = "usd", to_nanos(text), "session", 0, True
         for selector, name in (("model", model), ("tool", tool), ("provider", provider)):
             if name is not None:
                 check_name(selector, name)
         counted_over = f"{span_ms}ms" if span_ms else window
         for attribute, value in (
             ("unit", unit), ("amount", amount), ("window", window), ("span_ms", span_ms),
-            ("model", model), ("tool", tool), ("provider", provider),
+            ("implied", implied), ("model", model), ("tool", tool), ("provider", provider),
             ("tz", "UTC" if window in CALENDAR else ""),
             ("key", (unit, counted_over, model or "", tool or "", provider or "")),
         ):  # fmt: skip
@@ -110,7 +110,7 @@ class Limit:
 
     def show(self, amount: int) -> str:
         """An amount of this limit's unit, for people: ``$1.50``, ``1,200 tokens``."""
-        return show_usd(amount) if self.unit == "usd" else f"{amount:,} {self.unit}"
+        return show_usd(amount) if self.unit == "usd" else f"{amount:,} {_counted(self.unit, amount)}"
 
     def __str__(self) -> str:
         text = f"{_short(self)}/{self.window}"
@@ -131,10 +131,11 @@ def as_limit(value: LimitLike) -> Limit:
     return value if isinstance(value, Limit) else Limit(value)
 
 
-def parse_limits(limits: tuple[LimitLike, ...], tz: str = "UTC") -> tuple[Limit, ...]:
-    """Limits from what users write; of two over the same thing the smaller one counts."""
+def parse_limits(limits: LimitLike | Iterable[LimitLike], tz: str = "UTC") -> tuple[Limit, ...]:
+    """Limits from what users write, one or several; of two over the same thing the smaller one counts."""
     smallest: dict[tuple[str, ...], Limit] = {}
-    for limit in map(as_limit, limits):
+    several = limits if isinstance(limits, Iterable) and not isinstance(limits, str) else (limits,)
+    for limit in map(as_limit, several):
         known = smallest.get(limit.key)
         if known is None or limit.amount < known.amount:
             smallest[limit.key] = limit.in_zone(tz)
@@ -157,36 +158,15 @@ def stored_limit(
     return limit.in_zone(tz)
 
 
-def _parse(text: Money) -> tuple[Unit, int, str, int]:
-    """Unit, amount, window, and the span in milliseconds of a rolling window."""
-    if not isinstance(text, str):
-        return "usd", to_nanos(text), "session", 0
-    amount, slash, window = text.partition("/")
-    chosen = parse_window(window) if slash else ("session", 0)
-    words = _COUNT.fullmatch(amount.strip(" "))
-    if words is None:
-        try:
-            return "usd", to_nanos(amount), *chosen
-        except InvalidAmount as error:
-            raise InvalidAmount(
-                f"{error}. A limit is an amount with an optional unit and window,"
-                " like '$5', '50k tokens/day' or '20 calls/1h'"
-            ) from None
-    if _NUMBER.fullmatch(words[1]) is None:
-        raise InvalidAmount(f"{text!r:.60} is not a number of {words[3]}")
-    whole, _, decimals = words[1].replace(",", "").partition(".")
-    millionths = int(whole + decimals.ljust(6, "0")) * _SCALE[words[2]]
-    count, rest = divmod(millionths, 10**6)
-    if rest or count > MAX_NANOS:
-        raise InvalidAmount(f"{text!r:.60} is not a whole number of {words[3]} up to {MAX_NANOS:,}")
-    return cast("Unit", words[3]), count, *chosen
-
-
 def _short(limit: Limit) -> str:
     """The amount as a user would write it."""
     if limit.unit == "usd":
         return show_usd(limit.amount).removesuffix(".00")
     for letter in ("M", "k"):
-        if limit.amount and limit.amount % _SCALE[letter] == 0:
-            return f"{limit.amount // _SCALE[letter]}{letter} {limit.unit}"
-    return f"{limit.amount} {limit.unit}"
+        if limit.amount and limit.amount % SCALE[letter] == 0:
+            return f"{limit.amount // SCALE[letter]}{letter} {limit.unit}"
+    return f"{limit.amount} {_counted(limit.unit, limit.amount)}"
+
+
+def _counted(unit: Unit, amount: int) -> str:
+    return unit.removesuffix("s") if abs(amount) == 1 else unit

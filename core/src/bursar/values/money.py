@@ -23,7 +23,8 @@ Money: TypeAlias = "str | int | float | Decimal | SupportsIndex"
 _CONTEXT = Context(prec=32, Emin=-999_999, Emax=999_999, traps=[])
 _NANO = Decimal("1E-9")
 
-_TEXT = re.compile(r"\$?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]{1,9})?)", re.ASCII)
+_NUMBER = r"((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]{1,9})?)"
+_TEXT = re.compile(rf"\$?{_NUMBER}|{_NUMBER} *(?:\$|USD)|{_NUMBER} +dollars?|USD +{_NUMBER}", re.ASCII)
 _KINDS = tuple("eEfFgGn%")  # with any other format, a plain Decimal falls back to an exponent
 
 
@@ -43,8 +44,8 @@ def to_nanos(value: Money) -> int:
     """The amount in nano-dollars.
 
     Args:
-        value: USD as text (``"$1,000.50"``, ``"0.5"``), int, Decimal, or float
-            (rounded to the nearest nano-dollar).
+        value: USD as text (``"$1,000.50"``, ``"0.5"``, ``"5 dollars"``, ``"USD 5"``), int, Decimal, or
+            float (rounded to the nearest nano-dollar).
 
     Raises:
         InvalidAmount: not a finite amount from $0 to $4,500,000 with at most nine decimals.
@@ -77,7 +78,7 @@ def _parse(value: object) -> int:
                 f"{shown(value)} is not an amount of dollars; write it like '$5', '$0.05' or '$1,000.50'"
                 " (at most nine decimals)"
             )
-        whole, _, decimals = match[1].replace(",", "").partition(".")
+        whole, _, decimals = match[match.lastindex or 0].replace(",", "").partition(".")
         if len(whole) > 16:  # far above the cap, and int() of a huge text is slow
             return MAX_NANOS + 1
         return int(whole) * NANOS_PER_USD + int(decimals.ljust(9, "0"))

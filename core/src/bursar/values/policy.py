@@ -40,6 +40,8 @@ class Terms(NamedTuple):
         kept_nanos: or as an amount.
         soft_ppm: the fractions of a limit that are announced when they are reached, in millionths.
         breaker: what else stops a session.
+        share_ppm: the largest part of what a limit has left that one call may hold where others hold
+            something, in millionths; at least a half of it where nobody does.
     """
 
     lease_ms: int = 900_000
@@ -49,12 +51,18 @@ class Terms(NamedTuple):
     kept_nanos: int = 0
     soft_ppm: tuple[int, ...] = ()
     breaker: Breaker | None = None
+    share_ppm: int = WHOLE_PPM
 
     def kept(self, amount: int) -> int:
         """The part of a session's own limit that only its finalization may spend, in nano-dollars."""
         if self.finalizing:
             return 0
         return self.kept_nanos + amount * self.kept_ppm // WHOLE_PPM
+
+    def share(self, room: int, reserved: int) -> int:
+        """The most that one call may hold of what a limit has left, unless its floor is more."""
+        ppm = self.share_ppm if reserved else max(self.share_ppm, WHOLE_PPM // 2)
+        return room * ppm // WHOLE_PPM
 
 
 @dataclass(frozen=True, slots=True)

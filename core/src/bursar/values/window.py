@@ -7,10 +7,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import InvalidAmount
-from .duration import to_seconds
+from .duration import short, to_seconds
 
 LIFELONG = ("session", "total")
 CALENDAR = ("hour", "day", "week", "month")
+_SHORT = ("s", "sec", "second", "min", "minute")  # always rolling
 _HOUR_MS = 3_600_000
 _DAY = timedelta(days=1)
 _LONGEST_S = 36_525 * 86_400  # a hundred years
@@ -37,7 +38,9 @@ class Calendar(NamedTuple):
 
 
 def parse_window(text: str) -> tuple[str, int]:
-    """A window as it was written, and its span in milliseconds where it is a rolling one, else 0.
+    """A window in its shortest words, and its span in milliseconds where it is a rolling one, else 0.
+
+    ``"24 hours"`` is ``"24h"``, and ``"min"``, which no calendar has, ``"1min"``.
 
     Raises:
         InvalidAmount: it is none, or a rolling one of more than a hundred years.
@@ -45,17 +48,18 @@ def parse_window(text: str) -> tuple[str, int]:
     word = text.strip(" ")
     if word in LIFELONG or word in CALENDAR:
         return word, 0
-    try:
-        span_s = to_seconds(word, "window")
-    except ValueError:
+    word = f"1{word}" if word in _SHORT else word
+    span = short(word)
+    if span is None:
         words = ", ".join((*LIFELONG, *CALENDAR))
         raise InvalidAmount(
             f"the window {text!r:.60} is none of {words}, nor a rolling span like"
             " '90s', '15min', '24h' or '30d'"
-        ) from None
+        )
+    span_s = to_seconds(word, "window")
     if span_s > _LONGEST_S:
         raise InvalidAmount(f"the window {text!r:.60} is longer than a hundred years; use 'total'")
-    return word, int(span_s * 1000)
+    return "{}{}".format(*span), int(span_s * 1000)
 
 
 def zone(name: str) -> tzinfo:

@@ -135,7 +135,8 @@ class Messages(Generation):
     def reading(self) -> Reading:
         hidden = hides_output(self.model, self._body.get("thinking"))
         anywhere = self.surcharge is None
-        return MessageReading(hidden=hidden, threaded=bool(self._body.get("thread")), anywhere=anywhere)
+        threaded = bool(self._body.get("thread"))
+        return MessageReading(self._body, hidden=hidden, threaded=threaded, anywhere=anywhere)
 
 
 class Completions(Generation):

@@ -31,13 +31,22 @@ class MessageReading(Reading):
     """Messages. Of a stream the first event tells the input, the last but one all of the usage.
 
     Args:
+        body: of the request.
         hidden: True when output may be billed that the answer does not show.
         threaded: True when the provider keeps the conversation, for who continues it.
         anywhere: False when the price is that of the place where the model runs.
     """
 
-    def __init__(self, *, hidden: bool = False, threaded: bool = False, anywhere: bool = True) -> None:
+    def __init__(
+        self,
+        body: Mapping[str, Any],
+        *,
+        hidden: bool = False,
+        threaded: bool = False,
+        anywhere: bool = True,
+    ) -> None:
         super().__init__(hidden=hidden)
+        self._body = body
         self._anywhere = anywhere
         self._threaded = threaded
         self._begun: dict[str, Any] = {}
@@ -51,7 +60,7 @@ class MessageReading(Reading):
         kind = document.get("type")
         if kind == "message_start":
             self._begun = _mapping(document.get("message"))
-            self.answer = read_answer({**self._begun, "usage": None})
+            self.answer = replace(self.report(self._begun, self._begun.get("usage")), usage=None)
         elif kind == "content_block_start":
             self.visible_bytes += text_bytes(document.get("content_block"))
         elif kind == "content_block_delta":
@@ -66,26 +75,27 @@ class MessageReading(Reading):
         return raw
 
     def estimate(self, call: Call) -> Usage | None:
-        begun = read_answer(self._begun).usage
-        if self.hidden or begun is None or begun.flaw:
+        told = read_answer({**self._begun, "usage": self.told}).usage
+        if self.hidden or told is None or told.flaw:
             return super().estimate(call)
-        written = self.visible_bytes + _PER_ANSWER
-        return replace(begun, output_tokens=min(written, call.n * call.max_output_tokens))
+        written = min(self.visible_bytes + _PER_ANSWER, call.n * call.max_output_tokens)
+        return replace(told, output_tokens=max(written, told.output_tokens))
 
     def _delta(self, document: Mapping[str, Any]) -> None:
         """The end of the output: counts that are those of the whole answer, and replace the first ones."""
         reason = _mapping(document.get("delta")).get("stop_reason")
-        self.stopped, self.cut = reason is not None, reason == "max_tokens"
-        counts = {name: count for name, count in _mapping(document.get("usage")).items() if count is not None}
-        if counts:
-            self._tell({**self._begun, "usage": {**_mapping(self._begun.get("usage")), **counts}})
+        self.stopped, self.cut = bool(reason), reason == "max_tokens"
+        if document.get("usage"):
+            self._tell({**self._begun, "usage": document["usage"]})
             self.final = self.stopped
 
     def _tell(self, message: Mapping[str, Any]) -> None:
-        answer = read_answer(message)
+        answer = self.report(message, message.get("usage"))
+        if answer.unsplit and _wants_an_hour(self._body):
+            answer = answer.cached_for_an_hour()
         if answer.tier == "priority":
             answer = replace(answer, tier="standard")  # paid for beforehand; its list price is the same
-        usage = _mapping(message.get("usage"))
+        usage = _mapping(self.told)
         elsewhere = self._anywhere and usage.get("inference_geo") not in _NO_SURCHARGE
         if elsewhere or not _all_told(usage):
             answer, self.hidden = replace(answer, usage=None), True
@@ -108,6 +118,13 @@ class CompletionReading(Reading):
         self.cut = self.cut or document.get("stop_reason") == "max_tokens"
         self.broken = self.broken or document.get("type") == "error"
         return raw
+
+
+def _wants_an_hour(part: object) -> bool:
+    """True when any part of a request asks for a cache of an hour."""
+    if isinstance(part, Mapping):
+        return part.get("ttl") == "1h" or any(map(_wants_an_hour, part.values()))
+    return isinstance(part, list | tuple) and any(map(_wants_an_hour, part))
 
 
 def _all_told(usage: Mapping[str, Any]) -> bool:

@@ -36,11 +36,12 @@ class CompletionReading(Reading):
         super().__init__(hidden=hidden)
         self._unasked = unasked
         self._going_on = set(range(choices))
+        self._running = False  # usage comes with chunks that go on
 
     def whole(self, document: Mapping[str, Any]) -> None:
         self.answer = read_answer(document)
         for choice in _choices(document):
-            self.visible_bytes += text_bytes(choice.get("message") or choice.get("text"))
+            self.visible_bytes += text_bytes(_part(choice, "message"))
 
     def event(self, raw: bytes) -> bytes:
         if data_of(raw).startswith(b"[DONE]"):
@@ -49,15 +50,17 @@ class CompletionReading(Reading):
         document = object_of(raw)
         choices = _choices(document)
         for choice in choices:
-            self.visible_bytes += text_bytes(choice.get("delta") or choice.get("text"))
-            if choice.get("finish_reason") is not None:
+            self.visible_bytes += text_bytes(_part(choice, "delta"))
+            if choice.get("finish_reason"):  # some hosts have an empty one in chunks that go on
                 self.cut = self.cut or choice["finish_reason"] == "length"
                 self._going_on.discard(choice.get("index", 0))
         self.stopped = not self._going_on
-        usage = document.get("usage") or (document.get("x_groq") or {}).get("usage")
+        usage = document.get("usage") or _part(document, "x_groq").get("usage")
         if usage or self.answer is None:
-            self.answer = read_answer({**document, "usage": usage})
-            self.final = bool(usage) and (self.stopped or not choices)
+            self.report(document, usage)
+        self._running = self._running or bool(usage and choices and not self.stopped)
+        last = bool(usage) and not choices and not self._running and self.visible_bytes > 0
+        self.final = self.answer is not None and self.answer.usage is not None and (self.stopped or last)
         if not self._unasked:
             return raw
         if document.get("choices") == [] and (usage or self.stopped):
@@ -87,6 +90,12 @@ class ResponseReading(Reading):
             elif response.get("background"):
                 self.pending = response.get("id")
         return raw
+
+
+def _part(choice: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What a choice has by a name, or its text, as a mapping."""
+    part = choice.get(name)
+    return part if isinstance(part, Mapping) else {"text": part or choice.get("text")}
 
 
 def _choices(document: Mapping[str, Any]) -> list[dict[str, Any]]:

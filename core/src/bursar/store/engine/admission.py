@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 from ...values.amounts import Amounts
 from ...values.limits import Limit
-from ...values.policy import WHOLE_PPM, Terms
-from ..base import UNITS, Entry, Mark, Refused, StalePeriod
+from ...values.policy import WHOLE_PPM, Breaker, Terms
+from ..base import UNITS, Ask, Contended, Entry, HeldLimit, Mark, Refused, StalePeriod
 from .balances import Balance
 from .breaker import CircuitBreaker
 from .paths import CallPath, OpenPath
@@ -67,50 +68,114 @@ def refresh(plan: Plan, windows: Sequence[Rule], entry: Entry, now_ms: int) -> S
     return StalePeriod(now_ms, tuple(dict.fromkeys(zones))) if zones else None
 
 
+class Question(NamedTuple):
+    """What a reserve asks of each limit.
+
+    Attributes:
+        want: the worst case of the call.
+        floor: less than that is not granted while others hold the rest.
+        minimum: less than that is of no use.
+        terms: of the budget.
+        ask: the first time, again, or the last time.
+        now_ms: the time of the step.
+    """
+
+    want: Amounts
+    floor: Amounts
+    minimum: Amounts
+    terms: Terms
+    ask: Ask
+    now_ms: int
+
+
 def decide(
-    plan: Plan,
-    call_path: CallPath,
-    breaker: CircuitBreaker | None,
-    entry: Entry,
-    minimum: Amounts,
-    terms: Terms,
-    now_ms: int,
-) -> Amounts | Refused:
-    """What is granted, or the first of these that refuses: kill switch, open breaker, limit, breaker."""
+    plan: Plan, call_path: CallPath, breaker: CircuitBreaker | None, entry: Entry, question: Question
+) -> Amounts | Contended | Refused:
+    """What is granted, or what refuses first: kill switch, open breaker, loop, limits, velocity."""
     for balance in call_path.open_path.accounts:
         if balance.tripped is not None:
             return Refused(balance.key, tripped=balance.tripped, cause="tripped")
-    policy = terms.breaker
-    if breaker is not None and policy is not None:
-        refused = breaker.refusal(policy, now_ms)
-        if refused is not None:
-            return refused
-    granted = grant(plan, call_path.rules, entry, minimum, terms, now_ms)
-    if breaker is None or policy is None or isinstance(granted, Refused):
-        return granted
-    return breaker.judge(plan, entry, granted, minimum, policy, now_ms)
+    policy = question.terms.breaker
+    if breaker is None or policy is None:
+        return grant(plan, call_path.rules, question)
+    refused = breaker.refusal(policy, question.now_ms) or breaker.repeated(
+        plan, entry, policy, question.now_ms
+    )
+    if refused is not None:
+        return refused
+    return grant(plan, call_path.rules, question, breaker if breaker.measures(policy, entry) else None)
 
 
 def grant(
-    plan: Plan, rules: Sequence[Rule], entry: Entry, minimum: Amounts, terms: Terms, now_ms: int
-) -> Amounts | Refused:
-    """The worst case or what is left of it, or the first limit that has not even room for the minimum."""
-    granted, refused = entry.amounts, None
+    plan: Plan, rules: Sequence[Rule], question: Question, breaker: CircuitBreaker | None = None
+) -> Amounts | Contended | Refused:
+    """What all limits grant, the velocity of a breaker among them; else what refuses, else what is held.
+
+    Money that is spent refuses before money that is only held does. The first limit is told, with the
+    time after which all of those have room.
+    """
+    want, _, minimum, terms, _, now_ms = question
+    granted, refused, by_holds = want, None, None
+    held: list[HeldLimit] = []
     for rule in rules:
         unit, (spent, reserved) = rule.unit, rule.used()
-        kept = terms.kept(rule.limit.amount) if rule.own else 0
-        left = rule.limit.amount - spent - reserved - kept
-        if left < minimum[unit]:
-            wait_s = retry_after_s(rule, minimum[unit] - left, minimum[unit], now_ms)
+        amount = rule.limit.amount
+        kept = terms.kept(amount) if rule.own else 0
+        part = _part(question, unit, amount - spent - kept, reserved)
+        if part >= 0:
+            if part < granted[unit]:
+                granted = granted._replace(**{UNITS[unit]: part})
+        elif part == _SPENT:
+            missing = minimum[unit] - amount + spent + reserved + kept
+            wait_s = retry_after_s(rule, missing, minimum[unit], now_ms)
             if refused is None:
-                refused = _refused(plan, rule, spent, reserved, entry.amounts[unit], now_ms)
+                refused = _refused(plan, rule, spent, reserved, want[unit], now_ms)
                 refused = refused._replace(retry_after_s=wait_s, kept=kept)
             elif refused.retry_after_s is not None:  # the first one is told; all of them have to wait
                 longest_s = None if wait_s is None else max(wait_s, refused.retry_after_s)
                 refused = refused._replace(retry_after_s=longest_s)
-        elif left < granted[unit]:
-            granted = granted._replace(**{UNITS[unit]: left})
-    return granted if refused is None else refused
+        elif part == _HELD:
+            held.append(HeldLimit(rule.balance.key, rule.limit, spent, reserved, kept))
+        elif by_holds is None:
+            by_holds = Refused(rule.balance.key, rule.limit, spent, reserved, want[unit], kept=kept)
+    if refused is None and breaker is not None:
+        policy = cast("Breaker", terms.breaker)
+        limit = cast("Limit", policy.velocity)
+        rate, unit = breaker.rate(limit, now_ms), UNITS.index(limit.unit)
+        part = _part(question, unit, limit.amount - rate.spent, rate.reserved)
+        if part >= 0:
+            if part < granted[unit]:
+                granted = granted._replace(**{UNITS[unit]: part})
+        elif part == _SPENT:
+            refused = breaker.too_fast(plan, policy, rate, want[unit], now_ms)
+        elif part == _HELD:
+            held.append(HeldLimit(breaker.account, limit, rate.spent, rate.reserved))
+        elif by_holds is None:
+            by_holds = Refused(
+                breaker.account, limit, rate.spent, rate.reserved, want[unit], cause="velocity"
+            )
+    if refused is None:
+        refused = by_holds
+    if refused is not None:
+        return refused
+    return Contended(tuple(held), now_ms) if held else granted
+
+
+_SPENT, _HELD, _TOO_LITTLE = -1, -2, -3
+
+
+def _part(question: Question, unit: int, unspent: int, reserved: int) -> int:
+    """What one limit grants; or why not: its money is spent, or only held, or held at the last ask."""
+    want, floor, minimum = question.want[unit], question.floor[unit], question.minimum[unit]
+    if unspent < minimum:
+        return _SPENT
+    room, useful = unspent - reserved, max(floor, minimum)
+    if reserved and room < useful and room < unspent:
+        if question.ask != "last":
+            return _HELD
+        if room < minimum:
+            return _TOO_LITTLE
+    return min(want, room, max(question.terms.share(room, reserved), useful))
 
 
 def exceeded(plan: Plan, rules: Sequence[Rule], entry: Entry, now_ms: int) -> Refused | None:
@@ -118,7 +183,10 @@ def exceeded(plan: Plan, rules: Sequence[Rule], entry: Entry, now_ms: int) -> Re
     for rule in rules:
         spent, reserved = rule.used()
         if spent + reserved > rule.limit.amount:
-            return _refused(plan, rule, spent, reserved, entry.amounts[rule.unit], now_ms)
+            asked = entry.amounts[rule.unit]
+            if spent > rule.limit.amount:
+                return _refused(plan, rule, spent, reserved, asked, now_ms)
+            return Refused(rule.balance.key, rule.limit, spent, reserved, asked)
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Breaker
 from ..base import UNITS, Cause, Circuit, Entry, Refused
@@ -63,36 +62,30 @@ class CircuitBreaker:
             wait_s = left_ms / 1000
         return Refused(self.account, tripped=trip.reason, retry_after_s=wait_s, cause=trip.cause)
 
-    def judge(
-        self, plan: Plan, entry: Entry, granted: Amounts, minimum: Amounts, policy: Breaker, now_ms: int
-    ) -> Amounts | Refused:
-        """What is granted of what the limits grant; or the refusal that opens the breaker."""
-        limit = policy.velocity
-        if limit is not None and limit.covers(entry.subject):
-            rate, unit = self.rate(limit, now_ms), UNITS.index(limit.unit)
-            left = limit.amount - rate.spent - rate.reserved
-            if left < minimum[unit]:
-                return self._too_fast(plan, limit, rate, entry.amounts[unit], policy, now_ms)
-            granted = Amounts(
-                *(min(amount, left) if place == unit else amount for place, amount in enumerate(granted))
-            )
-        if entry.fingerprint is not None and policy.max_repeated is not None and self.trip.state == "closed":
-            since_ms = now_ms - policy.loop_ms
-            made = sum(1 for made_ms in self.calls.get(entry.fingerprint, ()) if made_ms > since_ms)
-            if made >= policy.max_repeated:
-                name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
-                within = f"{policy.loop_ms / 1000:g} s"
-                reason = f"{name!r} was called {made} times with the same input within {within}"
-                self._open(plan, "loop", reason, now_ms)
-                return Refused(
-                    self.account,
-                    cause="loop",
-                    first=True,
-                    times=made + 1,
-                    reason=reason,
-                    retry_after_s=_cooldown_s(policy),
-                )
-        return granted
+    def repeated(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
+        """The refusal of a call that was made too often with the same input; it opens the breaker."""
+        if entry.fingerprint is None or policy.max_repeated is None or self.trip.state != "closed":
+            return None
+        since_ms = now_ms - policy.loop_ms
+        made = sum(1 for made_ms in self.calls.get(entry.fingerprint, ()) if made_ms > since_ms)
+        if made < policy.max_repeated:
+            return None
+        name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
+        within = f"{policy.loop_ms / 1000:g} s"
+        reason = f"{name!r} was called {made} times with the same input within {within}"
+        self._open(plan, "loop", reason, now_ms)
+        return Refused(
+            self.account,
+            cause="loop",
+            first=True,
+            times=made + 1,
+            reason=reason,
+            retry_after_s=_cooldown_s(policy),
+        )
+
+    def measures(self, policy: Breaker, entry: Entry) -> bool:
+        """True where a velocity has a say about the call."""
+        return policy.velocity is not None and policy.velocity.covers(entry.subject)
 
     def exceeded(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
         """The velocity that a charge without a hold has passed; that opens the breaker, too."""
@@ -100,9 +93,26 @@ class CircuitBreaker:
         if limit is None or self.trip.state == "open" or not limit.covers(entry.subject):
             return None
         rate = self.rate(limit, now_ms)
-        if rate.spent + rate.reserved <= limit.amount:
+        if rate.spent <= limit.amount:
             return None
-        return self._too_fast(plan, limit, rate, entry.amounts[UNITS.index(limit.unit)], policy, now_ms)
+        return self.too_fast(plan, policy, rate, entry.amounts[UNITS.index(limit.unit)], now_ms)
+
+    def too_fast(self, plan: Plan, policy: Breaker, rate: Rolling, asked: int, now_ms: int) -> Refused:
+        """The refusal of a call that would pass the velocity; it opens the breaker."""
+        limit = policy.velocity
+        reason = f"spending would pass {limit}"
+        self._open(plan, "velocity", reason, now_ms)
+        return Refused(
+            self.account,
+            limit,
+            rate.spent,
+            rate.reserved,
+            asked,
+            retry_after_s=_cooldown_s(policy),
+            cause="velocity",
+            first=True,
+            reason=reason,
+        )
 
     def rate(self, limit: Limit, now_ms: int) -> Rolling:
         """What was spent within the span of a velocity, as of now."""
@@ -135,23 +145,6 @@ class CircuitBreaker:
         """Somebody closes it by hand."""
         plan.set(self, "trip", CLOSED)
         plan.set(self, "calls", {})
-
-    def _too_fast(
-        self, plan: Plan, limit: Limit, rate: Rolling, asked: int, policy: Breaker, now_ms: int
-    ) -> Refused:
-        reason = f"spending would pass {limit}"
-        self._open(plan, "velocity", reason, now_ms)
-        return Refused(
-            self.account,
-            limit,
-            rate.spent,
-            rate.reserved,
-            asked,
-            retry_after_s=_cooldown_s(policy),
-            cause="velocity",
-            first=True,
-            reason=reason,
-        )
 
     def _open(self, plan: Plan, cause: Cause, reason: str, now_ms: int) -> None:
         plan.set(self, "trip", Trip("open", cause, reason, now_ms, None))

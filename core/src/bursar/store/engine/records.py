@@ -41,6 +41,7 @@ class Record:
         call_path: where it counts; None for a release that came first.
         held: what was set aside.
         minimum: what would have sufficed.
+        floor: what was not to be passed while others held the rest; None where nobody wrote it down.
         touched: the counts of windows that it takes part in.
         breaker: the breaker that let it through.
         lease_ms: when its hold ends.
@@ -53,6 +54,7 @@ class Record:
         "call_path",
         "entry",
         "epoch",
+        "floor",
         "held",
         "lease_ms",
         "minimum",
@@ -71,6 +73,7 @@ class Record:
         touched: tuple[Touched, ...] = (),
         breaker: CircuitBreaker | None = None,
         lease_ms: int = 0,
+        floor: Amounts | None = None,
     ) -> None:
         self.entry = entry
         self.call_path = call_path
@@ -81,11 +84,17 @@ class Record:
         self.touched = touched
         self.breaker = breaker
         self.lease_ms = lease_ms
+        self.floor = floor
 
-    def is_of(self, entry: Entry, minimum: Amounts) -> bool:
+    def is_of(self, entry: Entry, minimum: Amounts, floor: Amounts) -> bool:
         """True for the very reserve that made it."""
         mine = self.entry
-        return (mine.subject, mine.amounts, mine.path[-1].key, self.minimum) == (
+        return self.floor in (None, floor) and (
+            mine.subject,
+            mine.amounts,
+            mine.path[-1].key,
+            self.minimum,
+        ) == (
             entry.subject,
             entry.amounts,
             entry.path[-1].key,
@@ -130,6 +139,17 @@ class Records:
         """Let the lease of an open hold end at another time."""
         plan.set(record, "lease_ms", until_ms)
         plan.call(heapq.heappush, self._leases, (until_ms, record.entry.id))
+
+    def next_lease_ms(self) -> int | None:
+        """When the first lease of an open hold ends; None where nothing is open."""
+        leases = self._leases
+        while leases:
+            lease_ms, id = leases[0]
+            record = self.get(id)
+            if record is not None and record.outcome.state == "reserved" and record.lease_ms == lease_ms:
+                return lease_ms
+            heapq.heappop(leases)
+        return None
 
     def close(self, plan: Plan, record: Record, outcome: Outcome, now_ms: int) -> None:
         """Replace what a record holds, or has booked before, by what it books now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from ...errors import HoldClosed
 from ...runtime.fast_init import new_tuple
@@ -14,7 +15,9 @@ from ..base import (
     MOST_AT_ONCE,
     PLAIN,
     AccountView,
+    Ask,
     Booked,
+    Contended,
     Entry,
     Finding,
     Granted,
@@ -29,7 +32,7 @@ from ..base import (
     State,
 )
 from .accounts import Accounts
-from .admission import decide, exceeded, marks, near, refresh
+from .admission import Question, decide, exceeded, marks, near, refresh
 from .balances import Balance, add_up, hold
 from .paths import CallPath
 from .plan import Plan
@@ -57,11 +60,18 @@ class Verbs:
         self.plan = None
 
     def reserve(
-        self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
-    ) -> Granted | Refused | StalePeriod:
+        self,
+        now_ms: int,
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms = PLAIN,
+        floor: Amounts | None = None,
+        ask: Ask = "last",
+    ) -> Granted | Contended | Refused | StalePeriod:
+        floor = minimum if floor is None else floor
         known = self.records.get(entry.id)
         if known is not None:
-            if known.call_path is None or not known.is_of(entry, minimum):  # or its release came first
+            if known.call_path is None or not known.is_of(entry, minimum, floor):  # or its release came first
                 raise HoldClosed(f"the id {entry.id!r:.80} was used before, for another call")
             return Granted(known.held, known.outcome.state, True, now_ms)
         call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
@@ -70,7 +80,14 @@ class Verbs:
             return stale
         plan, ignored = Plan(), None
         breaker = call_path.breaker(entry, terms)
-        decision = decide(plan, call_path, breaker, entry, minimum, terms, now_ms)
+        question = Question(entry.amounts, floor, minimum, terms, ask if terms.enforce else "last", now_ms)
+        decision = decide(plan, call_path, breaker, entry, question)
+        if isinstance(decision, Contended):
+            if ask == "first":
+                for balance in call_path.open_path.accounts:
+                    add_up(plan, balance, {"contended": 1})
+                self.commit(plan)
+            return decision._replace(expires_ms=self.records.next_lease_ms())
         if isinstance(decision, Refused):
             enforced = terms.enforce or decision.cause == "tripped"  # nobody ignores a kill switch
             for balance in call_path.open_path.accounts:
@@ -97,13 +114,19 @@ class Verbs:
             touched,
             breaker,
             now_ms + terms.lease_ms,
+            floor,
         )
         self.records.add(plan, record)
         self.commit(plan)
         return new_tuple(Granted, (decision, "reserved", False, now_ms, ignored))
 
     def probe(
-        self, now_ms: int, entry: Entry, minimum: Amounts, terms: Terms = PLAIN
+        self,
+        now_ms: int,
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms = PLAIN,
+        floor: Amounts | None = None,
     ) -> Granted | Refused | StalePeriod:
         new = [account.key for account in entry.path if account.key not in self.accounts]
         call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
@@ -112,9 +135,10 @@ class Verbs:
             if stale is not None:
                 return stale
             never_made = Plan()
-            decision = decide(
-                never_made, call_path, call_path.breaker(entry, terms), entry, minimum, terms, now_ms
-            )
+            floor = minimum if floor is None else floor
+            question = Question(entry.amounts, floor, minimum, terms, "last", now_ms)
+            breaker = call_path.breaker(entry, terms)
+            decision = cast("Amounts | Refused", decide(never_made, call_path, breaker, entry, question))
         finally:
             if new:
                 self.accounts.forget(new)

@@ -8,7 +8,19 @@ from typing import cast
 from ...errors import HoldClosed, LimitConflict, StoreError, StoreUnavailable
 from ...values.account import shown_key
 from ...values.amounts import Amounts
-from ..base import UNITS, Booked, Cause, Entry, Granted, Mark, Refused, StalePeriod, State
+from ..base import (
+    UNITS,
+    Booked,
+    Cause,
+    Contended,
+    Entry,
+    Granted,
+    HeldLimit,
+    Mark,
+    Refused,
+    StalePeriod,
+    State,
+)
 from ..engine.constants import LAYOUT
 from ..layout import newer
 from ..rollback import lost
@@ -17,7 +29,7 @@ from .encode import parse_limit, unescape
 _REFUSAL = 11  # lines of a refusal
 
 
-def granted(lines: Sequence[str], now_ms: int, entry: Entry) -> Granted | Refused | StalePeriod:
+def granted(lines: Sequence[str], now_ms: int, entry: Entry) -> Granted | Contended | Refused | StalePeriod:
     """The answer to a reserve or a probe.
 
     Raises:
@@ -30,6 +42,10 @@ def granted(lines: Sequence[str], now_ms: int, entry: Entry) -> Granted | Refuse
         return Granted(_amounts(words), cast("State", words[3]), words[4] == "1", now_ms, ignored)
     if kind == "refused":
         return _refused(words, entry)
+    if kind == "contended":
+        held = (words[place : place + 5] for place in range(1, len(words), 5))
+        limits = tuple(HeldLimit(key, parse_limit(text), *map(int, sums)) for key, text, *sums in held)
+        return Contended(limits, now_ms, int(words[0]) if words[0] else None)
     if kind == "stale":
         return StalePeriod(now_ms, tuple(map(unescape, words)))
     raise fail(lines, entry)

@@ -123,6 +123,7 @@ def _encode_terms(terms: Terms) -> tuple[str, ...]:
         str(terms.kept_ppm),
         amount(terms.kept_nanos),
         ",".join(map(str, terms.soft_ppm)),
+        str(terms.share_ppm),
     )
 
 

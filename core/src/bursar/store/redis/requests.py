@@ -12,7 +12,7 @@ from ...values.account import root_key
 from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Terms
-from ..base import MOST_AT_ONCE, PLAIN, Entry, Path
+from ..base import MOST_AT_ONCE, PLAIN, Ask, Entry, Path
 from . import decode, views
 from .encode import (
     amounts,
@@ -61,11 +61,19 @@ class Requests:
         self._prefix = prefix
 
     def reserve(
-        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, verb: str = "reserve"
+        self,
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms = PLAIN,
+        floor: Amounts | None = None,
+        ask: Ask = "last",
+        verb: str = "reserve",
     ) -> RedisRequest:
         words = [
             *encode_entry(entry),
             *amounts(minimum),
+            *amounts(minimum if floor is None else floor),
+            ask,
             entry.fingerprint or "",
             *encode_terms(terms, entry.subject),
             *encode_periods(entry.periods),
@@ -74,8 +82,10 @@ class Requests:
         read: Reader = lambda lines, now_ms: decode.granted(lines, now_ms, entry)  # noqa: E731
         return self._on(entry.path, verb, words, read, words[0])
 
-    def probe(self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> RedisRequest:
-        return self.reserve(entry, minimum, terms, "probe")
+    def probe(
+        self, entry: Entry, minimum: Amounts, terms: Terms = PLAIN, floor: Amounts | None = None
+    ) -> RedisRequest:
+        return self.reserve(entry, minimum, terms, floor, verb="probe")
 
     def settle(self, entry: Entry, terms: Terms = PLAIN, verb: str = "settle") -> RedisRequest:
         words = [

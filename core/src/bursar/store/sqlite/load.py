@@ -143,6 +143,12 @@ class Loaded:
         for _, fingerprint, times, _ in found:
             breaker.calls[fingerprint] = tuple(map(int, times.split(",")))
 
+    def next_lease_ms(self) -> int | None:
+        """When the first lease of an open hold ends; None where nothing is open."""
+        query = "SELECT min(lease_ms) FROM records WHERE state = 'reserved'"
+        found: tuple[int | None] = self.connection.execute(query).fetchone()
+        return found[0]
+
     def read_sums(self, root: str) -> None:
         """In the place of all records of a tree their sums by account, epoch and state, for an audit."""
         columns = [f"{held}_{unit}" for held in ("held", "booked") for unit in ("usd", "tokens", "calls")]

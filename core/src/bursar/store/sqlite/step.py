@@ -8,7 +8,7 @@ from typing import Any
 
 from ...runtime.clock import Clock
 from ...runtime.ids import new_id
-from ..base import Entry
+from ..base import Contended, Entry
 from ..engine.verbs import Verbs
 from ..rollback import Seen
 from .expire import tidy
@@ -55,7 +55,10 @@ class Step:
         loaded = Loaded(connection, self.new(), tidied or meta, now_ms)
         self._fill(loaded)
         answer = getattr(loaded.verbs, self.verb)(now_ms, *self.arguments)
-        after = tidied if self.verb in READS else save(loaded) or tidied
+        if isinstance(answer, Contended):
+            answer = answer._replace(expires_ms=loaded.next_lease_ms())
+        unwritten = self.verb in READS or (isinstance(answer, Contended) and self.arguments[4] == "again")
+        after = tidied if unwritten else save(loaded) or tidied
         return answer, after or before, after is not None
 
     def _fill(self, loaded: Loaded) -> None:

@@ -24,6 +24,14 @@ class Declared(Vocabulary):
             assert "name" in str(error)
         self.refused("e", root(), usd(98))
 
+    def test_a_limit_is_the_same_however_it_is_written(self) -> None:
+        """Whoever declares it in other words is no conflict; in the same words with another amount is one."""
+        typed = root(Limit("$5 per day"), Limit("5 USD/24 hours"), Limit("9 requests a minute"))
+        short = root(Limit("$5/day"), Limit("$5/24h"), Limit("9 calls/60s"))
+        self.held("a", typed, usd(1))
+        self.held("b", short, usd(1))
+        self.raises(LimitConflict, self.ask, "c", root(Limit("$6 per day"), *short[0].limits[1:]), usd(1))
+
     def test_a_limit_can_be_replaced_added_and_dropped(self) -> None:
         """The next reserve sees it, and whoever still declares the old text is no conflict."""
         path = root(limit(100))

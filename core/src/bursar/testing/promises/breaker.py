@@ -178,11 +178,14 @@ class Breaking(Vocabulary):
         answer = self.ask("a", path, usd(150), usd(10), terms=_SHADOW)
         assert isinstance(answer, Granted) and answer.amounts.usd == 150 and answer.ignored is None
         answer = self.ask("b", path, usd(1), terms=_SHADOW)
+        assert isinstance(answer, Granted) and answer.ignored is not None and not answer.ignored.first
+        self.settle(Entry("a", path, GPT, usd(150)), _SHADOW)
+        answer = self.ask("c", path, usd(1), terms=_SHADOW)
         assert isinstance(answer, Granted) and answer.ignored is not None and answer.ignored.first
         tally = self.view(path).tally
-        assert tally["would_refuse"] == 1 and "refusals" not in tally
+        assert tally["would_refuse"] == 2 and "refusals" not in tally
         self.store.trip(path, "a person said so")
-        assert self.refused("c", path, usd(1), terms=_SHADOW).cause == "tripped"
+        assert self.refused("d", path, usd(1), terms=_SHADOW).cause == "tripped"
 
     def test_a_probe_answers_like_a_reserve_and_changes_nothing(self) -> None:
         """Refused or granted, lowered or stopped: the same words, and no trace."""

@@ -84,7 +84,7 @@ class Vocabulary:
         answer = self.store.reserve(entry, minimum or want, terms)
         if isinstance(answer, StalePeriod):
             answer = self.store.reserve(dated(entry, answer), minimum or want, terms)
-        assert not isinstance(answer, StalePeriod), answer
+        assert isinstance(answer, Granted | Refused), answer
         return answer
 
     def settle(self, entry: Entry, terms: Terms = TERMS) -> Booked:

@@ -78,35 +78,36 @@ local function too_fast(fuse, breaker, spent, reserved)
   })
 end
 
--- What is granted of what the limits grant; or the refusal that opens the breaker.
-local function judge(fuse, breaker, entry, granted)
+-- The refusal of a call that was made too often with the same input; it opens the breaker.
+local function repeated(fuse, breaker, entry)
+  if entry.fingerprint == '' or not breaker.most or get(fuse.account, 'trip') then
+    return nil
+  end
+  local made = 0
+  for _, at in ipairs(split(call('HGET', calls_of(fuse), entry.fingerprint) or '', ',')) do
+    if tonumber(at) > now - breaker.loop then
+      made = made + 1
+    end
+  end
+  if made < breaker.most then
+    return nil
+  end
+  local reason = breaker.what .. '%20was%20called%20' .. int(made) .. breaker.within
+  open_fuse(fuse, 'loop', reason)
+  return refusal(fuse.account, 'loop', {first = true, times = made + 1, reason = reason, wait = breaker.cooldown})
+end
+
+-- The velocity as one more limit, where it has a say about the call.
+local function speed_of(fuse, breaker, entry)
   local limit = breaker.velocity
-  if limit and covers(limit, entry.subject) then
-    local spent, reserved = rate(fuse, limit)
-    local unit, left = PLACE[limit.unit], limit.amount - spent - reserved
-    if left < tonumber(entry.least[unit]) then
-      return nil, too_fast(fuse, breaker, spent, reserved)
-    end
-    if left < tonumber(granted[unit]) then
-      granted[unit] = int(left)
-    end
+  if not limit or not covers(limit, entry.subject) then
+    return nil
   end
-  if entry.fingerprint ~= '' and breaker.most and not get(fuse.account, 'trip') then
-    local made = 0
-    for _, at in ipairs(split(call('HGET', calls_of(fuse), entry.fingerprint) or '', ',')) do
-      if tonumber(at) > now - breaker.loop then
-        made = made + 1
-      end
-    end
-    if made >= breaker.most then
-      local reason = breaker.what .. '%20was%20called%20' .. int(made) .. breaker.within
-      open_fuse(fuse, 'loop', reason)
-      return nil, refusal(fuse.account, 'loop', {
-        first = true, times = made + 1, reason = reason, wait = breaker.cooldown,
-      })
-    end
-  end
-  return granted
+  local spent, reserved = rate(fuse, limit)
+  return {
+    account = fuse.account, limit = limit, spent = spent, reserved = reserved,
+    too_fast = function() return too_fast(fuse, breaker, spent, reserved) end,
+  }
 end
 
 -- The velocity that a charge without a hold has passed; that opens the breaker, too.
@@ -116,7 +117,7 @@ local function too_fast_now(fuse, breaker, entry)
     return nil
   end
   local spent, reserved = rate(fuse, limit)
-  return spent + reserved > limit.amount and too_fast(fuse, breaker, spent, reserved) or nil
+  return spent > limit.amount and too_fast(fuse, breaker, spent, reserved) or nil
 end
 
 -- A call goes through: it is counted; if the breaker was open, it is the one that tries.

@@ -4,6 +4,7 @@ local BATCH = 100 -- are swept or folded at once
 local NOTHING = {'0', '0', '0'}
 local FIELDS = {
   'subject', 'want', 'least', 'leaf', 'epochs', 'parts', 'fuse', 'state', 'held', 'booked', 'tally', 'at', 'lease', 'by',
+  'floor',
 }
 local records = {}
 
@@ -79,6 +80,7 @@ local function new_record(id, entry, line, parts, fuse, held, state, lease)
     leaf = #line > 0 and line[#line].key or '', epochs = table.concat(epochs, ','), parts = table.concat(parts, ' '),
     fuse = fuse and fuse.account.key or '', state = state, held = triple(held), booked = triple(NOTHING),
     tally = '', at = '0', lease = int(lease), by = nonce,
+    floor = triple(entry.floor),
   }
   local fields = {}
   for _, field in ipairs(FIELDS) do

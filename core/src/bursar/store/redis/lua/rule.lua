@@ -171,30 +171,80 @@ local function kept_of(r, terms)
   return terms.kept + millions * terms.kept_ppm + math.floor(rest * terms.kept_ppm / 1000000)
 end
 
--- The worst case or what is left of it; or the first limit that has not even room for the minimum, with
--- the time after which all of those have it.
-local function grant(rules, entry, terms)
-  local granted, first, told, wait = {unpack(entry.amounts)}, nil, nil, 0
+-- The most that one call may hold of what a limit has left, unless its floor is more.
+local function share_of(room, reserved, terms)
+  local ppm = reserved > 0 and terms.share or math.max(terms.share, 500000)
+  local millions = math.floor(room / 1000000)
+  return millions * ppm + math.floor((room - millions * 1000000) * ppm / 1000000)
+end
+
+-- What one limit grants; or why it does not: its money is spent, is only held, or is held for the last time.
+local function part_of(unit, unspent, reserved, entry, terms)
+  local want, least = tonumber(entry.amounts[unit]), tonumber(entry.least[unit])
+  if unspent < least then
+    return nil, 'spent'
+  end
+  local room, useful = unspent - reserved, math.max(tonumber(entry.floor[unit]), least)
+  if reserved > 0 and room < useful and room < unspent then
+    if entry.ask ~= 'last' then
+      return nil, 'held'
+    elseif room < least then
+      return nil, 'too little'
+    end
+  end
+  return math.min(want, room, math.max(share_of(room, reserved, terms), useful))
+end
+
+-- What all limits grant, the velocity of a breaker among them; else what refuses, else what is held. Money
+-- that is spent refuses before money that is only held does. The first limit is told, with the time after
+-- which all of those have room.
+local function grant(rules, entry, terms, speed)
+  local granted, held = {unpack(entry.amounts)}, {}
+  local first, told, by_holds, wait = nil, nil, nil, 0
+  local function weigh(account, limit, spent, reserved, kept, cause)
+    local unit = PLACE[limit.unit]
+    local part, why = part_of(unit, limit.amount - spent - kept, reserved, entry, terms)
+    if part and part < tonumber(granted[unit]) then
+      granted[unit] = int(part)
+    elseif why == 'held' then
+      for _, word in ipairs({account.key, limit.text, int(spent), int(reserved), int(kept)}) do
+        held[#held + 1] = word
+      end
+    elseif why == 'too little' and not by_holds then
+      by_holds = refusal(account, cause, {limit = limit, spent = spent, reserved = reserved, kept = kept})
+    end
+    return why == 'spent'
+  end
   for _, r in ipairs(rules) do
     if counts(r, entry.subject) then
       local spent, reserved = used(r)
-      local unit, kept = PLACE[r.limit.unit], kept_of(r, terms)
-      local left, least = r.limit.amount - spent - reserved - kept, tonumber(entry.least[unit])
-      if left < least then
-        local longer = wait_for(r, least - left, least)
+      local kept = kept_of(r, terms)
+      if weigh(r.account, r.limit, spent, reserved, kept, 'limit') then
+        local least = tonumber(entry.least[PLACE[r.limit.unit]])
+        local longer = wait_for(r, least - r.limit.amount + spent + reserved + kept, least)
         wait = wait and longer and math.max(wait, longer)
         if not first then
           first = {limit = r.limit, spent = spent, reserved = reserved, kept = kept, first = tell(r, 'hard')}
           told = r.account
         end
-      elseif left < tonumber(granted[unit]) then
-        granted[unit] = int(left)
       end
     end
   end
   if first then
     first.wait = wait
     return nil, refusal(told, 'limit', first)
+  end
+  if speed then
+    local spent, reserved = speed.spent, speed.reserved
+    if weigh(speed.account, speed.limit, spent, reserved, 0, 'velocity') then
+      return nil, speed.too_fast(spent, reserved)
+    end
+  end
+  if by_holds then
+    return nil, by_holds
+  end
+  if #held > 0 then
+    return nil, nil, held
   end
   return granted
 end
@@ -206,7 +256,8 @@ local function exceeded(rules, entry)
       local spent, reserved = used(r)
       if spent + reserved > r.limit.amount then
         return refusal(r.account, 'limit', {
-          limit = r.limit, spent = spent, reserved = reserved, first = tell(r, 'hard'),
+          limit = r.limit, spent = spent, reserved = reserved,
+          first = spent > r.limit.amount and tell(r, 'hard'),
         })
       end
     end

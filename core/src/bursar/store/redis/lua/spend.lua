@@ -1,13 +1,14 @@
 -- The verbs of a call: reserve, probe, settle, book, doubt, release, extend.
 
 local function take_entry()
-  return {id = take(), subject = parse_subject(take()), amounts = take_amounts(), least = NOTHING}
+  return {id = take(), subject = parse_subject(take()), amounts = take_amounts(), least = NOTHING, floor = NOTHING}
 end
 
 local function take_terms()
   return {
     lease = tonumber(take()), enforce = take() == '1', finalizing = take() == '1',
-    kept_ppm = tonumber(take()), kept = tonumber(take()), soft = split(take(), ','), breaker = take_breaker(),
+    kept_ppm = tonumber(take()), kept = tonumber(take()), soft = split(take(), ','),
+    share = tonumber(take()), breaker = take_breaker(),
   }
 end
 
@@ -30,7 +31,8 @@ local function stale(zones)
   stop('stale', unpack(zones))
 end
 
--- What is granted, or the first of these that refuses: kill switch, open breaker, limit, breaker.
+-- What is granted, or the first of these that refuses: kill switch, open breaker, loop, limits, velocity; or
+-- nothing of both, and the limits whose room others hold.
 local function verdict(line, rules, fuse, entry, terms)
   for _, account in ipairs(line) do
     local tripped = get(account, 'tripped')
@@ -38,29 +40,39 @@ local function verdict(line, rules, fuse, entry, terms)
       return nil, refusal(account, 'tripped', {tripped = tripped})
     end
   end
-  local no = fuse and fuse_refusal(fuse, terms.breaker)
+  if not fuse then
+    return grant(rules, entry, terms)
+  end
+  local no = fuse_refusal(fuse, terms.breaker) or repeated(fuse, terms.breaker, entry)
   if no then
     return nil, no
   end
-  local granted, refused = grant(rules, entry, terms)
-  if granted and fuse then
-    granted, refused = judge(fuse, terms.breaker, entry, granted)
-  end
-  return granted, refused
+  return grant(rules, entry, terms, speed_of(fuse, terms.breaker, entry))
 end
 
 local function granted_answer(held, state, repeated)
   return {'granted', held[1], held[2], held[3], state, flag(repeated)}
 end
 
+-- Only the first ask of a call counts that it is contended; another one writes nothing.
+local function contended_answer(line, held, ask)
+  writes = ask == 'first' and writes or {}
+  for _, account in ipairs(ask == 'first' and line or {}) do
+    add(account, 't:contended', '1')
+  end
+  local lease = call('ZRANGE', base .. 'leases', 0, 0, 'WITHSCORES')[2]
+  return concat({'contended', lease and int(tonumber(lease)) or ''}, held)
+end
+
 local function reserve(only_probe)
   local entry = take_entry()
-  entry.least, entry.fingerprint = take_amounts(), take()
+  entry.least, entry.floor, entry.ask, entry.fingerprint = take_amounts(), take_amounts(), take(), take()
   local terms, periods = take_terms(), take_periods()
   local known = not only_probe and record_of(entry.id)
   if known then
     local same = known.seen.subject == entry.subject.text and known.seen.want == triple(entry.amounts)
       and known.seen.least == triple(entry.least) and known.seen.leaf == path[#path]
+      and (not known.seen.floor or known.seen.floor == triple(entry.floor))
     if not same then
       stop('closed', 'another')
     end
@@ -73,7 +85,13 @@ local function reserve(only_probe)
     stale(zones)
   end
   local fuse = terms.breaker and fuse_of(line)
-  local granted, refused = verdict(line, rules, fuse, entry, terms)
+  if only_probe or not terms.enforce then
+    entry.ask = 'last'
+  end
+  local granted, refused, held = verdict(line, rules, fuse, entry, terms)
+  if held then
+    return contended_answer(line, held, entry.ask)
+  end
   if only_probe then
     return granted and granted_answer(granted, 'reserved', false) or concat({'refused'}, refused)
   end
@@ -169,7 +187,7 @@ local function release()
   local id, tally = take(), take_tally()
   local h = record_of(id)
   if not h then
-    new_record(id, {amounts = NOTHING, least = NOTHING}, {}, {}, nil, NOTHING, 'released', 0)
+    new_record(id, {amounts = NOTHING, least = NOTHING, floor = NOTHING}, {}, {}, nil, NOTHING, 'released', 0)
     write('ZADD', base .. 'final', int(now), id)
   elseif h.seen.state == 'reserved' then
     close(h, 'released', NOTHING, tally, now)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ...servers import missing
+from .servers import missing
 
 
 class Authority:

@@ -1,0 +1,1 @@
+"""The command line, `bursar`. It needs the extra ``cli``, and nothing else of bursar imports it."""

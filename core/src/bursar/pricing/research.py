@@ -1,0 +1,17 @@
+"""Models that search, run tools or ask other models within one call, as often as they like."""
+
+from __future__ import annotations
+
+import re
+
+# Perplexity bills each search, citation and thought of deep research beside the answer; so does Google.
+# OpenAI's deep research searches by tools of the request, whose runs the request bounds. Groq's compound
+# systems run tools and other models. `:online` lets OpenRouter add searches to any model.
+# Sources: Perplexity, Pricing; Google, Gemini Deep Research; Groq, Compound; OpenRouter, Web Search;
+# all of 2026-11-24.
+_UNBOUNDED = re.compile(r"sonar-deep-research|(?<!o3-)(?<!o4-mini-)deep-research|(^|/)compound\b|:online$")
+
+
+def model_has_no_bound(model: str) -> bool:
+    """True when nothing in a request bounds what a call to the model costs."""
+    return _UNBOUNDED.search(model.lower()) is not None

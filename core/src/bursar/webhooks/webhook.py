@@ -1,0 +1,140 @@
+"""`Webhook`: posts alerts to a URL, again and again until it is taken or its time is up."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from ..reports.alert import Alert
+from ..runtime.log import logger
+from ..runtime.worker import Worker
+from ..values.money import shown
+from .address import Address, parse_address
+from .payload import body_of
+from .signature import Secrets, keys_of, signature_headers
+
+_ATTEMPT_S = 10.0
+_IN_ALL_S = 120.0
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.5, 30.0
+_MOST = 1000
+_LATER = frozenset({408, 425, 429})
+
+
+class Webhook:
+    """One URL that alerts are posted to, by a thread of its own.
+
+    Args:
+        address: where to.
+        keys: that sign each delivery; none: it is not signed.
+        allow_private: connect to private addresses, too.
+        proxy: connects in our place; the variables of the environment are not read.
+        dropped: told how many alerts found no room in the queue, once there is room again.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        keys: tuple[bytes, ...],
+        *,
+        allow_private: bool,
+        proxy: Address | None,
+        dropped: Callable[[int, str], object],
+    ) -> None:
+        self._address = address
+        self._keys = keys
+        self._allow_private = allow_private
+        self._proxy = proxy
+        self._tell_dropped = dropped
+        self._dropped = 0
+        self._worker: Worker[Alert] = Worker("bursar-webhook", self._deliver, _MOST)
+
+    def __call__(self, alert: Alert) -> None:
+        """Have an alert posted; returns at once."""
+        if not self._worker.put(alert):
+            self._dropped += 1
+
+    def _deliver(self, alert: Alert) -> None:
+        body = body_of(alert, self._address.host)
+        end_s, pause_s = time.monotonic() + _IN_ALL_S, _FIRST_PAUSE_S
+        while (why := self._attempt(alert.id, body, end_s)) is not None:
+            wait_s = random.uniform(pause_s / 2, pause_s)  # noqa: S311 - spreads retries, hides nothing
+            if time.monotonic() + wait_s >= end_s:
+                logger.error("the webhook %s was not told of an alert: %s", self._address, why)
+                break
+            time.sleep(wait_s)
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        if self._dropped and not len(self._worker):
+            dropped, self._dropped = self._dropped, 0
+            self._tell_dropped(dropped, str(self._address))
+
+    def _attempt(self, alert_id: str, body: bytes, end_s: float) -> str | None:
+        """None where it is taken, or refused for good; else why it was not, in words."""
+        from .lookup import NotAllowed
+        from .post import post
+
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "bursar",
+            **signature_headers(alert_id, body, self._keys, time.time()),
+        }
+        try:
+            status = post(
+                self._address,
+                body,
+                headers,
+                deadline_s=min(end_s, time.monotonic() + _ATTEMPT_S),
+                allow_private=self._allow_private,
+                proxy=self._proxy,
+            )
+        except NotAllowed as error:
+            logger.error("the webhook %s was not told of an alert: %s", self._address, error)
+            return None
+        except OSError as error:
+            return error.strerror or str(error) or type(error).__name__
+        if status in _LATER or status >= 500:
+            return f"it answered {status}"
+        if status >= 300:
+            logger.error("the webhook %s refused an alert: it answered %s", self._address, status)
+        return None
+
+
+def open_webhooks(
+    urls: str | Sequence[str] | None,
+    secret: Secrets | None,
+    *,
+    allow_private: bool,
+    proxy: str | None,
+    dropped: Callable[[int, str], object],
+) -> tuple[Webhook, ...]:
+    """A webhook for each URL.
+
+    Args:
+        urls: one or several.
+        secret: signs each delivery: one text, or two while one replaces the other.
+        allow_private: connect to private addresses, too.
+        proxy: the URL of a proxy of HTTP.
+        dropped: see `Webhook`.
+
+    Raises:
+        ValueError: one of them cannot be used; the message names the setting.
+    """
+    keys = keys_of(secret)
+    if type(allow_private) is not bool:
+        raise ValueError(f"webhook_allow_private={shown(allow_private)} is not True or False")
+    through = None if proxy is None else parse_address(proxy, "webhook_proxy")
+    if through is not None and through.scheme != "http":
+        raise ValueError("webhook_proxy= takes a URL of http, like 'http://proxy.example:3128'")
+    given: object = urls
+    if given is None:
+        if secret is not None or proxy is not None or allow_private:
+            raise ValueError("webhook_secret=, webhook_proxy= and webhook_allow_private= need a webhook_url=")
+        return ()
+    each = [given] if isinstance(given, str) else given
+    if not isinstance(each, list | tuple) or not each:
+        raise ValueError("webhook_url= takes a URL, or a list of URLs")
+    addresses = dict.fromkeys(parse_address(url, "webhook_url") for url in each)
+    return tuple(
+        Webhook(address, keys, allow_private=allow_private, proxy=through, dropped=dropped)
+        for address in addresses
+    )
