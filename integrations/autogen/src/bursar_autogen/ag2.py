@@ -132,7 +132,7 @@ def _read(answer: ModelResponse, sdk: str) -> Result:
     return Result(usage, answer.model, finished=True)
 
 
-class _Turns(BaseMiddleware):
+class _Middleware(BaseMiddleware):
     """Lets a tool run if it is affordable, else the model is told; and ends a refused turn well."""
 
     def __init__(self, event: Any, context: Any, *, spender: Spender, name: str) -> None:
@@ -202,5 +202,5 @@ def budgeted(
         if one.config is None:
             raise ValueError(f"the agent {one.name!r} has no config= to put a budget before")
         one.config = BudgetedModelConfig(one.config, spender, name=one.name)
-        one.add_middleware(Middleware(_Turns, spender=spender, name=one.name))
+        one.add_middleware(Middleware(_Middleware, spender=spender, name=one.name))
     return agent
