@@ -1,4 +1,4 @@
-"""Agents with ``early_stopping_method="generate"``: a refusal brings their closing answer, from the reserve."""
+"""Agents with ``early_stopping_method="generate"``: a refusal brings a closing answer, from the reserve."""
 
 from __future__ import annotations
 
