@@ -9,7 +9,6 @@ from ..ledger.swallowed import Run
 from ..pricing.outcome import outcome_of
 from ..pricing.response import Answer, read_answer
 from .admission import Admission, areserve_once, came_around, is_sent_by, reserve_once, texts_of
-from .beside import beside
 from .calls import TOKENS_PER_ANSWER, OpenCall, Result
 from .costs import Costs, Tally
 from .lock import Lock
@@ -20,6 +19,7 @@ from .payers import Limits, Payer, Payers
 from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
 from .refusals import fails_closed, never_breaks, raised_as
 from .runs import Runs
+from .twins import beside
 
 __all__ = [
     # Whose money it is
