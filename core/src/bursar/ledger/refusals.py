@@ -62,8 +62,8 @@ def refusal(refused: Refused, asked: Quote, loop_s: float | None = None) -> Budg
             **known,
         )
     if refused.cause == "loop":
-        wait = refused.retry_after_s
-        again = "" if wait is None else f", or make it again in {wait:.1f} s"
+        wait_s = refused.retry_after_s
+        again = "" if wait_s is None else f", or make it again in {wait_s:.1f} s"
         return LoopDetected(
             f"{what}: {refused.reason}, in {_place(refused.account)}; vary the call{again}. Raise"
             " max_repeated_calls= to allow more, or turn this off by max_repeated_calls=None",
