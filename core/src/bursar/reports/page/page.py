@@ -160,7 +160,8 @@ def _limits(limits: Iterable[Mapping[str, Any]]) -> str:
         )
     return (
         '<section><h2>Limits</h2><table class="limits"><tr><th>limit</th><th class="share"></th>'
-        f'<th class="n">used</th><th class="n">left</th><th>gives back</th></tr>{"".join(rows)}</table></section>'
+        '<th class="n">used</th><th class="n">left</th><th>gives back</th></tr>'
+        f"{''.join(rows)}</table></section>"
     )
 
 
