@@ -36,7 +36,7 @@ def never_enough(request: Request) -> Reply:
 
 def main() -> None:
     payer = Budget("$0.02", finalization_reserve=0.1, tool_prices={"web_search": "$0.001"})
-    budget = BudgetMiddleware(payer)
+    budget, provider = BudgetMiddleware(payer), None
     with ExitStack() as stack:
         if "OPENAI_API_KEY" in os.environ:
             model = ChatOpenAI(model="gpt-4o-mini", max_completion_tokens=300, max_retries=0)
@@ -55,7 +55,9 @@ def main() -> None:
     paid = budget.report()["breakdown"]
     print(answer["messages"][-1].content)
     print(f"spent ${budget.spent}: {paid['llm']['calls']} model calls, {paid['tools']['calls']} searches")
-    assert budget.spent <= 0.02
+    assert budget.spent <= 0.02 and answer["messages"][-1].content
+    if provider is not None:
+        assert paid["llm"]["total"] == float(provider.bill) and paid["tools"]["calls"] > 10
 
 
 if __name__ == "__main__":

@@ -58,11 +58,24 @@ def test_a_soft_limit_is_told_when_it_is_reached() -> None:
     assert (
         (alert.kind, alert.level) == (AlertKind.SOFT_LIMIT, AlertLevel.WARNING) == ("soft_limit", "warning")
     )
-    assert (alert.account, alert.limit, alert.fraction) == ("default/run", "$1/session", 0.9)
+    assert (alert.account, alert.limit, alert.threshold, alert.fraction) == (
+        "default/run",
+        "$1/session",
+        0.9,
+        0.9,
+    )
     assert (alert.spent, alert.at) == (Decimal("0.9"), START_S)
     assert alert.message == "90% of $1/session in 'default/run' is spent: $0.90"
     assert (alert.report["session_id"], alert.report["total_spent"]) == ("run", 0.9)
     json.dumps(alert.report)
+
+
+def test_the_threshold_is_what_was_crossed() -> None:
+    """The fraction is what is spent, which may be more."""
+    session, told = listening("$1", soft_limit=(0.5, 0.9))
+    pay(session, "$0.55")
+    pay(session, "$0.44")
+    assert [(alert.threshold, alert.fraction) for alert in told] == [(0.5, 0.55), (0.9, 0.99)]
 
 
 def test_a_hard_limit_is_told_when_it_refuses() -> None:
@@ -75,9 +88,10 @@ def test_a_hard_limit_is_told_when_it_refuses() -> None:
             session.reserve(cost="$0.50")
     (alert,) = told
     assert (alert.kind, alert.level) == ("hard_limit", "critical")
-    assert (alert.account, alert.limit, alert.fraction, alert.spent) == (
+    assert (alert.account, alert.limit, alert.threshold, alert.fraction, alert.spent) == (
         "default",
         "$1/hour",
+        None,
         0.75,
         Decimal("0.75"),
     )
