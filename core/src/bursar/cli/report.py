@@ -48,9 +48,11 @@ def report(
     bursar report --store sqlite:///budget.db --account default --html report.html
     """
     screen, chosen = Screen(), None
-    if file is None:
+    if file is not None:
+        found = _read(file)
+    else:
         chosen = _chosen(store, account)
-    found = figures.document(chosen) if chosen is not None else _read(file)
+        found = figures.document(chosen)
     try:
         text = report_text(found)
         document = _page(found, chosen, days) if page is not None else ""
