@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .words import escaped, usd
+from .escape import escaped, usd
 
 _HEIGHT, _TOP, _BOTTOM, _LEFT, _RIGHT = 260, 34, 44, 74, 12
 _LABEL = 62  # the width that the label of a day needs

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from .chart import Bar, day_chart
-from .words import count, escaped, usd
+from .escape import count, escaped, usd
 
 _ROWS = 30  # of one table; the others are one row together
 _TOKENS = {
