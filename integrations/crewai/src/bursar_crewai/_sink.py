@@ -139,9 +139,9 @@ class Sink:
         """
         payer = self._payers.payer([labels["agents"]] if "agents" in labels else [])
         name = asked.get("model") or asked["tool"]
+        call.metadata = labels
 
         def admit() -> None:
-            self._costs.label(call.key, labels)
             sent_by = sdk if sdk is not None and may_fit(payer, asked) else None
             if self._admission.admit(call, payer, asked, name=name, sdk=sent_by, kind=kind):
                 self._let_the_task_pay(labels.get("tasks"), call, payer)
