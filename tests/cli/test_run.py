@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from decimal import Decimal
@@ -117,9 +117,13 @@ def left_behind() -> list[Path]:
 
 @pytest.mark.parametrize("calls", [5, 20])
 @pytest.mark.parametrize("way", PROGRAMS)
-def test_the_budget_holds_over_all_processes(run: Run, provider: ScriptedProvider, way: str, calls: int) -> None:
+def test_the_budget_holds_over_all_processes(
+    run: Run, provider: ScriptedProvider, way: str, calls: int
+) -> None:
     """Of eight calls five are served where five may be, and the exit status is 3; all eight where they may."""
-    done = run("run", "--budget", f"{calls} calls", "--budget", "$1", "--report", "out.json", program(PROGRAMS[way]))
+    done = run(
+        "run", "--budget", f"{calls} calls", "--budget", "$1", "--report", "out.json", program(PROGRAMS[way])
+    )
     assert provider.hits == min(calls, 8)
     assert done.status == (3 if calls == 5 else 0), done.err
     found = report()
@@ -142,7 +146,9 @@ def test_dollars_are_held_too(run: Run, provider: ScriptedProvider, budget: str,
 def test_pytest_as_a_module(run: Run, provider: ScriptedProvider, calls: int, status: int) -> None:
     """Its own options are not ours, and its exit status passes through."""
     program("from spending import spend\ndef test_it():\n    spend(4)\n", "test_it.py")
-    done = run("run", "--budget", f"{calls} calls", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
+    done = run(
+        "run", "--budget", f"{calls} calls", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"
+    )
     assert (done.status, provider.hits) == (status, min(calls, 4))
 
 
@@ -163,7 +169,17 @@ def test_uvicorn_as_a_module(provider: ScriptedProvider, calls: int, served: int
             await send({"type": "http.response.body", "body": b""})
         """, "web.py")  # fmt: skip
     port = free_port()
-    arguments = ["--budget", f"{calls} calls", "--report", "out.json", "-m", "uvicorn", "web:app", "--port", port]
+    arguments = [
+        "--budget",
+        f"{calls} calls",
+        "--report",
+        "out.json",
+        "-m",
+        "uvicorn",
+        "web:app",
+        "--port",
+        port,
+    ]
     process = start(*arguments)
     until(lambda: listens(port))
     answers = []
@@ -189,7 +205,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a job may ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - a job may ignore it
     )
 
 
@@ -212,7 +228,9 @@ SLEEPING = """
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 7), (signal.SIGTERM, 128 + signal.SIGTERM)])
-def test_a_signal_leaves_a_correct_report(provider: ScriptedProvider, sent: signal.Signals, status: int) -> None:
+def test_a_signal_leaves_a_correct_report(
+    provider: ScriptedProvider, sent: signal.Signals, status: int
+) -> None:
     """The program gets it and says how it ends; then comes the report, and nothing is left behind."""
     process = start("--budget", "$1", "--report", "out.json", program(SLEEPING))
     assert process.stdout is not None and process.stdout.readline() == "spent\n"
@@ -336,7 +354,10 @@ def test_the_sitecustomize_of_the_user_still_runs(run: Run, provider: ScriptedPr
 def test_the_program_sees_the_path_that_it_would_have(run: Run, provider: ScriptedProvider) -> None:
     """Nothing of ours is on `sys.path`, and its arguments are its own."""
     name = program("import sys; print(sys.argv[1:], [p for p in sys.path if 'cli/run' in p])")
-    assert run("run", "--budget", "$1", name, "--budget", "-m", "--json").out == "['--budget', '-m', '--json'] []\n"
+    assert (
+        run("run", "--budget", "$1", name, "--budget", "-m", "--json").out
+        == "['--budget', '-m', '--json'] []\n"
+    )
 
 
 UNCOVERED = {
@@ -371,7 +392,9 @@ def test_a_child_that_cannot_be_covered(run: Run, provider: ScriptedProvider, wa
     shown = ("126\n" if way == "another environment" else "BursarError\n") if strict else "0\n"
     assert (done.status, done.out) == (0, shown), done.err
     told, summed = (line for line in done.err.splitlines() if "covered" in line)
-    assert told.startswith("bursar: ") and summed == "bursar: not covered, and not in this sum: 1 child process"
+    assert (
+        told.startswith("bursar: ") and summed == "bursar: not covered, and not in this sum: 1 child process"
+    )
 
 
 def test_a_child_without_the_package_of_its_sdk(run: Run, provider: ScriptedProvider) -> None:

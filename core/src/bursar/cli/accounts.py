@@ -50,6 +50,12 @@ class Found:
         """Of the account itself."""
         return self.views[-1]
 
+    @property
+    def zone(self) -> str:
+        """The time zone of its calendar limits, or of those above it."""
+        known = (limit.limit.tz for view in reversed(self.views) for limit in view.limits)
+        return next(filter(None, known), "UTC")
+
     def with_tree(self) -> Found:
         """The same, read with all budgets below it."""
         return Found(self.store, self.key, self.store.read(self.key))
@@ -58,6 +64,11 @@ class Found:
 def keys_of_path(key: str) -> tuple[str, ...]:
     """The keys from the root to an account."""
     return tuple(accumulate(key.split("/"), lambda above, own: f"{above}/{own}"))
+
+
+def names_of_path(key: str) -> list[str]:
+    """The names from the root to an account, as they were given."""
+    return [name_of(key) for key in keys_of_path(key)]
 
 
 def path_of(key: str) -> Path:

@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import BursarError
 from .demo import demo
 from .export import export
+from .history import history
 from .holds import app as holds
 from .mistake import Mistake
 from .operate import acknowledge, audit, doctor, reset, set_limit, trip, untrip
@@ -62,7 +63,7 @@ def _bursar(
 # Its program may have options that look like ours.
 app.command(cls=Launcher, context_settings={"allow_interspersed_args": False})(run)
 for command in (
-    *(status, who, top, tree, set_limit, reset, trip, untrip, acknowledge),
+    *(status, who, top, tree, history, set_limit, reset, trip, untrip, acknowledge),
     *(audit, doctor, export, report, models, estimate, plugins, demo),
 ):
     app.command()(command)

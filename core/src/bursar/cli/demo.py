@@ -29,8 +29,8 @@ def demo(
 ) -> None:
     """Stop an agent that never stops.
 
-    It talks plain HTTP, without an SDK, to a provider on this machine that counts and bills by itself. Nothing
-    is sent elsewhere, and nothing costs money.
+    It talks plain HTTP, without an SDK, to a provider on this machine that counts and bills by
+    itself. Nothing is sent elsewhere, and nothing costs money.
 
     \b
     bursar demo
@@ -61,7 +61,9 @@ def demo(
 def _search(session: Session, provider: ScriptedProvider, screen: Screen, *, quiet: bool) -> BudgetExceeded:
     """Search on, a page further each time, until a call is refused."""
     for page in count(1):
-        messages = [{"role": "user", "content": f"No shipping times on page {page} of the suppliers: search on."}]
+        messages = [
+            {"role": "user", "content": f"No shipping times on page {page} of the suppliers: search on."}
+        ]
         try:
             with session.reserve(MODEL, messages=messages, max_output_tokens=300) as hold:
                 body = {"model": MODEL, "messages": messages, "max_tokens": hold.max_output_tokens}
@@ -76,7 +78,8 @@ def _search(session: Session, provider: ScriptedProvider, screen: Screen, *, qui
 
 
 def _sent(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", "Authorization": "Bearer none"})  # noqa: S310
-    with urlopen(request, timeout=30) as response:  # noqa: S310 - of this machine
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
+    request = Request(url, json.dumps(body).encode(), headers)  # noqa: S310 - of this machine
+    with urlopen(request, timeout=30) as response:  # noqa: S310 - as above
         answer: dict[str, Any] = json.load(response)
     return answer

@@ -78,8 +78,8 @@ def top(
 ) -> None:
     """Watch who spends now.
 
-    Spend, its rate over the last minute, and how long what is left lasts at that rate; by account, and by model and
-    tool. Ctrl-C ends it.
+    Spend, its rate over the last minute, and how long what is left lasts at that rate; by account, and
+    by model and tool. Ctrl-C ends it.
 
     \b
     bursar top --store redis://localhost:6379
@@ -127,8 +127,10 @@ def _sample(store: Store, keys: list[str]) -> Sample:
     """A bounded look: budgets, and the newest sessions right below those that were asked for."""
     found: dict[str, AccountView] = {}
     for key in keys:
-        found |= store.read(accounts.root_key(key), accounts.keys_of_path(key)).accounts if is_session(key) else (
-            store.read(key).accounts
+        found |= (
+            store.read(key.partition("/")[0], accounts.keys_of_path(key)).accounts
+            if is_session(key)
+            else (store.read(key).accounts)
         )
         found |= store.sessions(key, "", 50).accounts
     mine = {
@@ -137,7 +139,8 @@ def _sample(store: Store, keys: list[str]) -> Sample:
         if any(key == asked or key.startswith(f"{asked}/") for asked in keys)
     }
     subjects = {
-        name: amounts.usd for _, name, amounts in figures.by_subject(found[key] for key in keys if key in found)
+        name: amounts.usd
+        for _, name, amounts in figures.by_subject(found[key] for key in keys if key in found)
     }
     return Sample(time.monotonic(), mine, subjects)
 
@@ -150,7 +153,7 @@ def _busiest(rates: Rates, sample: Sample, most: int) -> list[tuple[AccountView,
 
 
 def _left_s(rate: float, views: tuple[AccountView, ...]) -> float | None:
-    """How long what is left lasts at this rate, in seconds; None without a limit, or where nothing is spent."""
+    """Seconds that what is left lasts at this rate; None without a limit, or where nothing is spent."""
     left = balance(views).remaining
     return None if left is None or not rate else max(0.0, float(left) * 10**9 / rate * 60)
 
@@ -174,7 +177,9 @@ def _subjects(rates: Rates, sample: Sample, most: int) -> list[tuple[Cell, ...]]
 
 def _drawn(screen: Screen, rates: Rates, sample: Sample, most: int) -> RenderableType:
     total = sum(rates.account(key) for key in sample.accounts if key.count("/") == 0)
-    title = Text.assemble(("bursar top", "bold"), f"   {time.strftime('%H:%M:%S')}   {_usd(total) or '$0'} a minute")
+    title = Text.assemble(
+        ("bursar top", "bold"), f"   {time.strftime('%H:%M:%S')}   {_usd(total) or '$0'} a minute"
+    )
     tables = (
         drawn(HEADINGS, _accounts(screen, rates, sample, most)),
         drawn(MODELS, _subjects(rates, sample, most)),

@@ -63,14 +63,16 @@ def run(
 ) -> None:
     """Run a Python program under a budget.
 
-    Every OpenAI and Anthropic client in it and in its children spends from the budget; nothing of the program is
-    changed. Exit status 3 where the budget stopped it, else its own. A summary is written to standard error.
+    Every OpenAI and Anthropic client in it and in its children spends from the budget; the program is
+    not changed. Exit status 3 where the budget stopped it, else its own. A summary goes to standard error.
 
     \b
     bursar run --budget '$5' agent.py --topic whales
     bursar run --budget '$1' --budget '20 calls/1h' --report out.json -m pytest -q
     """
-    limits = budget or [text.strip() for text in os.environ.get("BURSAR_BUDGET", "").split(";") if text.strip()]
+    limits = budget or [
+        text.strip() for text in os.environ.get("BURSAR_BUDGET", "").split(";") if text.strip()
+    ]
     if not limits:
         raise Mistake("give a budget: --budget '$5', or BURSAR_BUDGET")
     parse_limits(tuple(limits))

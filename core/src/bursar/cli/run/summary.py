@@ -17,8 +17,8 @@ def text(report: Mapping[str, Any]) -> str:
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     run, spent = report["run"], report["breakdown"]
-    calls = spent["llm"]["calls"] + spent["tools"]["calls"]
-    yield f"{report['session_id']} spent {_usd(report['total_spent'])} in {counted(calls, 'call')}{_left(report)}"
+    calls = counted(spent["llm"]["calls"] + spent["tools"]["calls"], "call")
+    yield f"{report['session_id']} spent {_usd(report['total_spent'])} in {calls}{_left(report)}"
     for name, cost in sorted(spent["llm"]["by_model"].items(), key=lambda item: -item[1]):
         if len(spent["llm"]["by_model"]) > 1:
             yield f"  {_usd(cost)}  {name}"

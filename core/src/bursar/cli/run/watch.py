@@ -1,8 +1,8 @@
 """Notices children that cannot be covered, when a covered process starts them.
 
-Python reads neither PYTHONPATH nor `sitecustomize` with ``-I``, ``-E`` and ``-S``, and a child whose environment was
-cleared has no PYTHONPATH. Such a child never runs a line of ours, so its parent has to notice. (An audit hook
-would see every start in one place, but lets another thread run in the midst of `sys.settrace`.)
+Python reads neither PYTHONPATH nor `sitecustomize` with ``-I``, ``-E`` and ``-S``, and a child whose
+environment was cleared has no PYTHONPATH. Such a child never runs a line of ours, so its parent has to
+notice. (An audit hook would see every start, but lets another thread run in the midst of `sys.settrace`.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Covers a process that `bursar run` started, or one of its children, before its first line runs.
 
-Python imports `sitecustomize` as it starts, and finds this one because its folder is on PYTHONPATH. Any Python may
-come by, also an old one, and one without bursar: what is here runs on all of them.
+Python imports `sitecustomize` as it starts, and finds this one because its folder is on PYTHONPATH. Any
+Python may come by, also an old one, and one without bursar: what is here runs on all of them.
 """
 
 import json
@@ -25,7 +25,7 @@ def _cover() -> None:
     try:
         from bursar.cli.run.child import cover
     except Exception as error:
-        _uncovered("%s: %s" % (type(error).__name__, error))  # noqa: UP031 - an old Python may read this
+        _uncovered("%s: %s" % (type(error).__name__, error))
     else:
         cover()
 
@@ -33,8 +33,8 @@ def _cover() -> None:
 def _uncovered(why: str) -> None:
     """As `notes.py` does it, without bursar."""
     run = json.loads(os.environ["BURSAR_RUN"])
-    line = "%s cannot be covered (%s)" % (sys.executable, " ".join(why.split())[:200])  # noqa: UP031
-    with open(os.path.join(run["folder"], "uncovered"), "a", encoding="utf-8") as notes:  # noqa: PTH118, PTH123
+    line = "%s cannot be covered (%s)" % (sys.executable, " ".join(why.split())[:200])
+    with open(os.path.join(run["folder"], "uncovered"), "a", encoding="utf-8") as notes:
         notes.write(json.dumps(line) + "\n")
     sys.stderr.write("bursar: " + line + "\n")
     if run["strict"]:
@@ -42,8 +42,8 @@ def _uncovered(why: str) -> None:
         os._exit(126)
 
 
-_here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _here]  # noqa: PTH100
+_here = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _here]
 try:
     _run_the_users_own()
 finally:
