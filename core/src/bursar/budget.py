@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from .coverage import cover_entered
 from .errors import InvalidAmount, LedgerRolledBack, StoreError
 from .handle import Handle
 from .ledger import verbs
@@ -192,6 +193,7 @@ class Budget(Handle):
         id: str | None = None,
         session_id: str | None = None,
         swallow: bool = False,
+        cover: bool = True,
         **metadata: Any,
     ) -> Session:
         """Open a session; the same id in the same store is the same session.
@@ -200,6 +202,7 @@ class Budget(Handle):
             limits: limits of this session alone; those of the budget hold too.
             id: its name; a new one by default. `session_id` is accepted too.
             swallow: do not raise, at the end of ``with session:``, a refusal that a framework swallowed.
+            cover: False leaves the SDKs alone: wrapped clients charge, and what is said, as by `record`.
             metadata: carried in its report.
 
         Raises:
@@ -221,7 +224,15 @@ class Budget(Handle):
                 logger.warning("%s", warning)
         account = session_account(self._path[-1], given or f"sess_{new_id()}", own)
         path = (*self._path, account)
-        return Session(self._ledger, path, metadata, swallow=swallow, named=given is not None)
+        return Session(
+            self._ledger,
+            path,
+            metadata,
+            swallow=swallow,
+            named=given is not None,
+            budget=self,
+            cover=cover_entered if cover else None,
+        )
 
     def async_session(self, *limits: LimitLike, **options: Any) -> Session:
         """`session`, for readers who expect the name."""
