@@ -228,7 +228,7 @@ def cli(session: Session) -> None:
     wheels(session, CORE, "integrations/openai", "integrations/anthropic")
     session.install("./core[cli]", "--no-sources")
     tools(session, "core")
-    measured = () if session.posargs else ("--cov", "--cov-config=tests/cli/coverage.toml")
+    measured = () if session.posargs else ("--cov", "--cov-config=tests/cli/coverage.toml", *AT_ONCE[2:])
     pytest(session, "tests/cli", *measured, minimum="cli")
 
 

@@ -372,8 +372,13 @@ UNCOVERED = {
 }
 
 
-@pytest.mark.parametrize("strict", [False, True], ids=["", "strict"])
-@pytest.mark.parametrize("way", UNCOVERED)
+@pytest.mark.parametrize(
+    ("way", "strict"),
+    [
+        *((way, False) for way in UNCOVERED),
+        *((way, True) for way in ("isolated", "script", "another environment")),
+    ],
+)
 def test_a_child_that_cannot_be_covered(run: Run, provider: ScriptedProvider, way: str, strict: bool) -> None:
     """One line tells, and the summary counts it; with --strict it does not start."""
     Path("script").write_text(f"#!{sys.executable} -I\npass\n")

@@ -53,8 +53,8 @@ def demo(
     screen.line("refused:", str(refusal))
     screen.line(
         f"The provider billed {show_usd(to_nanos(billed))} for {served} requests, and bursar counted"
-        f" {show_usd(to_nanos(session.spent))} in {session.calls} calls: the agent was stopped at its budget of"
-        f" {show_usd(to_nanos(limit))}."
+        f" {show_usd(to_nanos(session.spent))} in {session.calls} calls: the agent was stopped at its"
+        f" budget of {show_usd(to_nanos(limit))}."
     )
 
 
