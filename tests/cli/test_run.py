@@ -245,9 +245,20 @@ def test_ctrl_c_reaches_the_program_once(provider: ScriptedProvider) -> None:
     """A terminal tells the whole group of processes; nobody passes it on a second time."""
     import pty
 
-    text = "import time\nprint('ready', flush=True)\ntimes = 0\nend = time.monotonic() + 60\n"
-    text += "while time.monotonic() < end:\n    try:\n        time.sleep(0.5)\n        if times: break\n"
-    text += "    except KeyboardInterrupt:\n        times += 1\nraise SystemExit(10 + times)\n"
+    text = """
+        import time
+        times, end = 0, time.monotonic() + 30
+        while time.monotonic() < end:
+            try:
+                if not times:
+                    print("ready", flush=True)
+                time.sleep(0.5)
+                if times:
+                    break
+            except KeyboardInterrupt:
+                times += 1
+        raise SystemExit(10 + times)
+        """
     name = program(text)
     pid, terminal = pty.fork()
     if pid == 0:

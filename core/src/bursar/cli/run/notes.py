@@ -16,7 +16,7 @@ from ...errors import BudgetExceeded, CallVetoed
 from ...hookspecs import hookimpl
 from ...ledger.refusals import Refusal
 from ...ledger.swallowed import SwallowedRefusals
-from ...reports.text import _clean
+from ...reports.text import clean
 
 _MOST = 1_000  # threads and tasks that are remembered; a process with more of them is stopped for good
 
@@ -79,7 +79,7 @@ class Notes:
 
     def uncovered(self, line: str) -> None:
         """A child cannot be covered."""
-        line = _clean(" ".join(line.split()))
+        line = clean(" ".join(line.split()))
         with (self._folder / "uncovered").open("a", encoding="utf-8") as notes:
             notes.write(f"{json.dumps(line)}\n")
         sys.stderr.write(f"bursar: {line}\n")
