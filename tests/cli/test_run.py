@@ -28,11 +28,11 @@ import openai
 
 client = openai.OpenAI(max_retries=0)
 
-def spend(calls, cap=100):
+def spend(calls):
     for number in range(calls):
         text = f"Why is the sky blue? {os.getpid()}, {number}"
         client.chat.completions.create(
-            model="gpt-4o-mini", max_tokens=cap, messages=[{"role": "user", "content": text}]
+            model="gpt-4o-mini", max_tokens=100, messages=[{"role": "user", "content": text}]
         )
 """
 CHILDREN = """
@@ -314,16 +314,16 @@ def test_a_program_that_went_on_with_a_smaller_call_was_not_stopped(
 ) -> None:
     """It was refused, handled it, and ended well: the summary says so, and the exit status is its own."""
     text = """
-        from spending import spend
+        from spending import client, spend
+        question = [{"role": "user", "content": 20_000 * "why "}]
         try:
-            spend(1, cap=20_000_000)
+            client.chat.completions.create(model="gpt-4o-mini", messages=question)
         except Exception:
             spend(1)
         """
-    done = run("run", "--budget", "$0.001", "--json", program(text))
-    found = json.loads(done.err)
-    assert done.status == found["run"]["exit_status"], found
-    assert provider.hits >= 1
+    done = run("run", "--budget", "$0.001", program(text))
+    assert (done.status, provider.hits) == (0, 1)
+    assert "1 refused call, and the program went on" in done.err
 
 
 @pytest.mark.parametrize(("check", "status"), [(False, 0), (True, 3)], ids=["goes on", "fails by it"])
