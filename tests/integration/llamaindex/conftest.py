@@ -24,9 +24,11 @@ from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.anthropic import Anthropic
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
-from bursar import Session
-from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
+from bursar.testing import Rate, ScriptedProvider
 from bursar_llamaindex import BudgetCallback, uninstall
+
+from ..script import Script as AnyScript
+from ..script import choose
 
 RATES = {
     "gpt-4o": Rate("2.50", "10", "1.25"),
@@ -72,29 +74,10 @@ class Elsewhere(CustomLLM):
         )
 
 
-class Script:
+class Script(AnyScript):
     """What the tests ask of the provider, in their own words, and the models that talk to it."""
 
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-        provider.always(Reply("ok", output_tokens=1))
-
-    @property
-    def sent(self) -> int:
-        """Requests that arrived, whatever became of them."""
-        return self.provider.hits
-
-    @property
-    def bill_nanos(self) -> int:
-        return self.provider.bill_nanos
-
-    def says(self, text: str = "ok", **reply: Any) -> None:
-        """Answer the next request with a text."""
-        self.provider.script(Reply(text, **{"output_tokens": 3, **reply}))
-
-    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
-        """Answer the next request with calls of tools."""
-        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
+    tokens = 3
 
     # -- models ---------------------------------------------------------------------------------
 
@@ -113,13 +96,6 @@ class Script:
     def embedding(self, **settings: Any) -> OpenAIEmbedding:
         wanted = {"model": "text-embedding-3-small", "max_retries": 0, "api_key": "none", **settings}
         return OpenAIEmbedding(api_base=self.provider.openai_url, **wanted)
-
-    # -- the oracle
-
-    def assert_exact(self, payer: BudgetCallback | Session) -> None:
-        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
-        assert payer.spent * 10**9 == self.bill_nanos
-        assert payer.reserved == 0
 
 
 @pytest.fixture
@@ -205,9 +181,6 @@ THEIRS = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What the frameworks warn about among themselves is not ours to fail on."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            for warning in THEIRS:
-                item.add_marker(pytest.mark.filterwarnings(warning))
+    choose(config, items, Path(__file__).parent, THEIRS)
