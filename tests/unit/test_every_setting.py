@@ -145,6 +145,18 @@ def _(loop_window: Any) -> object:
     return repeated(every_s=10, loop_window=loop_window)
 
 
+@scene("loop_action", ("refuse", [False, "loop_detected"]), ("trip", [True, "loop_detected"]))
+def _(loop_action: Any) -> object:
+    """Whether other calls of the session are refused after a loop, and why it ended."""
+    session = Budget(loop_action=loop_action, max_repeated_calls=3).session()
+    ask = {"model": "gpt-4o", "input_tokens": 1, "max_output_tokens": 1}
+    for _ in range(3):
+        session.reserve(**ask, messages="again")
+    assert refused(session, LoopDetected, **ask, messages="again")
+    ended = session.terminated_by
+    return [refused(session, Tripped, **ask), ended]
+
+
 @scene("max_velocity", (None, 20), ("$0.05/min", 5), (Limit("3 calls/10s"), 3))
 def _(max_velocity: Any) -> object:
     """How many calls of a cent are admitted within a second, of twenty."""

@@ -231,9 +231,11 @@ def test_refusal_of_a_repeated_call() -> None:
     error = refusal(Refused(MADE, cause="loop", reason="10 calls alike within 60 s", times=11), MODEL, 60)
     assert isinstance(error, LoopDetected)
     assert str(error) == (
-        "a call to 'gpt-4o' was not made: 10 calls alike within 60 s, in this session; vary the call, or raise"
-        " max_repeated_calls="
+        "a call to 'gpt-4o' was not made: 10 calls alike within 60 s, in this session; vary the call."
+        " Raise max_repeated_calls= to allow more, or turn this off by max_repeated_calls=None"
     )
+    again = Refused(MADE, cause="loop", reason="10 calls alike within 60 s", times=11, retry_after_s=12.5)
+    assert "vary the call, or make it again in 12.5 s. Raise" in str(refusal(again, MODEL, 60))
 
 
 def test_refusal_of_what_is_too_fast() -> None:

@@ -65,6 +65,9 @@ class Budget(Handle):
         max_repeated_calls: how often a call may be made with the same input within `loop_window`
             before the session is stopped; None: no end.
         loop_window: a duration; `loop_window_seconds` is accepted too.
+        loop_action: ``"refuse"``: a call that is repeated too often is refused, others go on; the session
+            stops where such a call is refused `max_repeated_calls` times in a row within the window.
+            ``"trip"``: the session stops at once.
         max_velocity: an amount over a span (``"$1/min"``): a call that would pass it stops the session.
         cooldown: after a loop or too much speed, one call at a time is tried again after this
             long; None: never.
@@ -114,6 +117,7 @@ class Budget(Handle):
         max_repeated_calls: int | None = 10,
         loop_window: Duration = "60s",
         loop_window_seconds: Duration | None = None,
+        loop_action: Literal["refuse", "trip"] = "refuse",
         max_velocity: str | Limit | None = None,
         cooldown: Duration | None = None,
         hard_stop: bool = True,
@@ -152,6 +156,7 @@ class Budget(Handle):
             finalization_reserve=finalization_reserve,
             max_repeated_calls=max_repeated_calls,
             loop_window=loop_window if loop_window_seconds is None else loop_window_seconds,
+            loop_action=loop_action,
             max_velocity=max_velocity,
             cooldown=cooldown,
             hard_stop=hard_stop,

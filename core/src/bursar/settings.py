@@ -72,6 +72,7 @@ class Settings:
     finalization_reserve: Money = 0
     max_repeated_calls: int | None = 10
     loop_window: Duration = "60s"
+    loop_action: Literal["refuse", "trip"] = "refuse"
     max_velocity: str | Limit | None = None
     cooldown: Duration | None = None
     hard_stop: bool = True
@@ -113,6 +114,8 @@ class Settings:
         repeated: object = self.max_repeated_calls
         if repeated is not None and (type(repeated) is not int or repeated < 1):
             raise ValueError(f"max_repeated_calls={shown(repeated)} is not a number of calls, nor None")
+        if self.loop_action not in ("refuse", "trip"):
+            raise ValueError(f"loop_action={shown(self.loop_action)} is not 'refuse' or 'trip'")
         days: object = self.history_days
         if type(days) is not int or not 1 <= days <= MOST_DAYS:
             raise ValueError(f"history_days={shown(days)} is not a number of days, from 1 to {MOST_DAYS}")
@@ -216,6 +219,7 @@ class Settings:
                 loop_ms=_ms(self.loop_window, "loop_window"),
                 velocity=rate,
                 cooldown_ms=None if self.cooldown is None else _ms(self.cooldown, "cooldown"),
+                loop_trips=self.loop_action == "trip",
             )
         return Terms(
             lease_ms=_ms(self.lease, "lease"),

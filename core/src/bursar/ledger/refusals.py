@@ -62,9 +62,11 @@ def refusal(refused: Refused, asked: Quote, loop_s: float | None = None) -> Budg
             **known,
         )
     if refused.cause == "loop":
+        wait_s = refused.retry_after_s
+        again = "" if wait_s is None else f", or make it again in {wait_s:.1f} s"
         return LoopDetected(
-            f"{what}: {refused.reason}, in {_place(refused.account)}; vary the call, or raise"
-            " max_repeated_calls=",
+            f"{what}: {refused.reason}, in {_place(refused.account)}; vary the call{again}. Raise"
+            " max_repeated_calls= to allow more, or turn this off by max_repeated_calls=None",
             key=call.model or call.tool,
             count=refused.times,
             window=loop_s,

@@ -21,12 +21,15 @@ class Breaker(NamedTuple):
         loop_ms: milliseconds.
         velocity: a limit over a rolling span; a call that would pass it stops the session.
         cooldown_ms: milliseconds after which one call at a time is tried again; None: never.
+        loop_trips: True stops the session at the first call that is repeated too often; False refuses that
+            call, and stops the session where it is refused `max_repeated` times in a row within `loop_ms`.
     """
 
     max_repeated: int | None
     loop_ms: int
     velocity: Limit | None
     cooldown_ms: int | None
+    loop_trips: bool = False
 
 
 class Terms(NamedTuple):
