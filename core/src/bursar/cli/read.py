@@ -177,7 +177,7 @@ def _nested(
     """A row for an account and for each one below it; the lines of the tree stand before the names."""
     name, *others = figures.row(screen, name_of(views[-1].key), views)
     yield (Text.assemble((before, "dim"), name), *others)
-    children = below.get(views[-1].key, ())
+    children = below.get(views[-1].key, [])
     for view in children:
         last = view is children[-1]
         drawn = ("  ", "  ") if screen.plain else ("└─ ", "   ") if last else ("├─ ", "│  ")
