@@ -148,7 +148,7 @@ def test_a_helper_of_streams_that_fails_on_a_cut_answer_names_the_budget(
     bench.provider.always(Reply('{"word": "bl', output_tokens="most"))
     client, session = bench.paid(limit)
     body = {**CHAT, "max_tokens": 2_000}
-    with pytest.raises(ValueError) as failed:
+    with pytest.raises(ValueError, match="(?i)json") as failed:
         bench.take(Surface(lambda c: c.messages.stream(**body, output_format=Word), "manager"), client)
     notes = getattr(failed.value, "__notes__", [])
     told = ["the budget" in note and "had lowered the cap from 2,000" in note for note in notes]
