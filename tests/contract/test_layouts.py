@@ -255,7 +255,7 @@ def test_a_program_that_is_older_than_the_ledger_is_refused(where: str, tmp_path
 
     assert newer(bare)[0] == "18000"
     began_s = time.monotonic()
-    with pytest.raises(StoreUnavailable, match=r"layout 3; this one knows 2\); upgrade here"):
+    with pytest.raises(StoreUnavailable, match=r"layout 4; this one knows 3\); upgrade here"):
         store.reserve(Entry("c", path, GPT, amounts), amounts, TERMS)
     assert time.monotonic() - began_s < 3
     for id, cost in (("a", 5_000), ("b", 7_000)):
@@ -269,10 +269,10 @@ def test_a_spool_with_newer_lines_is_refused(tmp_path: Path) -> None:
     """When it is opened; and stays as it is."""
     spool = tmp_path / "spool.jsonl"
     spool.write_text(
-        json.dumps({"layout": 3, "store": "?", "mark": "m"}).replace("?", str(tmp_path / "a.db")) + "\n"
+        json.dumps({"layout": 4, "store": "?", "mark": "m"}).replace("?", str(tmp_path / "a.db")) + "\n"
     )
     before = spool.read_bytes()
-    with pytest.raises(StoreUnavailable, match=r"line 1 of .*layout 3; this one knows 2"):
+    with pytest.raises(StoreUnavailable, match=r"line 1 of .*layout 4; this one knows 3"):
         open_sqlite(file_url(tmp_path / "a.db", spool=spool))
     assert spool.read_bytes() == before
 

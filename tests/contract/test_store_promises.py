@@ -36,11 +36,11 @@ class TestMemoryStore(Promises):
 class BareStore(MemoryStore):
     """With the verbs alone."""
 
-    roots = holds = None  # type: ignore[assignment]
+    roots = holds = history = None  # type: ignore[assignment]
 
 
 class TestBareStore(Promises):
-    """A store need not list its trees, nor what is in flight."""
+    """A store need not list its trees, nor what is in flight, nor keep a history."""
 
     def open_store(self, clock: ManualClock) -> MemoryStore:
         """An empty store in memory that cannot list."""

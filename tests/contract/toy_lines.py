@@ -51,11 +51,15 @@ class Line:
     at_ms: int = 0
     tally: Mapping[str, int] = field(default_factory=dict)
     seen: bool = True  # whether a breaker saw it go through
+    tz: str = "UTC"
+    first_ms: int = 0  # when something was booked first
     floor: Amounts = NOTHING
 
     def close(self, state: str, booked: Amounts, tally: Mapping[str, int], at_ms: int) -> None:
         """Replace what it stands at."""
         self.state, self.booked, self.tally, self.at_ms = state, booked, tally, at_ms
+        if state != "released":
+            self.first_ms = self.first_ms or at_ms
 
 
 @dataclass

@@ -23,6 +23,7 @@ from bursar.store import (
     Finding,
     Granted,
     HeldLimit,
+    HistoryView,
     HoldPage,
     Limit,
     OpenHold,
@@ -36,12 +37,13 @@ from bursar.store import (
     is_session,
 )
 
-from .toy_lines import Book, Line, Lines
+from .toy_days import Days
+from .toy_lines import DAY_MS, Book, Line
 
 HARD = -1  # what stands for a refusal among the fractions that were told
 
 
-class ToyStore(Lines):
+class ToyStore(Days):
     """Balances in a list. Keeps every promise, forgets nothing, and is slow."""
 
     durability = "toy"
@@ -49,6 +51,7 @@ class ToyStore(Lines):
     def __init__(self, clock: Any) -> None:
         super().__init__(clock)
         self.lock = threading.Lock()
+        self.alerts = []
 
     # -- the verbs ------------------------------------------------------------------------------
 
@@ -77,14 +80,20 @@ class ToyStore(Lines):
             if isinstance(verdict, Contended):
                 if ask == "first":
                     tally = {"contended": 1}
-                    self.lines.append(Line(entry, now, self.epochs(books), state="refused", tally=tally))
+                    epochs = self.epochs(books)
+                    line = Line(entry, now, epochs, state="refused", tally=tally, at_ms=now, tz=terms.tz)
+                    self.lines.append(line)
                 return verdict
             ignored = None
             if isinstance(verdict, Refused):
                 refused = self.note(verdict, minimum)
                 enforced = terms.enforce or refused.cause == "tripped"
                 tally = {"refusals" if enforced else "would_refuse": 1}
-                self.lines.append(Line(entry, now, self.epochs(books), state="refused", tally=tally))
+                line = Line(
+                    entry, now, self.epochs(books), state="refused", tally=tally, at_ms=now, tz=terms.tz
+                )
+                self.lines.append(line)
+                self.tell_day(books, terms.tz, refused)
                 if enforced:
                     return refused
                 ignored = refused
@@ -94,7 +103,7 @@ class ToyStore(Lines):
                 session.circuit, session.trying = "half_open", entry.id
                 session.forgiven = len(self.lines)
             line = Line(entry, now, self.epochs(books), held, minimum, now + terms.lease_ms, floor=floor)
-            line.seen = ignored is None and terms.breaker is not None
+            line.seen, line.tz = ignored is None and terms.breaker is not None, terms.tz
             self.add(line)
             return Granted(held, "reserved", False, now, ignored)
 
@@ -224,6 +233,10 @@ class ToyStore(Lines):
                 for until_ms, id, line in held[start:end]
             )
             return HoldPage(now, found, str(end) if end < len(held) else "")
+
+    def history(self, root: str, keys: tuple[str, ...], days: int, tz: str = "UTC") -> HistoryView:
+        with self.lock:
+            return self.totals(root, keys, days, tz)
 
     def roots(self) -> tuple[str, ...]:
         with self.lock:
@@ -367,7 +380,7 @@ class ToyStore(Lines):
             zones = self.turn(books, entry)
             if zones:
                 return StalePeriod(now, zones)
-            line = Line(entry, now, self.epochs(books))
+            line = Line(entry, now, self.epochs(books), tz=terms.tz)
             self.add(line)
         else:
             books = [self.books[key] for key in line.epochs]
@@ -381,7 +394,10 @@ class ToyStore(Lines):
         self.close(line, state, entry.amounts, tally)
         marks = self.marks(books, entry, terms)
         over = self.over(books, entry, terms) if exceeds else None
-        return Booked(held, overrun, False, over, now, marks)
+        answer = Booked(held, overrun, False, over, now, marks)
+        self.oldest = now // DAY_MS - terms.history_days + 1
+        self.tell_day(books, line.tz, answer)
+        return answer
 
     def over(self, books: list[Book], entry: Entry, terms: Terms) -> Refused | None:
         """The first limit that is exceeded now, or the velocity."""

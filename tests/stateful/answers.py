@@ -25,7 +25,7 @@ from bursar.testing import ManualClock
 from bursar.values.account import child_account, root_account, session_account
 from bursar.values.window import calendar
 
-START_S = 1_750_000_000
+START_S = 1_750_031_000  # 23:43:20 UTC: days of the history end in its midst
 SUBJECTS = (
     Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai"),
     Subject("model", ("gpt-4o-mini",), "openai"),
@@ -54,6 +54,8 @@ TERMS = st.builds(
     kept_nanos=st.sampled_from([0, 50]),
     soft_ppm=st.sampled_from([(), (500_000, 900_000)]),
     breaker=st.sampled_from(BREAKERS),
+    tz=st.sampled_from(["UTC", "Europe/Oslo", "America/St_Johns"]),
+    history_days=st.sampled_from([400, 2]),
     share_ppm=st.sampled_from([1_000_000, 125_000, 400_001]),
 )
 
@@ -97,7 +99,7 @@ class AnswersMachine(RuleBasedStateMachine):
         rolling: False without limits over rolling windows.
     """
 
-    left_out: Mapping[str, str] = {}
+    left_out: Mapping[str, str] = {"Limit.implied": "how it was written is for messages, and not stored"}
     rolling = True
 
     def open_store(self, clock: ManualClock) -> Store:
@@ -220,6 +222,8 @@ class AnswersMachine(RuleBasedStateMachine):
     def views_agree(self) -> None:
         """What readers see, and what an audit finds."""
         self.both("read", "root", tuple(path[-1].key for path in self.paths.values()))
+        for tz in ("UTC", "Europe/Oslo", "America/St_Johns"):
+            self.both("history", "root", ("root", "root/alice"), 1, tz)
         self.both("audit", "root")
 
     # -- words ----------------------------------------------------------------------------------

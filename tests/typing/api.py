@@ -6,7 +6,7 @@ unused comment is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Literal
@@ -389,7 +389,12 @@ class Adapter(Payee):
         self.calls = OpenCalls()
         self.lock = Lock()
         self.admission = Admission(
-            self.calls, self.costs, raise_as=Passes, prefix="toy", on_refusal=lambda refusal, payer: None
+            self.calls,
+            self.costs,
+            raise_as=Passes,
+            prefix="toy",
+            on_refusal=lambda refusal, payer: None,
+            on_budget=lambda refusal: refusal.remaining is not None,
         )
 
     @fails_closed(Passes)
@@ -429,6 +434,7 @@ async def adapts(adapter: Adapter, hold: Hold, refusal: BudgetExceeded) -> None:
     assert_type(adapter.get_report(), dict[str, Any])
     payer = adapter.payers.payer(("writer",))
     assert_type(payer, Payer)
+    assert_type(Payers("$1", per_run=True).payer((), run="run"), Payer)
     assert_type(payer.account, Session)
     call = OpenCall("key")
     assert_type(await call.asettle(Result(Usage(1, 1), "gpt-4o", finished=True)), None)
@@ -460,7 +466,10 @@ async def adapts(adapter: Adapter, hold: Hold, refusal: BudgetExceeded) -> None:
     assert_type(is_sent_by(None, "kind"), bool)
     came_around(("toys", "Client"))
     assert_type(raised_as(refusal, Passes), BursarError)
-    Runs().end(Runs().start("run", parent=None))
+    runs = Runs(on_end=adapter.payers.close)
+    assert_type(runs.start("run", parent=None, call=params), Hashable)
+    runs.end("run", began=False)
+    adapter.calls.stopped(call)
     run = Run()
     run.close(refusal)
 

@@ -79,7 +79,7 @@ def test_a_layout_and_a_size_are_told(tmp_path: Path) -> None:
     budget = Budget("$5", store=file_url(path))
     budget.session().reserve(cost="$1").settle(cost="$1")
     found = budget.doctor()
-    assert (found["layout"], found["sessions"]) == (2, 1) and found["bytes"] > 10_000
+    assert (found["layout"], found["sessions"]) == (3, 1) and found["bytes"] > 10_000
     path.unlink()
     found = budget.doctor()
     assert found["sessions"] is None and "lost data" in found["warnings"][0]

@@ -238,6 +238,17 @@ def _(child_limits: Any) -> object:
     return [refused(child.session(), cost=2) for child in children]
 
 
+@scene("history_days", (400, [1, 2]), (1, [2]))
+def _(history_days: int) -> object:
+    """What is left of a charge of yesterday, and one of today."""
+    clock = ManualClock(START_S)
+    budget = Budget(history_days=history_days, clock=clock)
+    budget.session().track(None, "$1", "search")
+    clock.advance(86_400)
+    budget.session().track(None, "$2", "search")
+    return [day["spent"] for day in budget.history()["days"] if day["spent"]]
+
+
 @scene("lease", ("15min", "0"), ("30s", "0.5"))
 def _(lease: Any) -> object:
     """What is booked of a hold after a minute."""

@@ -182,6 +182,28 @@ def test_an_adapter_may_reserve_by_itself() -> None:
     assert hooks.calls.known("run")[1].hold.amount == Decimal("0.25")  # type: ignore[union-attr]
 
 
+@both
+@pytest.mark.parametrize(("limit", "says"), [("$1", True), ("$0", True), ("$1", False)])
+def test_a_refusal_is_asked_about_once(limit: str, says: bool, admit: Callable[..., bool]) -> None:
+    """Somebody may raise the limit; then the call is tried once more. A refusal that stands is told."""
+    limits, seen = Budget("$0"), list[BudgetExceeded]()
+
+    def person(refusal: BudgetExceeded) -> bool:
+        seen.append(refusal)
+        limits.set_limit(f"{limit}/session")
+        return says
+
+    hooks = Hooks(limits, on_budget=person)
+    if says and limit == "$1":
+        admit(hooks, OpenCall("run"))
+        assert hooks.session.reserved > WORST and hooks.refusals == []
+    else:
+        with pytest.raises(BudgetExceeded):
+            admit(hooks, OpenCall("run"))
+        assert hooks.session.reserved == 0 and len(hooks.refusals) == 1
+    assert len(seen) == 1 and isinstance(seen[0], Passes)
+
+
 # -- keys -------------------------------------------------------------------------------------------
 
 
@@ -310,6 +332,49 @@ def test_two_sessions_pay_for_one_promised_call_each(
     assert (one.session.reserved, two.session.reserved) == (0, 0)
     if claimed:
         assert one.session.spent == provider.bill
+
+
+def test_a_refusal_by_the_sdk_is_asked_about_once(covered: Plugin, provider: ScriptedProvider) -> None:
+    """It asks before it sends, and again after somebody raised the limit."""
+    limits, seen = Budget("$0"), list[BudgetExceeded]()
+
+    def person(refusal: BudgetExceeded) -> bool:
+        seen.append(refusal)
+        limits.set_limit("$1/session")
+        return True
+
+    hooks = Hooks(limits, on_budget=person)
+    hooks.admit(OpenCall("run"), sdk="openai")
+    ask(provider)
+    assert len(seen) == 1 and hooks.refusals == []
+    assert hooks.session.spent == provider.bill > 0
+
+
+def test_a_session_beside_lowers_what_the_sdk_sends(covered: Plugin, provider: ScriptedProvider) -> None:
+    """The cap that both can bear is sent; an adapter that reads no usage has that which the SDK saw."""
+    given = (object(),)
+    rich, poor = Hooks("$1"), Hooks("$0.0004")
+    for hooks in (rich, poor):
+        hooks.admit(OpenCall("run", given), sdk="openai")
+    answer = json.loads(ask(provider))
+    assert 0 < answer["usage"]["completion_tokens"] < 50
+    for hooks in (rich, poor):
+        hooks.end("run", Result(finished=True))
+        assert hooks.session.spent == provider.bill <= Decimal("0.0004")
+
+
+def test_an_adapter_that_would_reserve_by_itself_listens_to_a_promise(
+    covered: Plugin, provider: ScriptedProvider
+) -> None:
+    """The SDK sends on one hold only: where another session has promised, nothing is held beforehand."""
+    given = (object(),)
+    one, two = Hooks("$1"), Hooks("$1")
+    one.admit(OpenCall("run", given), sdk="openai")
+    two.admit(OpenCall("run", given), sdk="openai", hold=lambda taken: pytest.fail("it was asked"))
+    ask(provider)
+    for hooks in (one, two):
+        hooks.end("run", Result())
+        assert hooks.session.spent == provider.bill
 
 
 def test_a_session_beside_that_has_no_money_prevents_the_call(

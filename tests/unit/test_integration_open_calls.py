@@ -10,6 +10,7 @@ import pytest
 
 from bursar import Usage
 from bursar.integration import OpenCall, Result, covered_hold, open_calls, withdraw
+from bursar.ledger.context import innermost
 
 from .toy_hooks import Hooks, Plugin
 
@@ -209,5 +210,23 @@ def test_a_call_that_is_booked_already_is_not_lost() -> None:
     call = admitted(hooks, "run", parent="chain")
     assert call.hold is not None
     call.hold.settle(usage=Usage(10, 5))
+    for _ in range(2):
+        hooks.calls.sweep("chain")
+        assert not call.doubted and float(hooks.session.spent) == 0.000075
+        assert call.cover is not None and not call.cover.active
+
+
+@pytest.mark.parametrize("sdk", ["openai", None])
+def test_a_call_that_something_else_stopped_pays_for_no_other(sdk: str | None, covered: Plugin) -> None:
+    """Neither its promise nor its hold; a hold is booked when the run around it is over."""
+    hooks = Hooks("$1")
+    given = (object(),)
+    hooks.admit(OpenCall("run", given, parent="chain"), sdk=sdk)
+    hooks.calls.stopped(OpenCall("run", (object(),)))
+    assert innermost() is not None
+    hooks.calls.stopped(OpenCall("run", given))
+    assert innermost() is None
+    assert (len(hooks.calls), hooks.session.spent) == (sdk is None, 0)
     hooks.calls.sweep("chain")
-    assert not call.doubted and float(hooks.session.spent) == 0.000075
+    assert (hooks.session.spent > 0) is (sdk is None)
+    assert hooks.session.reserved == 0

@@ -81,7 +81,7 @@ def test_two_adapters_of_a_session_share_its_places() -> None:
     Payers(session, {"agents": {"writer": "$0.10"}})
     with pytest.raises(BudgetExceeded):
         one.payer(("writer",)).account.reserve(cost="$0.50")
-    with pytest.raises(ValueError, match="'writer' has other limits in another adapter"):
+    with pytest.raises(ValueError, match=r"agents\['writer'\] has other limits in another adapter"):
         Payers(session, {"agents": {"writer": "$0.20"}})
 
 
@@ -97,6 +97,39 @@ def test_each_tenant_pays_from_a_child_of_the_budget() -> None:
     assert pays.report("agents")["tenants"] == {"ann": 0.2, "bob": 0.1}
     with pytest.raises(BudgetExceeded):
         pays.payer(("writer",), "ann").account.reserve(cost="$0.20")
+
+
+@pytest.mark.parametrize("tenant", [None, "ann"])
+def test_each_run_has_a_session_of_its_own(tenant: str | None) -> None:
+    """Each may spend the session's limit; its places are its own, and its end closes its session."""
+    budget = Budget("$1")
+    pays = Payers(budget, tenant=tenant is not None, per_run=True)
+    first, second = (pays.payer(("writer",), tenant, run) for run in "ab")
+    for payer in (first, second):
+        spend(payer.account, "$0.75")
+    assert first.session is not second.session
+    assert pays.payer((), tenant, "a").session is first.session
+    with pytest.raises(BudgetExceeded):
+        first.session.reserve(cost="$0.75")
+    pays.close("a")
+    pays.close("a")
+    assert pays.payer((), tenant, "a").session is not first.session
+    assert pays.payee is budget and budget.spent == Decimal("1.50")
+    assert ("tenants" in pays.report("agents")) is (tenant is not None)
+    with pytest.raises(BursarError, match="each run has a session of its own"):
+        _ = pays.session
+    with pytest.raises(BursarError, match="each run of a tenant" if tenant else "no tenants here"):
+        pays.session_of("ann")
+
+
+def test_the_end_of_a_run_is_nothing_to_a_session_that_they_share() -> None:
+    """Whatever the run, the session is one; a session cannot be one for each run."""
+    pays = Payers("$1")
+    assert pays.payer((), None, "a") is pays.payer((), None, "b")
+    pays.close("a")
+    pays.session.reserve(cost="$0.10").release()
+    with pytest.raises(ValueError, match="per_run= needs a limit or a Budget"):
+        Payers(Budget("$1").session(), per_run=True)
 
 
 @pytest.mark.parametrize("tenant", [None, ""])

@@ -109,9 +109,10 @@ def test_an_audit_finds_cooked_books() -> None:
     store.book(entry("b", 10))
     assert store.audit("default") == ()
     store._verbs.accounts["default"].total.sums = (9, 0, 1, 59, 0, 1)
-    spent, reserved = store.audit("default")
+    spent, reserved, history = store.audit("default")
     assert (spent.account, spent.what, spent.balance.usd, spent.records.usd) == ("default", "spent", 9, 10)
     assert (reserved.what, reserved.balance.usd, reserved.records.usd) == ("reserved", 59, 60)
+    assert (history.what, history.balance.usd, history.records.usd) == ("history", 9, 10)
 
 
 def test_the_books_of_another_tree_are_not_audited_here() -> None:

@@ -159,9 +159,10 @@ def test_what_was_seen_only_grows() -> None:
     assert known.after(Seen("b", 1, 9)) == Seen("b", 1, 9) and Seen().after(known) == known
 
 
-@pytest.mark.parametrize("verb", ["sessions", "holds", "read"])
+@pytest.mark.parametrize("verb", ["sessions", "holds", "read", "history"])
 def test_a_page_that_is_an_error_is_raised(verb: str) -> None:
     """What the script answers in place of a page is no page."""
-    request = getattr(Requests("bursar"), verb)("default")
+    more = (("default",), 30) if verb == "history" else ()
+    request = getattr(Requests("bursar", lambda: 0), verb)("default", *more)
     with pytest.raises(StoreError):
         request.read(["unfit", "x"], 0)

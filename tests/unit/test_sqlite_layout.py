@@ -38,8 +38,8 @@ def test_every_table_is_strict_and_money_is_a_whole_number(tmp_path: Path) -> No
     busy(path).session().reserve(cost="$0.25").settle(cost="$0.20")
     strict = dict(query(path, "SELECT name, strict FROM pragma_table_list WHERE type = 'table'"))
     ours = {name for name in strict if not str(name).startswith("sqlite_")}
-    assert len(ours) == 12 and all(strict[name] for name in ours)
-    for table in ("accounts", "subjects", "buckets", "windows", "records", "tallies", "limits"):
+    assert len(ours) == 14 and all(strict[name] for name in ours)
+    for table in ("accounts", "subjects", "buckets", "windows", "records", "tallies", "limits", "histories"):
         kinds = dict(query(path, f"SELECT name, type FROM pragma_table_info('{table}')"))
         money = [name for name in kinds if str(name).endswith(("usd", "tokens", "calls", "spent", "amount"))]
         assert money and {kinds[name] for name in money} == {"INTEGER"}
@@ -94,17 +94,17 @@ def test_an_older_layout_is_brought_up(tmp_path: Path, monkeypatch: pytest.Monke
         "ALTER TABLE accounts ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'",
         "CREATE TABLE more (a) STRICT",
     )
-    monkeypatch.setattr(schema, "LAYOUT", 3)
-    monkeypatch.setattr(schema, "MIGRATIONS", {2: steps})
+    monkeypatch.setattr(schema, "LAYOUT", 4)
+    monkeypatch.setattr(schema, "MIGRATIONS", {3: steps})
     with pytest.raises(StoreUnavailable, match="unknown datatype|missing datatype"):
         _ = busy(path).spent
-    assert query(path, "PRAGMA user_version") == [(2,)]
+    assert query(path, "PRAGMA user_version") == [(3,)]
     assert "colour" not in str(query(path, "SELECT sql FROM sqlite_master"))
-    monkeypatch.setattr(schema, "MIGRATIONS", {2: steps[:1]})
+    monkeypatch.setattr(schema, "MIGRATIONS", {3: steps[:1]})
     upgraded = [busy(path) for _ in range(2)]
     for other in upgraded:
         other.session().reserve(cost="$0.10").settle(cost="$0.10")
-    assert query(path, "PRAGMA user_version") == [(3,)]
+    assert query(path, "PRAGMA user_version") == [(4,)]
     assert query(path, "SELECT DISTINCT colour FROM accounts") == [("grey",)]
     assert float(upgraded[1].spent) == 0.4 and upgraded[1].audit() == ()
     monkeypatch.undo()

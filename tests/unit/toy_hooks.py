@@ -41,13 +41,17 @@ class Plugin:
 class Hooks:
     """What an adapter is made of: it admits calls for one session, and remembers its refusals."""
 
-    def __init__(self, budget: Any, *, prefix: str = "toy", listens: bool = True) -> None:
+    def __init__(
+        self, budget: Any, *, prefix: str = "toy", listens: bool = True, on_budget: Any = None
+    ) -> None:
         self.payers = Payers(budget)
         self.calls = OpenCalls()
         self.costs = Costs()
         self.refusals: list[Any] = []
         heard = (lambda refusal, payer: self.refusals.append((refusal, payer))) if listens else None
-        self.admission = Admission(self.calls, self.costs, raise_as=Passes, prefix=prefix, on_refusal=heard)
+        self.admission = Admission(
+            self.calls, self.costs, raise_as=Passes, prefix=prefix, on_refusal=heard, on_budget=on_budget
+        )
 
     @property
     def session(self) -> Session:

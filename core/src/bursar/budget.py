@@ -6,14 +6,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
-from .errors import InvalidAmount, LedgerRolledBack
+from .coverage import cover_entered
+from .errors import InvalidAmount, LedgerRolledBack, StoreError
 from .handle import Handle
 from .ledger import verbs
-from .ledger.reading import read_budget
+from .ledger.reading import read_budget, read_history
 from .ledger.steps import Steps, awaitable, blocking
 from .reports.alert import Alert
 from .reports.balance import account_views, by_parent
 from .reports.diagnosis import diagnosis, silent
+from .reports.history import build_history
 from .reports.listeners import AlertCallback, Delivery, ReportCallback
 from .reports.renewal import renewal
 from .reports.report import build_report, summary, tree
@@ -22,7 +24,7 @@ from .runtime.ids import new_id
 from .runtime.log import logger
 from .session import Session
 from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy
-from .store.base import Finding, Store
+from .store.base import MOST_DAYS, Finding, HasHistory, Store
 from .store.facts import HasFacts
 from .store.remote import HasOutbox
 from .values.account import (
@@ -68,6 +70,7 @@ class Budget(Handle):
             long; None: never.
         hard_stop: False refuses nothing, and counts what it would have refused (the kill switch still acts).
         tier: price every call at this service tier: ``"batch"``, ``"flex"`` or ``"priority"``.
+        history_days: how many days `history` goes back at most, up to 400.
         prices: own prices by model, ``(input, output)`` in USD per million tokens or a
             `Price`; or the path of a JSON file with them.
         aliases: other names for models, such as those of Azure deployments.
@@ -115,6 +118,7 @@ class Budget(Handle):
         cooldown: Duration | None = None,
         hard_stop: bool = True,
         tier: str | None = None,
+        history_days: int = 400,
         prices: Prices | None = None,
         aliases: Mapping[str, str] | None = None,
         tool_prices: Mapping[str, Money] | None = None,
@@ -152,6 +156,7 @@ class Budget(Handle):
             cooldown=cooldown,
             hard_stop=hard_stop,
             tier=tier,
+            history_days=history_days,
             prices=prices,
             aliases=aliases,
             tool_prices=tool_prices,
@@ -188,6 +193,7 @@ class Budget(Handle):
         id: str | None = None,
         session_id: str | None = None,
         swallow: bool = False,
+        cover: bool = True,
         **metadata: Any,
     ) -> Session:
         """Open a session; the same id in the same store is the same session.
@@ -196,6 +202,7 @@ class Budget(Handle):
             limits: limits of this session alone; those of the budget hold too.
             id: its name; a new one by default. `session_id` is accepted too.
             swallow: do not raise, at the end of ``with session:``, a refusal that a framework swallowed.
+            cover: False leaves the SDKs alone: wrapped clients charge, and what is said, as by `record`.
             metadata: carried in its report.
 
         Raises:
@@ -217,7 +224,15 @@ class Budget(Handle):
                 logger.warning("%s", warning)
         account = session_account(self._path[-1], given or f"sess_{new_id()}", own)
         path = (*self._path, account)
-        return Session(self._ledger, path, metadata, swallow=swallow, named=given is not None)
+        return Session(
+            self._ledger,
+            path,
+            metadata,
+            swallow=swallow,
+            named=given is not None,
+            budget=self,
+            cover=cover_entered if cover else None,
+        )
 
     def async_session(self, *limits: LimitLike, **options: Any) -> Session:
         """`session`, for readers who expect the name."""
@@ -293,6 +308,35 @@ class Budget(Handle):
         snapshot = yield from verbs.read(self._path[-1].key)
         return tree(snapshot, account_views(snapshot, self._path))
 
+    def _history(self, days: int = 30, tz: str | None = None) -> Steps[dict[str, Any]]:
+        """What was spent here day by day, sessions and budgets below included.
+
+        ``{"tz", "since", "days": [{"day": "2026-03-29", "spent", "calls", "tokens": {...}, "by_model": {...},
+        "by_tool": {...}, "by_child": {...}, "estimated", "in_doubt", "overruns", "refusals", "would_refuse",
+        "contended", "clamped", "truncated", "alerts"}, ...]}``; the oldest day first, today last; money in
+        USD as float. Nothing is known before `since`. A charge counts on the day on which it was booked
+        first, also where it was corrected later. A day names 50 models and 50 tools; the others are
+        ``"other"``.
+
+        Args:
+            days: how many, from 1 to 400; what is older than `history_days` is forgotten.
+            tz: whose days: the budget's own time zone by default, or ``"UTC"``.
+
+        Raises:
+            ValueError: one of them cannot be had.
+            StoreError: the store keeps no history.
+        """
+        own, given = self._ledger.policy.tz, shown(days)
+        if type(days) is not int or not 1 <= days <= MOST_DAYS:
+            raise ValueError(f"days={given} is not a number of days, from 1 to {MOST_DAYS}")
+        if tz not in (None, own, "UTC"):
+            raise ValueError(f"tz={shown(tz)} is neither the time zone of the budget ({own!r}) nor 'UTC'")
+        if not isinstance(self._ledger.store, HasHistory):
+            raise StoreError("this store keeps no history")
+        view = yield from read_history(self._path[-1].key, days, tz or own)
+        return build_history(view, self._path[-1].key, days, tz or own)
+
+    history, ahistory = blocking(_history), awaitable(_history)
     children, achildren = blocking(_children), awaitable(_children)
     summary, asummary = blocking(_summary), awaitable(_summary)
     tree, atree = blocking(_tree), awaitable(_tree)

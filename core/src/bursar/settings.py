@@ -20,7 +20,7 @@ from .reports.alert import AlertKind
 from .reports.alerts import Alerts
 from .reports.listeners import AlertCallback, Delivery, Listeners, ReportCallback
 from .runtime.clock import Clock, SystemClock
-from .store.base import Store
+from .store.base import MOST_DAYS, Store
 from .store.memory import MemoryStore
 from .store.remote import HasOutbox
 from .store.urls import not_opened, open_store
@@ -76,6 +76,7 @@ class Settings:
     cooldown: Duration | None = None
     hard_stop: bool = True
     tier: str | None = None
+    history_days: int = 400
     prices: Prices | None = None
     aliases: Mapping[str, str] | None = None
     tool_prices: Mapping[str, Money] | None = None
@@ -112,6 +113,9 @@ class Settings:
         repeated: object = self.max_repeated_calls
         if repeated is not None and (type(repeated) is not int or repeated < 1):
             raise ValueError(f"max_repeated_calls={shown(repeated)} is not a number of calls, nor None")
+        days: object = self.history_days
+        if type(days) is not int or not 1 <= days <= MOST_DAYS:
+            raise ValueError(f"history_days={shown(days)} is not a number of days, from 1 to {MOST_DAYS}")
         if type(self.hard_stop) is not bool:
             raise ValueError(f"hard_stop={shown(self.hard_stop)} is not True or False")
         for setting in ("on_soft_limit", "on_hard_limit", "on_loop_detected", "on_alert"):
@@ -220,6 +224,8 @@ class Settings:
             kept_nanos=kept_nanos,
             soft_ppm=soft_ppm(self.soft_limit),
             breaker=breaker,
+            tz=self.tz,
+            history_days=self.history_days,
         )
 
 

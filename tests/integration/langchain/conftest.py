@@ -24,10 +24,11 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from bursar import Session
+from bursar.integration import admission
 from bursar.ledger.context import _by_text, innermost, paying
 from bursar.ledger.swallowed import current_run
 from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
-from bursar_langchain import BudgetCallback, _sdks
+from bursar_langchain import BudgetCallback
 
 os.environ["LANGSMITH_TRACING"] = "false"
 
@@ -202,6 +203,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def _nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test leaves nothing in the context that pays, or is a run; and what it learns of a class is its own."""
-    monkeypatch.setattr(_sdks, "_elsewhere", set())
+    monkeypatch.setattr(admission, "_elsewhere", set())
     yield
     assert (paying(), innermost(), current_run(), dict(_by_text)) == (None, None, None, {})

@@ -9,8 +9,11 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
@@ -18,6 +21,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 import bursar
 from bursar import Budget, BudgetExceeded, BursarError
+from bursar.ledger.swallowed import current_run
 from bursar.testing import Reply, ToolCall
 from bursar_langchain import BudgetCallback, BudgetMiddleware, LangChainRefusal
 
@@ -142,7 +146,6 @@ def test_refusals_and_trials_leave_no_error_in_the_log_of_langchain(
 
 def test_errors_of_other_handlers_stay_in_the_log(provider: Script, caplog: pytest.LogCaptureFixture) -> None:
     """Only refusals are left out."""
-    from langchain_core.callbacks import BaseCallbackHandler
 
     class Broken(BaseCallbackHandler):
         def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
@@ -399,6 +402,124 @@ def test_a_node_that_answers_by_itself(how: str, brand: str, provider: Script) -
     assert session.last_refusal is not None
     assert session.report()["refusals"] == 1
     assert provider.sent == 1
+
+
+class Answers(AgentMiddleware[Any, Any]):
+    """Answers a step by itself whose model is refused."""
+
+    def __init__(self, how: str, budget: BudgetMiddleware) -> None:
+        super().__init__()
+        self.how, self.budget = how, budget
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        try:
+            return handler(request)
+        except BudgetExceeded as refusal:
+            return self.answer(refusal)
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        try:
+            return await handler(request)
+        except BudgetExceeded as refusal:
+            return self.answer(refusal)
+
+    def answer(self, refusal: BudgetExceeded) -> AIMessage:
+        if self.how == "around invoke":
+            raise refusal
+        if self.how == "handled":
+            self.budget.session.handled(refusal)
+        return AIMessage("by myself")
+
+
+@HOW
+@pytest.mark.parametrize("ends", ["swallowed", "handled", "around invoke", "enough"])
+def test_a_step_that_is_answered_beside_the_middleware(
+    ends: str, how: str, provider: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With no handler but the middleware's own, the refusal comes once all the same, and nobody is warned."""
+    budget = BudgetMiddleware("$1" if ends == "enough" else "$0", exit_behavior="error")
+    agent = create_agent(provider.openai(), [], middleware=[Answers(ends, budget), budget])
+
+    def work() -> None:
+        with budget.session:
+            try:
+                run(agent, how)
+            except BudgetExceeded:
+                assert ends == "around invoke"
+
+    if ends == "swallowed":
+        with pytest.raises(BudgetExceeded) as raised:
+            work()
+        told = "\n".join((str(raised.value), *getattr(raised.value, "__notes__", ())))
+        assert "A framework swallowed this refusal" in told
+        with budget.session:
+            pass  # once
+    else:
+        work()
+    assert "the last call of this session was refused" not in caplog.text
+    assert [found["calls"] for found in budget.report()["runs"]] == [1 if ends == "enough" else 0]
+    assert provider.sent == (ends == "enough")
+
+
+class Stops(BaseCallbackHandler):
+    """Lets nothing begin, if it is to."""
+
+    raise_error = True
+
+    def __init__(self, *, stops: bool) -> None:
+        self.stops = stops
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        if self.stops:
+            raise OSError("stopped")
+
+    def on_tool_start(self, *args: Any, **kwargs: Any) -> None:
+        if self.stops:
+            raise OSError("stopped")
+
+    def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+        if self.stops:
+            raise OSError("stopped")
+
+
+@HOW
+@pytest.mark.parametrize("kind", ["promised", "held", "tool", "chain"])
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_call_that_another_handler_stops_leaves_nothing_for_a_later_one(
+    stops: bool, kind: str, how: str, provider: Script
+) -> None:
+    """What is sent next in its context is paid by whoever pays there, and is in no run of a framework."""
+    behind = bursar.init("$1")
+    budget = BudgetCallback(Budget("$1", tool_prices=PRICES))
+    work: Any = {
+        "promised": provider.openai(),
+        "held": provider.mistral(),
+        "tool": web_search,
+        "chain": RunnableLambda(lambda text: text),
+    }[kind]
+    given: Any = {"query": "sky"} if kind == "tool" else "hi"
+    config: Any = {"callbacks": [budget, Stops(stops=stops)]}
+    raw = openai.OpenAI(base_url=provider.provider.openai_url, api_key="none", max_retries=0)
+
+    async def both() -> None:
+        try:
+            await work.ainvoke(given, config) if how == "ainvoke" else work.invoke(given, config)
+        except OSError:
+            assert stops
+        else:
+            assert not stops
+        assert current_run() is None
+        before, billed = budget.spent, provider.bill_nanos
+        raw.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+        assert budget.spent == before
+        assert behind.spent * 10**9 == provider.bill_nanos - billed > 0
+
+    try:
+        asyncio.run(both())
+    finally:
+        bursar.teardown()
+    held = kind in ("held", "tool") if stops else kind != "chain"
+    assert (budget.spent + budget.reserved > 0) is held  # nobody tells that it is not made
 
 
 def test_a_refusal_of_the_callers_own_is_warned_of_once(

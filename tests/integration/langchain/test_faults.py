@@ -16,16 +16,21 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
 from bursar import Budget, BudgetExceeded, BursarError, Price
+from bursar.integration import OpenCalls as Runs
 from bursar_langchain import BudgetCallback, LangChainRefusal
 from bursar_langchain._admission import Admission
 from bursar_langchain._costs import Costs
-from bursar_langchain._runs import Runs
 
 if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
 
 HOW = pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "astream"])
 FAULTY = pytest.mark.parametrize("faulty", [True, False])
+
+
+def name_of(given: Any) -> str | None:
+    """Open calls are runs of a model or a tool here; None: the name that pytest gives."""
+    return "Runs" if given is Runs else None
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -65,6 +70,7 @@ def run(work: Any, how: str, given: Any, config: Any) -> Any:
         (Runs, "sweep"),
         (Costs, "close"),
     ],
+    ids=name_of,
 )
 @FAULTY
 def test_hooks_after_a_call(
@@ -162,6 +168,7 @@ def test_hooks_before_a_chain(
         (Runs, "add"),
         (Runs, "known"),
     ],
+    ids=name_of,
 )
 @FAULTY
 def test_the_hook_before_a_model(

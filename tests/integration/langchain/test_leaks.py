@@ -20,8 +20,9 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import tool
 
 from bursar import Budget, BudgetExceeded
+from bursar.integration import admission
 from bursar.testing import ManualClock, Reply, Request
-from bursar_langchain import BudgetCallback, _admission
+from bursar_langchain import BudgetCallback
 
 if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
@@ -190,7 +191,7 @@ def test_a_stream_that_is_collected_inside_our_locks(place: str, provider: Scrip
         cycle.append(cycle)  # only the collector can end it
         del stream, cycle
         if place == "handler":
-            with budget._runs._lock, budget._costs._lock:
+            with budget._runs._lock, budget.costs._lock:
                 gc.collect()
         else:
             clock.collects = True  # asked by the store in the middle of its next step
@@ -377,7 +378,7 @@ def test_starts_without_an_end(
 
     A promise of what is never sent holds nothing; a stream that is open is the SDK's, until it is left.
     """
-    monkeypatch.setattr(_admission, "is_sent_by_covered_sdk", lambda _: not held)
+    monkeypatch.setattr(admission, "is_sent_by", lambda *_: not held)
     clock = ManualClock(1_750_000_000)
     budget = BudgetCallback(Budget("$1", clock=clock, lease="60s"))
 

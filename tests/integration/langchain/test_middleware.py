@@ -13,8 +13,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool, tool
 
 from bursar import Budget, BudgetExceeded, InvalidAmount, Limit
+from bursar.integration import admission
 from bursar.testing import Reply, ToolCall
-from bursar_langchain import BudgetCallback, BudgetMiddleware, _admission
+from bursar_langchain import BudgetCallback, BudgetMiddleware
 
 if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
@@ -164,7 +165,7 @@ def test_a_model_that_thinks_keeps_its_cap(
     limit: str, sent: int, provider: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The middleware lowers no cap that could go into thoughts: a held call is refused rather than cut short."""
-    monkeypatch.setattr(_admission, "is_sent_by_covered_sdk", lambda _: False)
+    monkeypatch.setattr(admission, "is_sent_by", lambda *_: False)
     budget = BudgetMiddleware(limit)
     agent = create_agent(provider.openai(model="gpt-5", max_tokens=8_000), [], middleware=[budget])
     assert ("used up" in str(run(agent, "invoke").content)) is not sent

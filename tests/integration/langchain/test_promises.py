@@ -22,8 +22,9 @@ from tests.integration.langchain.conftest import RATES
 
 import bursar
 from bursar import Budget, BudgetExceeded, BursarError, Session
+from bursar.integration import admission
 from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
-from bursar_langchain import BudgetCallback, BudgetMiddleware, LangChainRefusal, _sdks, install, uninstall
+from bursar_langchain import BudgetCallback, BudgetMiddleware, LangChainRefusal, install, uninstall
 
 if TYPE_CHECKING:
     from tests.integration.langchain.conftest import Script
@@ -191,7 +192,7 @@ def test_an_sdk_that_is_too_old_stops_its_own_models_only(
             raise BursarError("anthropic 0.1 is too old")
         return bursar.integration.covered_sdks(sdk)
 
-    monkeypatch.setattr(_sdks, "covered_sdks", covered)
+    monkeypatch.setattr(admission, "covered_sdks", covered)
     budget = BudgetCallback("$1")
     provider.openai().invoke("hi", {"callbacks": [budget]})
     with pytest.raises(BursarError, match="too old") as refused:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..coverage import covered_sdks
 from ..errors import BudgetExceeded, BursarError, HoldClosed, UnknownModel
+from ..ledger.context import Promise
 from ..ledger.hold import Hold, cover_text
 from ..ledger.steps import Steps
 from ..runtime.log import logger
@@ -53,6 +54,8 @@ class Admission:
         raise_as: the class that the framework lets through; see `raised_as`.
         prefix: of the keys of holds: the framework's name.
         on_refusal: told each refusal that is about to be raised, and whose money it is about.
+        on_budget: asked once about a refusal; where it returns True, for instance since a person has raised
+            the limit, the call is tried once more.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Admission:
         raise_as: type[BaseException],
         prefix: str,
         on_refusal: Callable[[BursarError, Payer], None] | None = None,
+        on_budget: Callable[[BudgetExceeded], object] | None = None,
     ) -> None:
         self._calls = calls
         self._costs = costs
         self._raise_as = raise_as
         self._prefix = prefix
         self._on_refusal = on_refusal
+        self._on_budget = on_budget
 
     def admit(
         self,
@@ -92,7 +97,8 @@ class Admission:
             sdk: the SDK that sends its request, where a promise will do; see `is_sent_by`.
             kind: of the client that sends it; each SDK has one by default.
             text: the whole prompt, where another task sends it, which finds the hold by it; see `cover_text`.
-            hold: reserves by itself, given the ids of holds that are taken; instead of `reserve_once`.
+            hold: reserves by itself, given the ids of holds that are taken; instead of `reserve_once`, and of
+                a promise.
 
         Raises:
             BursarError: the call must not be made; in a class that the framework lets through.
@@ -128,16 +134,15 @@ class Admission:
         if any(other.is_call_of(call) for other in self._calls.known(call.key)):
             return False
         call.account = payer.account
-        tally = self._costs.open(call.key, call.parent, name)
         try:
-            if text is None and is_sent_by(sdk, kind):
+            tally = self._costs.open(call.key, call.parent, name, call.metadata)
+            promised = None if text is not None or sdk is None else self._promised(call, payer)
+            if promised is not None:
+                self._listen(promised, call, payer, asked, kind, tally)
+            elif text is None and hold is None and is_sent_by(sdk, kind):
                 self._promise(call, payer, asked, kind, tally)
             else:
-                taken = self._taken(call)
-                if hold is not None:
-                    call.hold = hold(taken)
-                else:
-                    call.hold = yield from _reserve_once(payer, self._key(call), taken, asked)
+                call.hold = yield from self._hold(call, payer, asked, hold)
                 tally.pays(call.hold)
                 if not call.is_tool:
                     call.cover = call.hold.cover() if text is None else cover_text(call.hold, text)
@@ -159,10 +164,80 @@ class Admission:
             payer.session.surface(raised)
         return raised
 
+    def _hold(
+        self,
+        call: OpenCall,
+        payer: Payer,
+        asked: Mapping[str, Any],
+        hold: Callable[[set[str]], Hold] | None,
+    ) -> Steps[Hold]:
+        """A hold for the whole worst case; the refusal may be asked about once."""
+        taken, may_ask = self._taken(call), True
+        while True:
+            try:
+                if hold is not None:
+                    return hold(taken)
+                return (yield from _reserve_once(payer, self._key(call), taken, asked))
+            except BudgetExceeded as refusal:
+                if not (may_ask and self._may_ask_again(raised_as(refusal, self._raise_as))):
+                    raise
+                may_ask = False
+
+    def _may_ask_again(self, refusal: BursarError) -> bool:
+        """True where somebody raised a limit for the call."""
+        if self._on_budget is None or not isinstance(refusal, BudgetExceeded):
+            return False
+        return self._on_budget(refusal) is True
+
+    def _identity(self, call: OpenCall) -> object:
+        """What tells a call from others, to all adapters of the framework that hear of it."""
+        return self._prefix, call.key, tuple(map(id, call.given or ()))
+
+    def _promised(self, call: OpenCall, payer: Payer) -> Promise | None:
+        return promise_of_another(payer.account, self._identity(call))
+
     def _promise(
         self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], kind: object, tally: Tally
     ) -> None:
         """Say that the payer pays for what the SDK sends; it reserves, and books."""
+
+        def reserved(hold: Hold) -> None:
+            call.hold = hold
+            tally.pays(hold)
+
+        def refused(refusal: BursarError) -> bool:
+            if self._may_ask_again(refusal):
+                return True
+            self._note(refusal, payer)
+            return False
+
+        call.booking = self._books_unclaimed(payer, asked, kind)
+        call.promise = cover_later(
+            payer.account,
+            raise_as=self._raise_as,
+            on_hold=reserved,
+            on_refusal=refused,
+            call=self._identity(call),
+            texts=texts_of(asked.get("messages")),
+        )
+
+    def _listen(
+        self,
+        promised: Promise,
+        call: OpenCall,
+        payer: Payer,
+        asked: Mapping[str, Any],
+        kind: object,
+        tally: Tally,
+    ) -> None:
+        """Another account has promised for the same call: hold beside it what it is about to send."""
+        call.booking = self._books_unclaimed(payer, asked, kind)
+        promised.listeners.append(lambda hold: self._hold_beside(call, payer, asked, hold, tally))
+
+    def _books_unclaimed(
+        self, payer: Payer, asked: Mapping[str, Any], kind: object
+    ) -> Callable[[Result], Steps[None]]:
+        """Books an answer that came although no SDK reserved for it."""
 
         def book(result: Result) -> Steps[None]:
             if result.cached:
@@ -174,37 +249,24 @@ class Admission:
             except BudgetExceeded as refusal:  # it is booked; the next call is refused
                 self._note(refusal, payer)
 
-        call.booking = book
-        identity = self._prefix, call.key, tuple(map(id, call.given or ()))
-        if (other := promise_of_another(payer.account, identity)) is not None:
-            other.listeners.append(lambda hold: self._hold_beside(call, payer, asked, hold, tally))
-            return
-
-        def reserved(hold: Hold) -> None:
-            call.hold = hold
-            tally.pays(hold)
-
-        call.promise = cover_later(
-            payer.account,
-            raise_as=self._raise_as,
-            on_hold=reserved,
-            on_refusal=lambda refusal: self._note(refusal, payer),
-            call=identity,
-            texts=texts_of(asked.get("messages")),
-        )
+        return book
 
     def _hold_beside(
         self, call: OpenCall, payer: Payer, asked: Mapping[str, Any], hold: Hold, tally: Tally
-    ) -> None:
+    ) -> int | None:
         """Another account has reserved for the same call: reserve here for what it is about to send.
+
+        Returns:
+            The output cap that this account can bear.
 
         Raises:
             BursarError: the call must not be made.
         """
+        call.sent_on = hold
         if call.hold is not None:
-            return  # a retry of the SDK's, which no adapter sees
+            return call.hold.max_output_tokens  # a retry of the SDK's, which no adapter sees
         call.booking = None  # the hold is settled instead
-        sent = {**asked, "messages": None, "tools": None, "input_tokens": hold.call.input_tokens}
+        sent = {**asked, "messages": None, "input_tokens": hold.call.input_tokens, "clamp": True}
         sent["max_output_tokens"] = hold.max_output_tokens
         try:
             call.hold = reserve_once(payer, self._key(call), self._taken(call), sent)
@@ -212,6 +274,7 @@ class Admission:
             withdraw(call)
             raise self.refused(error, payer) from None
         tally.pays(call.hold)
+        return call.hold.max_output_tokens
 
     def _key(self, call: OpenCall) -> str:
         return f"{self._prefix}:{call.key}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from operator import is_
 from typing import Any
@@ -61,8 +61,10 @@ class OpenCall:
         watched: True where the end of the task that it began in is its end, too. Not where the hook
             before the call runs in a task of its own.
         batch: shared by calls that are prepared together, before the first is made.
+        metadata: the framework's, of the call; goes to its `Tally`.
         account: whose money it is; set when it is admitted.
         hold: what pays for it; None until a covered SDK has reserved on the promise.
+        sent_on: the hold of another account that a covered SDK sent the request on: it saw the usage.
         cover: keeps a covered SDK client below from reserving again.
         promise: says that a session pays for what a covered SDK is about to send.
         booking: books an answer that came although no SDK claimed the promise, or was free.
@@ -79,8 +81,10 @@ class OpenCall:
     hidden: bool = True
     watched: bool = True
     batch: object = None
+    metadata: object = None
     account: Session | None = None
     hold: Hold | None = None
+    sent_on: Hold | None = None
     cover: Cover | FoundByText[Hold] | None = None
     promise: Promise | None = None
     booking: Callable[[Result], Steps[None]] | None = None
@@ -171,6 +175,9 @@ class OpenCall:
 
     def _settle(self, result: Result) -> Steps[None]:
         hold = self.hold
+        seen = None if self.sent_on is None else self.sent_on.charge
+        if seen is not None and result.usage is None:
+            result = replace(result, usage=seen.usage)
         if self.booking is not None:
             if self.promise is None or self.promise.claim():  # once, whoever else has heard of the call
                 yield from self.booking(result)

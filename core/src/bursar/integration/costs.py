@@ -21,16 +21,20 @@ class Tally:
         key: the framework's id of the run.
         name: the framework's name of it.
         outer: the run that started this one, or None.
+        metadata: the framework's, of the run, or None.
         calls: of models.
     """
 
-    def __init__(self, lock: Lock, key: Hashable, name: str, outer: Tally | None) -> None:
+    def __init__(
+        self, lock: Lock, key: Hashable, name: str, outer: Tally | None, metadata: object = None
+    ) -> None:
         self._lock = lock
         self._known = Decimal(0)
         self._open: dict[str, Hold] = {}  # calls that have no final cost yet
         self.key = key
         self.name = name
         self.outer = outer
+        self.metadata = metadata
         self.calls = 0
 
     def pays(self, hold: Hold) -> None:
@@ -71,11 +75,11 @@ class Costs:
         self._open: dict[Hashable, Tally] = {}
         self._runs: deque[Tally] = deque(maxlen=_RUNS_KEPT)
 
-    def open(self, key: Hashable, outer: Hashable | None, name: object) -> Tally:
+    def open(self, key: Hashable, outer: Hashable | None, name: object, metadata: object = None) -> Tally:
         """A run begins."""
         with self._lock:
             around = self._open.get(outer) if outer is not None else None
-            tally = Tally(self._lock, key, str(name)[:200], around)
+            tally = Tally(self._lock, key, str(name)[:200], around, metadata)
             self._open[key] = tally
             if around is None:
                 self._runs.append(tally)

@@ -119,11 +119,33 @@ class OpenCalls:
     @never_breaks
     def lose(self, call: OpenCall, error: BaseException | None = None) -> None:
         """Book a call that seems lost. Should its end come after all, that corrects the amount."""
-        if call.doubted or not call.is_open:
+        if call.doubted:
             return
-        call.lose(error)
+        if call.is_open:
+            call.lose(error)
+        else:
+            call.uncover()  # the covered SDK has booked it
+        self._forget_later(call)
+
+    def stopped(self, prevented: OpenCall) -> None:
+        """Somebody else's hook prevented a call after it was admitted here.
+
+        What the context sends from here on is another call. What is held for it is booked when the run
+        around it is over, or when its lease ends.
+        """
+        for call in self.known(prevented.key):
+            if call.is_call_of(prevented):
+                call.uncover()
+                if call.hold is None:
+                    self._remove(call)
+                else:
+                    self._forget_later(call)
+
+    def _forget_later(self, call: OpenCall) -> None:
+        """Its end may still come; but calls do not pile up."""
         with self._lock:
-            self._lost.append(call)
+            if call not in self._lost:
+                self._lost.append(call)
             forgotten = self._lost.popleft() if len(self._lost) > _LOST_KEPT else None
         if forgotten is not None:
             self._remove(forgotten)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..store.base import AccountView, Path, Snapshot
-from ..values.account import is_session, root_key
+from ..store.base import MOST_DAYS, AccountView, HistoryView, Path, Snapshot
+from ..values.account import is_session, other_account, parent_key, root_key
 from . import verbs
 from .steps import Steps
 
@@ -22,6 +22,22 @@ def read_budget(path: Path) -> Steps[Snapshot]:
     snapshot = yield from verbs.read(path[-1].key)
     sessions = yield from _newest(path[-1].key, MOST_SESSIONS)
     return replace(snapshot, accounts={**snapshot.accounts, **sessions})
+
+
+def read_history(key: str, days: int, tz: str) -> Steps[HistoryView]:
+    """The days of a budget and of those right below it."""
+    snapshot = yield from verbs.read(key)
+    root = root_key(key)
+    keys = [key, *(other for other in snapshot.accounts if parent_key(other) == key)]
+    if key == root:
+        keys.append(other_account(root))
+    at_once = max(1, MOST_DAYS // days)
+    view = yield from verbs.history(root, tuple(keys[:at_once]), days, tz)
+    found = dict(view.accounts)
+    for at in range(at_once, len(keys), at_once):
+        more = yield from verbs.history(root, tuple(keys[at : at + at_once]), days, tz)
+        found |= more.accounts
+    return replace(view, accounts=found)
 
 
 def read_session(path: Path) -> Steps[Snapshot]:

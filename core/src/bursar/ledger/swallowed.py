@@ -18,11 +18,15 @@ class Run:
 
     A run that ends by an exception has told its caller. One that ends normally, and was not admitted
     another call after a refusal, swallowed it: then the refusal is raised where its session ends.
+
+    Attributes:
+        open: False once it is over.
+        outer: the run that this context was in when it began, or None.
     """
 
     def __init__(self) -> None:
         self.open = True
-        self._outer = current_run()
+        self.outer = current_run()
         self._refusals: dict[SwallowedRefusals, BudgetExceeded] = {}
         _run.set(self)
 
@@ -49,8 +53,8 @@ class Run:
             return
         self.open = False
         if _run.get() is self:
-            _run.set(self._outer)
-        outer = self._outer if self._outer is None or self._outer.open else None
+            _run.set(self.outer)
+        outer = self.outer if self.outer is None or self.outer.open else None
         for whose, refusal in self._refusals.items():
             if outer is not None:  # whatever it ended by: that one may swallow it
                 outer.refused(whose, refusal)
@@ -68,7 +72,7 @@ def current_run() -> Run | None:
     """The innermost run of a framework that this context is in, or None."""
     run = _run.get()
     while run is not None and not run.open:
-        run = run._outer
+        run = run.outer
     return run
 
 

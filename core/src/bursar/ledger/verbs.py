@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from ..store.base import Store
+from ..store.base import HasHistory, Store
 from ..store.facts import HasFacts
 from .steps import Steps
 
@@ -41,3 +41,4 @@ read = _step(Store.read)
 sessions = _step(Store.sessions)
 audit = _step(Store.audit)
 facts = _step(HasFacts.facts)
+history = _step(HasHistory.history)

@@ -4,7 +4,7 @@
 values that the verbs take and answer.
 """
 
-from ..values.account import Account, is_session, parent_key, root_key
+from ..values.account import Account, is_session, other_account, parent_key, root_key
 from ..values.amounts import NOTHING, Amounts
 from ..values.call import Subject
 from ..values.limits import Limit
@@ -12,6 +12,8 @@ from ..values.policy import WHOLE_PPM, Breaker, Terms
 from ..values.window import Calendar, Period
 from .base import (
     MOST_AT_ONCE,
+    MOST_DAYS,
+    OTHER,
     PLAIN,
     UNITS,
     AccountView,
@@ -20,12 +22,15 @@ from .base import (
     Cause,
     Circuit,
     Contended,
+    DayView,
     Entry,
     Finding,
     Granted,
+    HasHistory,
     HasHolds,
     HasRoots,
     HeldLimit,
+    HistoryView,
     HoldPage,
     LimitView,
     Mark,
@@ -49,6 +54,7 @@ __all__ = [
     "Verb",
     # What a store may have beside them
     "HasFacts",
+    "HasHistory",
     "HasHolds",
     "HasOutbox",
     "HasRoots",
@@ -74,8 +80,10 @@ __all__ = [
     # What readers are shown
     "AccountView",
     "Circuit",
+    "DayView",
     "Facts",
     "Finding",
+    "HistoryView",
     "HoldPage",
     "LimitView",
     "OpenHold",
@@ -87,13 +95,16 @@ __all__ = [
     "Calendar",
     "Limit",
     "MOST_AT_ONCE",
+    "MOST_DAYS",
     "NOTHING",
+    "OTHER",
     "Period",
     "Subject",
     "UNITS",
     "WHOLE_PPM",
     # Which key is what
     "is_session",
+    "other_account",
     "parent_key",
     "root_key",
 ]

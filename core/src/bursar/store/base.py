@@ -28,10 +28,13 @@ Ask = Literal["first", "again", "last"]
 Verb = Literal[
     "reserve", "probe", "settle", "book", "doubt", "release", "extend", "set_limit", "drop_limit", "trip",
     "untrip", "reset", "acknowledge", "end", "read", "sessions", "audit", "facts", "roots", "holds",
+    "history",
 ]  # fmt: skip
 
 UNITS = ("usd", "tokens", "calls")  # of `Amounts`, in order
 MOST_AT_ONCE = 200  # sessions or holds that one step of a store lists
+MOST_DAYS = 400  # of accounts that one step of a store reads of a history: accounts times days
+OTHER = "other"  # in a history: models, tools or accounts beyond those that it names
 PLAIN = Terms()
 
 
@@ -318,11 +321,47 @@ class HoldPage:
 
 
 @dataclass(frozen=True, slots=True)
+class DayView:
+    """What was booked in one account on one day.
+
+    Attributes:
+        day: its number: days after 1970-01-01, in the time zone that was asked for.
+        spent: all that was booked, corrections by hand included.
+        models: what calls to models cost, by the requested model; `OTHER` for those beyond 50.
+        tools: what runs of tools cost, likewise.
+        tally: the named counters of `AccountView`, and ``in_doubt`` (calls that are booked without a
+            known cost, until a settle corrects them), ``alerts``; no zeros.
+    """
+
+    day: int
+    spent: Amounts
+    models: Mapping[str, Amounts]
+    tools: Mapping[str, Amounts]
+    tally: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    """What was booked in accounts, day by day.
+
+    Attributes:
+        now_ms: the store's time, milliseconds since the epoch.
+        since: the number of the first day that the history knows all of: that of the first booking
+            of the tree, or of the upgrade of a ledger that had none.
+        accounts: the days on which something was booked or refused, the oldest first, by key.
+    """
+
+    now_ms: int
+    since: int
+    accounts: Mapping[str, tuple[DayView, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """A line of an audit: a balance that its records do not add up to."""
+    """A line of an audit: a balance, or the days of a history, that something else does not add up to."""
 
     account: str
-    what: Literal["spent", "reserved"]
+    what: Literal["spent", "reserved", "history"]
     balance: Amounts
     records: Amounts
 
@@ -515,5 +554,24 @@ class HasHolds(Protocol):
             root: the key of the tree.
             after: that of the page before.
             limit: how many; `MOST_AT_ONCE` at most.
+        """
+        ...
+
+
+@runtime_checkable
+class HasHistory(Protocol):
+    """A store that keeps totals by day; a store need not."""
+
+    def history(self, root: str, keys: tuple[str, ...], days: int, tz: str = "UTC") -> HistoryView:
+        """What was booked in budgets, day by day; their children and sessions included.
+
+        A charge counts on the day on which it was booked first; what corrects it changes that day while
+        its id is remembered. A reset changes no day.
+
+        Args:
+            root: the key of the tree.
+            keys: of the budgets; `other_account` has what those beyond the first 10,000 spent.
+            days: how many, today and back; times the keys no more than `MOST_DAYS`.
+            tz: whose days; only those of UTC and of the time zones of budgets (`Terms.tz`) are counted.
         """
         ...

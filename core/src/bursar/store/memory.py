@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from ..errors import StoreUnavailable
 from ..runtime.clock import Clock, SystemClock
 from ..runtime.fork import OneProcess, forks
-from .base import HasHolds, HasRoots, Store, Verb
+from .base import HasHistory, HasHolds, HasRoots, Store, Verb
 from .engine.verbs import Verbs
 from .facts import Facts
 
@@ -20,7 +20,7 @@ _INHERITED = (
 )
 
 
-class _Listing(Store, HasRoots, HasHolds, Protocol):
+class _Listing(Store, HasRoots, HasHolds, HasHistory, Protocol):
     """All verbs that a store in memory has."""
 
 
@@ -89,6 +89,7 @@ class MemoryStore(OneProcess, Store):
     sessions = _step(Verbs.sessions)
     holds = _step(Verbs.holds)
     roots = _step(Verbs.roots)
+    history = _step(Verbs.history)
     audit = _step(Verbs.audit)
 
     def facts(self, root: str = "") -> Facts:

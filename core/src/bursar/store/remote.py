@@ -18,6 +18,7 @@ from .base import (
     Entry,
     Finding,
     Granted,
+    HistoryView,
     HoldPage,
     Path,
     Refused,
@@ -133,6 +134,10 @@ class RemoteStore(OneProcess, Store):
     def holds(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> HoldPage:
         """The open holds of a tree, those first whose leases end first; see `HasHolds`."""
         return cast("HoldPage", self._ask("holds", root, after, limit))
+
+    def history(self, root: str, keys: tuple[str, ...], days: int, tz: str = "UTC") -> HistoryView:
+        """What was booked in budgets, day by day; see `HasHistory`."""
+        return cast("HistoryView", self._ask("history", root, keys, days, tz))
 
     def roots(self) -> tuple[str, ...]:
         """The keys of the roots of all trees; see `HasRoots`."""

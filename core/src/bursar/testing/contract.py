@@ -6,12 +6,13 @@ from .promises.accounts import Declared
 from .promises.admission import Admission
 from .promises.breaker import Breaking
 from .promises.contention import Contention
+from .promises.history import History
 from .promises.outcomes import Outcomes
 from .promises.reading import Reading
 from .promises.windows import Windows
 
 
-class StoreContract(Admission, Contention, Outcomes, Declared, Windows, Breaking, Reading):
+class StoreContract(Admission, Contention, Outcomes, Declared, Windows, Breaking, Reading, History):
     """Subclass it, and return an empty store of yours from `open_store`.
 
     Every method is one promise; pytest finds them by itself::

@@ -50,6 +50,11 @@ def is_session(key: str) -> bool:
     return key.rpartition("/")[2].startswith(_SESSION)
 
 
+def other_account(root: str) -> str:
+    """The key of what a history counts for all accounts of a tree beyond its most; no name is encoded so."""
+    return f"{root}/*"
+
+
 def parent_key(key: str) -> str:
     """The key of the account above; empty at the root."""
     return key.rpartition("/")[0]

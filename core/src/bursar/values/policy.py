@@ -42,6 +42,8 @@ class Terms(NamedTuple):
         breaker: what else stops a session.
         share_ppm: the largest part of what a limit has left that one call may hold where others hold
             something, in millionths; at least a half of it where nobody does.
+        tz: the time zone of the budget, whose days the history counts by, beside those of UTC.
+        history_days: how many days the history keeps.
     """
 
     lease_ms: int = 900_000
@@ -52,6 +54,8 @@ class Terms(NamedTuple):
     soft_ppm: tuple[int, ...] = ()
     breaker: Breaker | None = None
     share_ppm: int = WHOLE_PPM
+    tz: str = "UTC"
+    history_days: int = 400
 
     def kept(self, amount: int) -> int:
         """The part of a session's own limit that only its finalization may spend, in nano-dollars."""

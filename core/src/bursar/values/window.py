@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone, tzinfo
+from bisect import bisect_left
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,8 +13,10 @@ from .duration import short, to_seconds
 
 LIFELONG = ("session", "total")
 CALENDAR = ("hour", "day", "week", "month")
+DAY_MS = 86_400_000
 _SHORT = ("s", "sec", "second", "min", "minute")  # always rolling
 _HOUR_MS = 3_600_000
+_EPOCH = date(1970, 1, 1).toordinal()
 _DAY = timedelta(days=1)
 _LONGEST_S = 36_525 * 86_400  # a hundred years
 
@@ -107,6 +111,59 @@ def calendar(now_ms: int, tz: str) -> Calendar:
         Period(_ms(monday), _ms(monday + 7 * _DAY)),
         Period(_ms(first), _ms((first + 32 * _DAY).replace(day=1))),
     )
+
+
+def day_number(moment_ms: int, tz: str) -> int:
+    """The day that a moment lies in, in a time zone: how many days it is after 1970-01-01.
+
+    Raises:
+        ValueError: no such time zone.
+    """
+    return datetime.fromtimestamp(moment_ms // 1000, zone(tz)).toordinal() - _EPOCH
+
+
+def day_text(number: int) -> str:
+    """The date of a day, by its number: ``2026-03-29``."""
+    return date.fromordinal(number + _EPOCH).isoformat()
+
+
+class Shift(NamedTuple):
+    """How far a time zone is ahead of UTC around the moment when its clocks are next, or were last, moved.
+
+    Attributes:
+        before_ms: milliseconds ahead before that moment.
+        at_ms: the moment, milliseconds since the epoch; 0 where they are not moved within a year.
+        after_ms: milliseconds ahead from then on.
+    """
+
+    before_ms: int
+    at_ms: int
+    after_ms: int
+
+
+@lru_cache(64)
+def shift(tz: str, day: int) -> Shift:
+    """The shift of a time zone that is nearest to a day, by its number.
+
+    Raises:
+        ValueError: no such time zone.
+    """
+    here = zone(tz)
+
+    def ahead_ms(moment_s: int) -> int:
+        offset = datetime.fromtimestamp(moment_s, here).utcoffset()
+        return int(offset.total_seconds()) * 1000 if offset is not None else 0
+
+    noon_s = day * 86_400 + 43_200
+    for away in range(366):
+        for from_s in (noon_s + away * 86_400, noon_s - (away + 1) * 86_400):
+            before_ms, after_ms = ahead_ms(from_s), ahead_ms(from_s + 86_400)
+            if before_ms != after_ms:
+                seconds = range(from_s, from_s + 86_401)
+                moved = bisect_left(seconds, True, key=lambda moment_s: ahead_ms(moment_s) != before_ms)
+                return Shift(before_ms, seconds[moved] * 1000, after_ms)
+    now_ms = ahead_ms(noon_s)
+    return Shift(now_ms, 0, now_ms)
 
 
 def _ms(midnight: datetime) -> int:

@@ -68,17 +68,13 @@ class Breakdown(Costs):
     def __init__(self) -> None:
         super().__init__()
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._labels: dict[Hashable, Mapping[str, str]] = {}
 
-    def label(self, key: Hashable, labels: Mapping[str, str]) -> None:
-        """Say what the call with this key is of, before it is opened."""
-        self._labels[key] = labels
-
-    def open(self, key: Hashable, outer: Hashable | None, name: object) -> Tally:
-        """A call begins."""
+    def open(self, key: Hashable, outer: Hashable | None, name: object, metadata: object = None) -> Tally:
+        """A call begins, with its labels."""
         tally = super().open(key, outer, name)
+        labels = metadata if isinstance(metadata, Mapping) else {}
         with self._lock:
-            of = [self._tally(*label) for label in self._labels.pop(key, {}).items()]
+            of = [self._tally(*label) for label in labels.items()]
         return _Each(self._lock, tally, of)
 
     def _tally(self, kind: str, name: str) -> Tally:

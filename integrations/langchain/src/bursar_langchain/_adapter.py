@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from decimal import Decimal
 from inspect import iscoroutinefunction
 from typing import Any
 from uuid import UUID
@@ -15,21 +14,19 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from bursar import Budget, Session
-from bursar.integration import never_breaks
+from bursar.integration import Limits, OpenCall, OpenCalls, Payee, Result, Runs, fails_closed, never_breaks
 
-from ._admission import Admission, OnBudget
+from ._admission import Admission, OnBudget, Run
 from ._costs import Costs, name_of
 from ._division import divide
 from ._embeddings import warn_of_embeddings
-from ._payers import LimitLike, Money, NodeLimits, Payers
-from ._refusal import fails_closed
-from ._roots import Roots
-from ._run import Run
-from ._runs import Runs
-from ._usage import Result, read_result
+from ._payers import LimitLike, Money, Payers
+from ._refusal import LangChainRefusal
+from ._stops import tell
+from ._usage import read_result
 
 
-class BudgetCallback(BaseCallbackHandler):
+class BudgetCallback(Payee, BaseCallbackHandler):
     """Keeps all model calls and tool runs below it within a budget.
 
     Pass it in ``config={"callbacks": [...]}``; everything that the run starts inherits it.
@@ -67,12 +64,14 @@ class BudgetCallback(BaseCallbackHandler):
     # that runs inline is in the caller's context, and done before the request is sent.
     raise_error = True
     run_inline = True
+    places = "nodes"
+    costs: Costs
 
     def __init__(
         self,
         budget: LimitLike | Budget | Session,
         *,
-        nodes: NodeLimits | None = None,
+        nodes: Limits | None = None,
         tool_prices: Mapping[str, Money] | None = None,
         tenant: str | None = None,
         cost_metadata: bool = False,
@@ -81,41 +80,14 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         if iscoroutinefunction(on_budget):
             raise TypeError("on_budget= of a callback cannot be awaited; give it to BudgetMiddleware")
-        self._payers = Payers(budget, nodes, tenant, per_run=per_run)
         Budget(tool_prices=tool_prices)  # says what is wrong with them
-        self._runs = Runs()
-        self._costs = Costs(tell=cost_metadata)
-        self._roots = Roots(self._over)
-        self._admission = Admission(self._payers, self._runs, self._costs, tool_prices or {}, on_budget)
-
-    @property
-    def session(self) -> Session:
-        """The session that pays. Raises: `BursarError`: each tenant, or each run, has its own."""
-        return self._payers.session
-
-    def session_of(self, tenant: str) -> Session:
-        """The session that pays for a tenant. Raises: `BursarError`: there are no tenants."""
-        return self._payers.session_of(tenant)
-
-    @property
-    def payee(self) -> Session | Budget:
-        """What is paid into: the session, or the budget of all tenants."""
-        return self._payers.payee
-
-    @property
-    def spent(self) -> Decimal:
-        """USD that the session spent, or all tenants together."""
-        return self.payee.spent
-
-    @property
-    def reserved(self) -> Decimal:
-        """USD held by calls in flight."""
-        return self.payee.reserved
-
-    @property
-    def remaining(self) -> Decimal | None:
-        """USD left; negative after an overrun, None without a limit in USD."""
-        return self.payee.remaining
+        payers = Payers(budget, nodes, tenant, per_run=per_run)
+        self.payers = payers
+        self.costs = Costs(tell=cost_metadata)
+        self._runs = OpenCalls()
+        self._roots = Runs(self._over)
+        tell(self)
+        self._admission = Admission(payers, self._runs, self.costs, tool_prices or {}, on_budget)
 
     def report(self) -> dict[str, Any]:
         """The cost report of the session, as `bursar.Session.report` gives it, with the cost of each part.
@@ -125,13 +97,11 @@ class BudgetCallback(BaseCallbackHandler):
         and ``"research|search"`` in its subgraph). With tenants, it is the report of their budget, and
         ``"tenants"`` has the USD of each.
         """
-        return {**self._payers.report(), "runs": self._costs.report()}
-
-    get_report = report
+        return super().report()
 
     # -- models -----------------------------------------------------------------------------
 
-    @fails_closed
+    @fails_closed(LangChainRefusal)
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],
@@ -145,13 +115,11 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a chat model is asked. Raises: `BursarError`: then it is not asked."""
         inputs = [message for batch in messages for message in batch]
-        # LangChain makes the outer list anew for each handler; the dict, for each `generate()`.
-        given = messages[0] if messages else messages, kwargs.get("invocation_params")
-        run = Run(run_id, given, parent_run_id, calls=len(messages))
-        with self._started(run, call=given[0] if given[1] is None else given[1]):
+        run = Run(run_id, _given(messages, kwargs), parent_run_id, calls=len(messages))
+        with self._started(run):
             self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
 
-    @fails_closed
+    @fails_closed(LangChainRefusal)
     def on_llm_start(
         self,
         serialized: dict[str, Any],
@@ -164,9 +132,8 @@ class BudgetCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
-        given = prompts[0] if prompts else prompts, kwargs.get("invocation_params")
-        run = Run(run_id, given, parent_run_id, calls=len(prompts), text=True)
-        with self._started(run, call=given[0] if given[1] is None else given[1]):
+        run = Run(run_id, _given(prompts, kwargs), parent_run_id, calls=len(prompts), text=True)
+        with self._started(run):
             self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
 
     @never_breaks
@@ -187,37 +154,37 @@ class BudgetCallback(BaseCallbackHandler):
         """Called with the answer. Never raises."""
         run = self._runs.take(run_id)
         self._roots.end(run_id)
-        if run is None or run.request is None:
+        if not isinstance(run, Run) or run.is_tool:
             return
-        result = read_result(response, hour_cache=run.request.hour_cache)
+        result = read_result(response, hour_cache=run.hour_cache)
         others = self._runs.take_others(run) if run.text and result.of_all and result.usage else []
         if others and result.usage:  # LangChain tells the usage of all prompts with the first answer
             for one, usage in divide(result.usage, [run, *others]):
                 one.settle(replace(result, usage=usage))
-        elif run.is_open:
+        else:
             run.settle(result)
         for one in others:
-            self._costs.close(one.id)
-        self._costs.close(run_id, answer=response)
+            self.costs.close(one.key)
+        self.costs.close(run_id, answer=response)
 
     @never_breaks
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when a model call failed, was cancelled, or its stream was left. Never raises."""
         run = self._runs.take(run_id)
         self._roots.end(run_id, error)
-        if run is None or run.request is None:
+        if not isinstance(run, Run) or run.is_tool:
             return
         response = kwargs.get("response")
         result = Result()
         if isinstance(response, LLMResult):
-            result = read_result(response, hour_cache=run.request.hour_cache)
+            result = read_result(response, hour_cache=run.hour_cache)
         run.fail(error, result)
         self._runs.orphan(run)
-        self._costs.close(run_id, error)
+        self.costs.close(run_id, error)
 
     # -- tools ------------------------------------------------------------------------------
 
-    @fails_closed
+    @fails_closed(LangChainRefusal)
     def on_tool_start(
         self,
         serialized: dict[str, Any],
@@ -231,7 +198,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        run = Run(run_id, (serialized,), parent_run_id)
+        run = Run(run_id, (serialized,), parent_run_id, is_tool=True)
         with self._started(run):
             self._admission.admit_tool(run, name, input_str, metadata)
 
@@ -250,7 +217,7 @@ class BudgetCallback(BaseCallbackHandler):
         self._runs.sweep(run_id, error)
         if (run := self._runs.take(run_id)) is not None:
             run.pay()
-        self._costs.close(run_id, error)
+        self.costs.close(run_id, error)
 
     # -- what is around them ------------------------------------------------------------------
 
@@ -267,21 +234,21 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a chain, a graph or a node runs. Never raises."""
         self._roots.start(run_id, parent_run_id)
-        self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "chain"), metadata)
+        self.costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "chain"), metadata)
 
     @never_breaks
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it is done; its calls are, too. Never raises."""
         self._roots.end(run_id)
         self._runs.sweep(run_id)
-        self._costs.close(run_id)
+        self.costs.close(run_id)
 
     @never_breaks
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it failed or was cancelled. Never raises."""
         self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
-        self._costs.close(run_id, error)
+        self.costs.close(run_id, error)
 
     @never_breaks
     def on_retriever_start(
@@ -296,7 +263,7 @@ class BudgetCallback(BaseCallbackHandler):
     ) -> None:
         """Called before a retriever runs: LangChain has no hooks for the embeddings it asks. Never raises."""
         self._roots.start(run_id, parent_run_id)
-        self._costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "retriever"), metadata)
+        self.costs.open(run_id, parent_run_id, name_of(serialized, kwargs, "retriever"), metadata)
         if metadata and (maker := metadata.get("ls_embedding_provider")):
             warn_of_embeddings(str(maker))
 
@@ -305,32 +272,51 @@ class BudgetCallback(BaseCallbackHandler):
         """Called with what it found; models that it asked are done. Never raises."""
         self._roots.end(run_id)
         self._runs.sweep(run_id)
-        self._costs.close(run_id)
+        self.costs.close(run_id)
 
     @never_breaks
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when it failed or was cancelled. Never raises."""
         self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
-        self._costs.close(run_id, error)
+        self.costs.close(run_id, error)
+
+    @never_breaks
+    def on_stopped(self, event: str, args: Any, more: Mapping[str, Any], error: BaseException) -> None:
+        """Called when another handler prevented a run: what is sent next is not its call. Never raises."""
+        run_id, given = more["run_id"], args[:1]
+        if event in ("on_chat_model_start", "on_llm_start"):
+            given = _given(args[1], more)
+        self._runs.stopped(OpenCall(run_id, given))
+        self._roots.end(run_id, error, began=False)
 
     @contextmanager
-    def _started(self, run: Run, call: object = None) -> Iterator[None]:
+    def _started(self, run: Run) -> Iterator[None]:
         """A run that is not made has no end hook: its caller gets what is raised inside."""
-        run.root = self._roots.start(run.id, run.parent, call)
+        together = None
+        if run.given is not None and not run.is_tool:
+            messages, params = run.given
+            together = messages if params is None else params
+        run.root = self._roots.start(run.key, run.parent, together)
         try:
             yield
         except BaseException as error:
-            self._roots.end(run.id, error)
+            self._roots.end(run.key, error)
             raise
 
-    def _over(self, root: UUID) -> None:
+    def _over(self, root: Hashable) -> None:
         """An outermost run is over, perhaps a model's that LangChain told no end of."""
-        self._runs.lose(root)
-        self._payers.close(root)
+        for call in self._runs.known(root):
+            self._runs.lose(call)
+        self.payers.close(root)
 
     def __copy__(self) -> BudgetCallback:
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BudgetCallback:
         return self  # LangChain copies configs; the budget is one
+
+
+def _given(inputs: Any, more: Mapping[str, Any]) -> tuple[object, object]:
+    """What tells a call of a model: LangChain makes the outer list anew for each handler; the dict, never."""
+    return inputs[0] if inputs else inputs, more.get("invocation_params")

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from bursar import Budget, BudgetExceeded, Session
+from bursar import Budget, BudgetExceeded, BursarError, Session
 
 from ._caps import Lowered
 from ._coverage import covered_by
@@ -53,7 +53,7 @@ class Attempt:
         self.outer: Attempt | None = None
         self._handler = handler
         self._finalizing = finalizing
-        self._raised: list[BudgetExceeded] = []
+        self._raised: list[BursarError] = []
         self._inside = ExitStack()
 
     def lower(self, name: str, granted: int) -> None:
@@ -62,13 +62,13 @@ class Attempt:
             self.lowered = {name: granted}
             raise Lowered(f"the call fits with at most {granted} output tokens")
 
-    def note(self, refusal: BudgetExceeded, session: Session) -> None:
+    def note(self, error: BursarError, session: Session) -> None:
         """The handler is about to raise this inside."""
-        self._raised.append(refusal)
-        if not isinstance(refusal, Lowered):
+        self._raised.append(error)
+        if isinstance(error, BudgetExceeded):
             self.session = session
 
-    def is_of_another(self, refusal: BudgetExceeded) -> bool:
+    def is_of_another(self, refusal: BursarError) -> bool:
         """True when an attempt around this one has to deal with it: it is about that one's money."""
         outer = self.outer
         while outer is not None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bursar import BudgetExceeded
-
-from ._request import Request
+from bursar import BursarError
+from bursar.integration import CallParams
 
 _CAP_NAMES = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 # Whose clients take ``max_tokens`` for one call, where the request does not show the cap.
 _CAPPED_BY_MAX_TOKENS = frozenset({"anthropic", "azure", "deepseek", "groq", "mistral", "openai", "xai"})
 
 
-class Lowered(BudgetExceeded):
-    """The call fits with fewer output tokens; the middleware makes it again with that cap."""
+class Lowered(BursarError):
+    """No refusal: the call fits with fewer output tokens, and the middleware makes it again with that cap."""
 
 
-def cap_name(request: Request, params: Mapping[str, Any]) -> str | None:
+def cap_name(request: CallParams, params: Mapping[str, Any]) -> str | None:
     """The argument that lowers the output cap of a request; None where a lower cap could spoil it.
 
     A model that thinks first may spend a low cap on its thoughts, and never come to an answer.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any, cast
 from weakref import ref
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.context import register_configure_hook
 
-_READ = "__pregel_read"  # LangGraph's way to read the state of the graph that a config belongs to
+# Between a runnable that starts, and the handlers of its config.
+_PLUMBING = ("langchain_core.callbacks.", "langchain_core.runnables.config", f"{__package__}.")
 
 _inside: ContextVar[tuple[BaseCallbackHandler, ...]] = ContextVar("bursar_langchain_inside", default=())
 _agents: dict[str, ref[BaseCallbackHandler]] = {}
@@ -53,36 +55,35 @@ def covered_by(handler: BaseCallbackHandler) -> Iterator[None]:
 
 
 def covers_agents(channel: str, handler: BaseCallbackHandler) -> None:
-    """What the graphs start that have a channel of this name in their state has the handler."""
+    """The graphs that have a channel of this name in their state have the handler, and hand it down."""
     _agents[channel] = ref(handler)
 
 
 def _here() -> list[BaseCallbackHandler]:
     """The handlers of what is started here, each once."""
-    found = [*_inside.get(), *_of_agent()]
+    found = [*_inside.get(), *_of_graph()]
     if (of_all := everywhere.get()) is not None:
         found.append(of_all)
     return list(dict.fromkeys(found))
 
 
-def _of_agent() -> Iterator[BaseCallbackHandler]:
-    """Those of the agent that this is a node of: its other middleware asks models in such nodes."""
+def _of_graph() -> Iterator[BaseCallbackHandler]:
+    """Those of the graph that is started here, if its agent has middleware of ours.
+
+    So the handler hears where the outermost run begins and ends, and what other middleware asks.
+    """
     if not _agents:
         return
-    config = var_child_runnable_config.get() or {}
-    read = (config.get("configurable") or {}).get(_READ)
-    if not callable(read):
-        return
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith(_PLUMBING):
+        frame = frame.f_back
+    channels = () if frame is None else getattr(frame.f_locals.get("self"), "channels", ())
     for channel, reference in _agents.copy().items():  # a copy is made in one step
         handler = reference()
         if handler is None:
             _agents.pop(channel, None)
-            continue
-        try:
-            read(channel, False)
-        except Exception:  # noqa: S112 - a KeyError: the state of this graph has no such channel
-            continue
-        yield handler
+        elif isinstance(channels, Mapping) and channel in channels:
+            yield handler
 
 
 class _Slot:

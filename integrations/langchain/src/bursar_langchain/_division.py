@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from bursar import Hold, Usage
+from bursar.integration import OpenCall
 
-from ._run import Run
 
-
-def divide(usage: Usage, runs: Sequence[Run]) -> Iterator[tuple[Run, Usage]]:
+def divide(usage: Usage, runs: Sequence[OpenCall]) -> Iterator[tuple[OpenCall, Usage]]:
     """Each run with a share that its hold can bear, if their sum can; together they are the usage."""
     calls = [cast("Hold", run.hold).call for run in runs]
     inputs = _divided(usage.input_tokens, [call.input_tokens for call in calls])

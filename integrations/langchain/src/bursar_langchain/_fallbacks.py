@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage
 from bursar import BudgetExceeded, Session
 
 from ._attempt import Attempt
+from ._caps import Lowered
 from ._refusal import as_refusal
 
 if TYPE_CHECKING:
@@ -72,11 +73,12 @@ class Fallbacks:
             final = request.override(messages=messages, tools=[], tool_choice=None)
             yield from self._asked(final, 1, self.session)
 
-    def refused(self, attempt: Attempt, refusal: BudgetExceeded) -> None:
+    def refused(self, attempt: Attempt, refusal: BudgetExceeded | Lowered) -> None:
         """An attempt ended so; on with the next one. Raises: the refusal, if it is about another's money."""
         if attempt.is_of_another(refusal):
             raise refusal
-        self.refusal = refusal
+        if isinstance(refusal, BudgetExceeded):
+            self.refusal = refusal
 
     def _asked(self, request: Any, least: int, finalizing: Session | None = None) -> Iterator[Attempt]:
         attempt = Attempt(request, self._handler, least=least, finalizing=finalizing)

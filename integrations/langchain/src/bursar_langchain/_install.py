@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from bursar import Budget, BursarError, Session
+from bursar.integration import Limits
 
 from ._adapter import BudgetCallback
 from ._coverage import everywhere
-from ._payers import LimitLike, Money, NodeLimits
+from ._payers import LimitLike, Money
 
 
 def install(
     budget: LimitLike | Budget | Session | BudgetCallback,
     *,
-    nodes: NodeLimits | None = None,
+    nodes: Limits | None = None,
     tool_prices: Mapping[str, Money] | None = None,
     tenant: str | None = None,
 ) -> BudgetCallback:

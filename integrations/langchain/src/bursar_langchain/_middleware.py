@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from inspect import iscoroutinefunction
 from typing import Annotated, Any, Literal, get_args
 from uuid import uuid4
@@ -17,10 +16,12 @@ from langgraph.channels.untracked_value import UntrackedValue
 from typing_extensions import NotRequired, TypedDict
 
 from bursar import Budget, BudgetExceeded, Session
+from bursar.integration import Payee
 
 from ._adapter import BudgetCallback
 from ._admission import OnBudget
 from ._attempt import Attempt
+from ._caps import Lowered
 from ._coverage import covers_agents
 from ._denials import denial, denials
 from ._fallbacks import Fallbacks
@@ -37,7 +38,7 @@ def _state_with(channel: str) -> Any:
     return typed("BudgetState", {channel: NotRequired[entry]})
 
 
-class BudgetMiddleware(AgentMiddleware):
+class BudgetMiddleware(Payee, AgentMiddleware):
     """Ends an agent of `langchain.agents.create_agent` well when its budget runs out.
 
     Put it first. It brings its own `BudgetCallback`, so that what the agent and its tools spend is
@@ -66,6 +67,8 @@ class BudgetMiddleware(AgentMiddleware):
         ValueError: a setting has a value that it cannot have; the message names it.
     """
 
+    places = "nodes"
+
     def __init__(
         self,
         budget: LimitLike | Budget | Session | BudgetCallback,
@@ -92,7 +95,7 @@ class BudgetMiddleware(AgentMiddleware):
             budget = BudgetCallback(budget, on_budget=ask_inside)
         elif ask_inside is not None:
             raise ValueError("a BudgetCallback has its own on_budget=")
-        self.callback = budget
+        self.callback, self.payers, self.costs = budget, budget.payers, budget.costs
         # Other middleware asks models in nodes of its own. Those of this agent are told by their state.
         channel = f"bursar_{uuid4().hex}"
         self.state_schema = _state_with(channel)
@@ -107,34 +110,6 @@ class BudgetMiddleware(AgentMiddleware):
         """One for each middleware: LangChain takes no two of one name, and an agent may have two budgets."""
         return self._name
 
-    # -- the ledger's side, as everywhere -----------------------------------------------------
-
-    @property
-    def session(self) -> Session:
-        """The session that pays."""
-        return self.callback.session
-
-    @property
-    def spent(self) -> Decimal:
-        """USD that the session spent."""
-        return self.callback.spent
-
-    @property
-    def reserved(self) -> Decimal:
-        """USD held by calls in flight."""
-        return self.callback.reserved
-
-    @property
-    def remaining(self) -> Decimal | None:
-        """USD left; negative after an overrun, None without a limit in USD."""
-        return self.callback.remaining
-
-    def report(self) -> dict[str, Any]:
-        """The cost report, as `BudgetCallback.report` gives it."""
-        return self.callback.report()
-
-    get_report = report
-
     # -- models -------------------------------------------------------------------------------
 
     def wrap_model_call(
@@ -146,7 +121,7 @@ class BudgetMiddleware(AgentMiddleware):
             try:
                 with attempt:
                     return handler(attempt.request)
-            except BudgetExceeded as refusal:
+            except (BudgetExceeded, Lowered) as refusal:
                 trial.refused(attempt, refusal)
         self._cannot_ask()
         return self._exit(trial)
@@ -162,7 +137,7 @@ class BudgetMiddleware(AgentMiddleware):
                 try:
                     with attempt:
                         return await handler(attempt.request)
-                except BudgetExceeded as refusal:
+                except (BudgetExceeded, Lowered) as refusal:
                     trial.refused(attempt, refusal)
             if not may_ask or await self._ask(trial.refusal) is not True:
                 return self._exit(trial)

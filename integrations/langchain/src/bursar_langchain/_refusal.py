@@ -8,19 +8,13 @@ for its own control flow. A refusal that has both passes all of them.
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable
-from functools import wraps
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from langchain_core import exceptions
 
 from bursar import BursarError
 from bursar.integration import raised_as
-
-F = TypeVar("F", bound=Callable[..., None])
 
 
 def _transparent() -> tuple[type[Exception], ...]:
@@ -55,34 +49,6 @@ class LangChainRefusal(_Transparent):
     is_retryable = False
 
 
-def _is_no_refusal(_: logging.LogRecord) -> bool:
-    return not isinstance(sys.exc_info()[1], LangChainRefusal)
-
-
-# LangChain warns of each handler that raises. A refusal is meant, and its caller gets it.
-logging.getLogger("langchain_core.callbacks.manager").addFilter(_is_no_refusal)
-
-
 def as_refusal(error: BursarError) -> BursarError:
     """The same error, with the same attributes, in a class that the frameworks let through."""
     return raised_as(error, LangChainRefusal)
-
-
-def fails_closed(hook: F) -> F:
-    """A hook before the call: whatever goes wrong in it, the call is not made, and nobody hides that."""
-
-    @wraps(hook)
-    def method(*args: Any, **kwargs: Any) -> None:
-        try:
-            hook(*args, **kwargs)
-        except BursarError as error:
-            raise as_refusal(error) from error.__cause__
-        except Exception as error:
-            raise as_refusal(
-                BursarError(
-                    f"{hook.__name__} of the budget failed ({type(error).__name__}), so that the call was"
-                    " not made; the cause has the details"
-                )
-            ) from error
-
-    return cast("F", method)

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.outputs import LLMResult
 
 from bursar import Usage
-from bursar.integration import read_answer
+from bursar.integration import TOKENS_PER_ANSWER, Result, read_answer
 
-TIERS = frozenset({"batch", "flex", "priority"})
+_TIERS = frozenset({"batch", "flex", "priority"})
 _STANDARD = frozenset({"default", "standard"})
-TOKENS_PER_ANSWER = 16  # the marks around an answer and its tool calls, which are no text
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """An answer, or the part of it that arrived.
-
-    Attributes:
-        usage: None when the provider's count did not arrive.
-        model: the model that answered.
-        tier: the service tier that it was served at, where it says so.
-        cached: True when LangChain's own cache gave the answer.
-        of_all: True when the usage may be that of several prompts, which were sent together.
-        finished: True when the provider said why it stopped.
-        text_tokens: the most tokens that the visible output can have; 0 when there is none.
-    """
-
-    usage: Usage | None = None
-    model: str | None = None
-    tier: str | None = None
-    cached: bool = False
-    of_all: bool = False
-    finished: bool = False
-    text_tokens: int = 0
 
 
 def read_result(response: LLMResult, *, hour_cache: bool = False) -> Result:
@@ -61,7 +36,7 @@ def read_result(response: LLMResult, *, hour_cache: bool = False) -> Result:
     return Result(
         usage=usage,
         model=found.first("model_name", "model"),
-        tier=stated if stated in TIERS | _STANDARD else tier,
+        tier=stated if stated in _TIERS | _STANDARD else tier,
         of_all=of_all,
         cached=any(metadata.get("total_cost") == 0 for metadata in found.usages),
         finished=found.first("finish_reason", "stop_reason", "status", "done_reason") is not None,
@@ -114,8 +89,8 @@ def _usage(metadata: Mapping[str, Any], hour_cache: bool) -> tuple[Usage, str | 
     for side in ("input", "output"):
         for key, count in (metadata.get(f"{side}_token_details") or {}).items():
             prefix, _, rest = key.partition("_")
-            tier = prefix if prefix in TIERS else tier
-            details[f"{side}.{rest if prefix in TIERS else key}"] = 0 if count is None else count
+            tier = prefix if prefix in _TIERS else tier
+            details[f"{side}.{rest if prefix in _TIERS else key}"] = 0 if count is None else count
 
     def detail(key: str) -> Any:
         return details.get(key, 0)

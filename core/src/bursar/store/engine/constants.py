@@ -1,6 +1,6 @@
 """Numbers that the rules in Python and those in Lua share; the script of Redis gets them by name."""
 
-LAYOUT = 2
+LAYOUT = 3
 """Of what SQLite and Redis keep: a store with a higher number is refused, one with a lower one migrated."""
 
 MOST_AMOUNT = 2**52
@@ -25,9 +25,15 @@ USED_MS = 3_600_000
 """How often it is noted that a session is in use."""
 
 RETIRED = 10
-"""How many sessions one step drops at most."""
+"""How many sessions, or days of a history, one step drops at most."""
+
+MOST_NAMES = 50
+"""Models, and tools, that one day of an account counts by name; those that come later are ``other``."""
+
+MOST_HISTORIES = 10_000
+"""Accounts of a tree that have a history of their own."""
 
 SHARED = (
-    *("LAYOUT", "MOST_AMOUNT", "BUCKETS", "MOST_CALLS"),
+    *("LAYOUT", "MOST_AMOUNT", "BUCKETS", "MOST_CALLS", "MOST_NAMES", "MOST_HISTORIES"),
     *("KEPT_MS", "SESSION_KEPT_MS", "ENDED_KEPT_MS", "USED_MS", "RETIRED"),
 )

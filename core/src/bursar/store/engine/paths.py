@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ...values.call import Subject
 from ...values.policy import Terms
@@ -38,6 +39,24 @@ class OpenPath:
         self.call_paths: dict[Subject, CallPath] = {}
 
 
+class OpenDays(NamedTuple):
+    """The days of the history that the calls of a path were last counted in.
+
+    Attributes:
+        of: the number of the day in UTC, that of the budget's own day, the budget's time zone, and how
+            many days had been dropped.
+        named: True where what is spent is counted by name.
+        counts: the counters of each day, and the sums of what is paid for.
+    """
+
+    of: tuple[int, int, str, int]
+    named: bool
+    counts: tuple[tuple[dict[str, int], Count | None], ...]
+
+
+_NO_DAYS = OpenDays((0, 0, "", 0), False, ())
+
+
 class CallPath:
     """A path as the calls for one subject meet it.
 
@@ -47,9 +66,10 @@ class CallPath:
         rules: the limits that they count against, the leaf's first; as of `changed`.
         windows: those of them that forget.
         counts: what they add to: each account, and the subject in it. Empty before the first.
+        days: what they add to in the history.
     """
 
-    __slots__ = ("changed", "counts", "open_path", "rules", "subject", "windows")
+    __slots__ = ("changed", "counts", "days", "open_path", "rules", "subject", "windows")
 
     def __init__(self, open_path: OpenPath, subject: Subject, rules: Sequence[Rule], changed: int) -> None:
         self.open_path = open_path
@@ -58,6 +78,7 @@ class CallPath:
         self.windows = [rule for rule in self.rules if rule.window is not None]
         self.changed = changed
         self.counts: tuple[Count, ...] = ()
+        self.days = _NO_DAYS
 
     def open(self, plan: Plan) -> tuple[Count, ...]:
         """The counts, from now on."""

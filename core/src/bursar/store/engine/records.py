@@ -13,6 +13,7 @@ from ...values.amounts import NOTHING, Amounts
 from ..base import Entry, Finding, State
 from .balances import Balance, Touched, add_up, book
 from .breaker import CircuitBreaker
+from .history import Days
 from .paths import CallPath
 from .plan import Plan
 
@@ -21,12 +22,20 @@ _BATCH = 256  # are folded at once
 
 
 class Outcome(NamedTuple):
-    """Where a record stands: what was booked for it, which counters were added up, and when."""
+    """Where a record stands.
+
+    Attributes:
+        booked: what was booked for it.
+        tally: which counters were added up.
+        at_ms: when.
+        first_ms: when something was booked for it first, whose day counts it; 0 before.
+    """
 
     state: State
     booked: Amounts
     tally: Mapping[str, int]
     at_ms: int
+    first_ms: int = 0
 
 
 RESERVED = Outcome("reserved", NOTHING, {}, 0)
@@ -46,6 +55,7 @@ class Record:
         breaker: the breaker that let it through.
         lease_ms: when its hold ends.
         epoch: the number of resets before it.
+        tz: the time zone of its budget, whose day counts it, too.
         outcome: where it stands.
     """
 
@@ -60,6 +70,7 @@ class Record:
         "minimum",
         "outcome",
         "touched",
+        "tz",
     )
 
     def __init__(
@@ -74,6 +85,7 @@ class Record:
         breaker: CircuitBreaker | None = None,
         lease_ms: int = 0,
         floor: Amounts | None = None,
+        tz: str = "UTC",
     ) -> None:
         self.entry = entry
         self.call_path = call_path
@@ -85,6 +97,7 @@ class Record:
         self.breaker = breaker
         self.lease_ms = lease_ms
         self.floor = floor
+        self.tz = tz
 
     def is_of(self, entry: Entry, minimum: Amounts, floor: Amounts) -> bool:
         """True for the very reserve that made it."""
@@ -112,13 +125,15 @@ class Records:
 
     Args:
         commit: carries out a plan.
+        days: count what is booked.
 
     Attributes:
         epoch: how many resets there were.
     """
 
-    def __init__(self, commit: Callable[[Plan], None]) -> None:
+    def __init__(self, commit: Callable[[Plan], None], days: Days) -> None:
         self._commit = commit
+        self.days = days
         self._by_id: dict[str, Record] = {}
         self.get = self._by_id.get
         self.epoch = 0
@@ -163,6 +178,10 @@ class Records:
         else:
             spent = spent.minus(before.booked)
             tally = {n: tally.get(n, 0) - before.tally.get(n, 0) for n in {**tally, **before.tally}}
+        in_doubt = (outcome.state == "in_doubt") - (before.state == "in_doubt")
+        counted = {**tally, "in_doubt": in_doubt} if in_doubt else tally
+        if counted or spent != NOTHING:
+            self.days.book(plan, call_path, spent, counted, outcome.first_ms or now_ms, record.tz)
         counts = call_path.counts or call_path.open(plan)
         if record.epoch == self.epoch:
             book(plan, counts, spent, held)
@@ -175,6 +194,8 @@ class Records:
                 if not current:
                     detail = f"{record.entry.id}: {outcome.booked}"
                     self.log(plan, now_ms, balance.key, outcome.state, detail)
+                    if not balance.session:
+                        self.days.part(plan, balance, spent)
         for part, unit, place in record.touched:
             current = call_path.open_path.accounts[place].epoch <= record.epoch
             part.move(
@@ -198,7 +219,8 @@ class Records:
             record = self.get(id)
             if record is not None and record.outcome.state == "reserved" and record.lease_ms == lease_ms:
                 plan = Plan()
-                self.close(plan, record, Outcome("in_doubt", record.held, {"estimated": 1}, lease_ms), now_ms)
+                worst = Outcome("in_doubt", record.held, {"estimated": 1}, lease_ms, lease_ms)
+                self.close(plan, record, worst, now_ms)
                 self._commit(plan)
             heapq.heappop(leases)
         if len(self._final) >= _KEPT + _BATCH:

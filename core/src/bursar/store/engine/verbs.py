@@ -11,6 +11,7 @@ from ...values.amounts import NOTHING, Amounts
 from ...values.call import Subject
 from ...values.limits import Limit
 from ...values.policy import Terms
+from ...values.window import DAY_MS
 from ..base import (
     MOST_AT_ONCE,
     PLAIN,
@@ -21,6 +22,7 @@ from ..base import (
     Entry,
     Finding,
     Granted,
+    HistoryView,
     HoldPage,
     Mark,
     OpenHold,
@@ -34,6 +36,7 @@ from ..base import (
 from .accounts import Accounts
 from .admission import Question, decide, exceeded, marks, near, refresh
 from .balances import Balance, add_up, hold
+from .history import Days
 from .paths import CallPath
 from .plan import Plan
 from .records import RELEASED, RESERVED, Outcome, Record, Records
@@ -44,6 +47,7 @@ class Verbs:
 
     Attributes:
         accounts: the balances, by key.
+        days: what was booked on each.
         records: holds and charges, by id.
         plan: the writes of a step that an interrupt cut short; to be carried out before the next one.
     """
@@ -51,7 +55,8 @@ class Verbs:
     def __init__(self) -> None:
         self.plan: Plan | None = None
         self.accounts = Accounts(self.commit)
-        self.records = Records(self.commit)
+        self.days = Days(self.commit)
+        self.records = Records(self.commit, self.days)
 
     def commit(self, plan: Plan) -> None:
         """Carry out the writes of a step."""
@@ -86,12 +91,16 @@ class Verbs:
             if ask == "first":
                 for balance in call_path.open_path.accounts:
                     add_up(plan, balance, {"contended": 1})
+                self.days.book(plan, call_path, NOTHING, {"contended": 1}, now_ms, terms.tz)
                 self.commit(plan)
             return decision._replace(expires_ms=self.records.next_lease_ms())
         if isinstance(decision, Refused):
             enforced = terms.enforce or decision.cause == "tripped"  # nobody ignores a kill switch
+            tally = {"refusals" if enforced else "would_refuse": 1}
             for balance in call_path.open_path.accounts:
-                add_up(plan, balance, {"refusals" if enforced else "would_refuse": 1})
+                add_up(plan, balance, tally)
+            told = {**tally, "alerts": 1} if decision.first else tally
+            self.days.book(plan, call_path, NOTHING, told, now_ms, terms.tz)
             if enforced:
                 self.commit(plan)
                 return decision
@@ -115,6 +124,7 @@ class Verbs:
             breaker,
             now_ms + terms.lease_ms,
             floor,
+            terms.tz,
         )
         self.records.add(plan, record)
         self.commit(plan)
@@ -216,6 +226,7 @@ class Verbs:
             balance.breaker.close(plan)
             for rate in balance.breaker.rates.values():
                 rate.clear(plan)
+        self.days.part(plan, balance, balance.total.spent)
         self.commit(plan)
 
     def acknowledge(self, now_ms: int, root: str, reason: str) -> None:
@@ -246,11 +257,20 @@ class Verbs:
         records, after = self.records.open_holds(root, after, min(limit, MOST_AT_ONCE))
         return HoldPage(now_ms, tuple(map(_open_hold, records)), after)
 
+    def history(
+        self, now_ms: int, root: str, keys: tuple[str, ...], days: int, tz: str = "UTC"
+    ) -> HistoryView:
+        today = now_ms // DAY_MS
+        since = self.accounts[root].opened_ms // DAY_MS if root in self.accounts else today
+        found = {key: self.days.views(key, today - days, today + 1, tz) for key in keys}
+        return HistoryView(now_ms, max(since, self.days.since), found)
+
     def roots(self, now_ms: int) -> tuple[str, ...]:
         return self.accounts.roots()
 
     def audit(self, now_ms: int, root: str) -> tuple[Finding, ...]:
-        return self.records.audit(tuple(self.accounts.of(root)))
+        balances = tuple(self.accounts.of(root))
+        return (*self.records.audit(balances), *self.days.audit(balances))
 
     # -- within a step ------------------------------------------------------------------
 
@@ -275,6 +295,7 @@ class Verbs:
             raise HoldClosed(f"the hold {entry.id!r:.80} is settled already, with other amounts")
         if record is not None and before == "released" and state == "in_doubt":
             raise HoldClosed(f"the hold {entry.id!r:.80} is released already")
+        self.days.expire(now_ms // DAY_MS - terms.history_days + 1)
         plan = Plan()
         if record is not None and record.call_path is not None:
             call_path = self.accounts.renewed(record.call_path)
@@ -286,7 +307,15 @@ class Verbs:
                 return stale
             breaker = call_path.breaker(entry, terms)
             touched = call_path.touched(breaker, terms, now_ms)
-            record = Record(entry, call_path, RELEASED, self.records.epoch, touched=touched, breaker=breaker)
+            record = Record(
+                entry,
+                call_path,
+                RELEASED,
+                self.records.epoch,
+                touched=touched,
+                breaker=breaker,
+                tz=terms.tz,
+            )
             self.records.add(plan, record)
         held = NOTHING if before == "released" else record.held
         tally = entry.tally
@@ -295,7 +324,7 @@ class Verbs:
         if exceeds and not unheld:
             overrun_usd = max(0, entry.amounts.usd - held.usd)
             tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}
-        outcome = new_tuple(Outcome, (state, entry.amounts, tally, now_ms))
+        outcome = new_tuple(Outcome, (state, entry.amounts, tally, now_ms, record.outcome.first_ms or now_ms))
         self.records.close(plan, record, outcome, now_ms)
         self.commit(plan)
         over: Refused | None = None
@@ -308,6 +337,9 @@ class Verbs:
                 over = exceeded(plan, call_path.rules, entry, now_ms)
                 if over is None and record.breaker is not None and terms.breaker is not None:
                     over = record.breaker.exceeded(plan, entry, terms.breaker, now_ms)
+            alerts = len(told) + (over is not None and over.first) + (overrun_usd > 0)
+            if alerts:
+                self.days.book(plan, call_path, NOTHING, {"alerts": alerts}, now_ms, record.tz)
             self.commit(plan)
         return new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
 

@@ -19,7 +19,7 @@ from ...values.window import Calendar, Period
 from ..base import Entry
 from ..layout import newer
 
-LAYOUT = 2  # of a line; those of 1 have no number, and begin the kinds with a capital letter
+LAYOUT = 3  # of a line; those of 1 have no number, and begin the kinds with a capital letter
 _KINDS: dict[str, Any] = {
     "account": Account, "amounts": Amounts, "breaker": Breaker, "calendar": Calendar, "entry": Entry,
     "period": Period, "subject": Subject, "terms": Terms,

@@ -11,7 +11,7 @@ from ...values.amounts import Amounts
 from ...values.call import Kind, Subject
 from ...values.limits import Limit, stored_limit
 from ...values.policy import Breaker, Terms
-from ...values.window import Calendar
+from ...values.window import DAY_MS, Calendar, shift
 from ..base import Entry, Path
 from ..engine.constants import MOST_AMOUNT
 
@@ -104,14 +104,19 @@ def encode_entry(entry: Entry) -> list[str]:
     return [escape(entry.id), subject_text(entry.subject), *amounts(entry.amounts)]
 
 
-def encode_terms(terms: Terms, subject: Subject) -> list[str]:
-    """The decisions that the step acts on."""
-    words = list(_encode_terms(terms))
+def encode_terms(terms: Terms, subject: Subject, now_ms: int) -> list[str]:
+    """The decisions that the step acts on, at about this time."""
+    words, zone = list(_encode_terms(terms)), _zone_text(terms.tz, now_ms // DAY_MS)
     if terms.breaker is None:
-        return [*words, ""]
+        return [*words, "", zone]
     name = subject.tool or (subject.models or ("a call",))[0]
     most, loop, velocity, cooldown, within, too_fast = _encode_breaker(terms.breaker)
-    return [*words, "1", most, loop, velocity, cooldown, escape(repr(name)), within, too_fast]
+    return [*words, "1", most, loop, velocity, cooldown, escape(repr(name)), within, too_fast, zone]
+
+
+@lru_cache(64)
+def _zone_text(tz: str, day: int) -> str:
+    return "" if tz == "UTC" else ";".join((escape(tz), *map(str, shift(tz, day))))
 
 
 @lru_cache(256)
@@ -124,6 +129,7 @@ def _encode_terms(terms: Terms) -> tuple[str, ...]:
         amount(terms.kept_nanos),
         ",".join(map(str, terms.soft_ppm)),
         str(terms.share_ppm),
+        str(terms.history_days),
     )
 
 

@@ -20,6 +20,7 @@ _SHARED = (
     "answers",
     "answered",
     "journal",
+    "history",
 )
 
 

@@ -55,10 +55,12 @@ class Requests:
 
     Args:
         prefix: what all keys begin with.
+        now_ms: about the time of the store.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, now_ms: Callable[[], int]) -> None:
         self._prefix = prefix
+        self._now_ms = now_ms
 
     def reserve(
         self,
@@ -75,7 +77,7 @@ class Requests:
             *amounts(minimum if floor is None else floor),
             ask,
             entry.fingerprint or "",
-            *encode_terms(terms, entry.subject),
+            *encode_terms(terms, entry.subject, self._now_ms()),
             *encode_periods(entry.periods),
             *encode_path(entry.path),
         ]
@@ -91,7 +93,7 @@ class Requests:
         words = [
             *encode_entry(entry),
             tally_text(entry.tally),
-            *encode_terms(terms, entry.subject),
+            *encode_terms(terms, entry.subject, self._now_ms()),
             *encode_periods(entry.periods),
             *encode_path(entry.path),
         ]
@@ -166,6 +168,14 @@ class Requests:
         until_ms, _, id = after.partition(" ")
         words = [until_ms or "-inf", id, str(min(limit, MOST_AT_ONCE))]
         return self._at(root, "holds", words, page)
+
+    def history(self, root: str, keys: tuple[str, ...], days: int, tz: str = "UTC") -> RedisRequest:
+        def view(lines: Sequence[str], now_ms: int) -> Any:
+            if lines[0] != "history":
+                raise decode.fail(lines)
+            return views.history_view(lines[1:], now_ms, keys, tz)
+
+        return self._at(root, "history", [str(len(keys)), *keys, str(days)], view)
 
     def audit(self, root: str) -> RedisRequest:
         def findings(lines: Sequence[str], _: int) -> Any:

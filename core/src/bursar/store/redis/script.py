@@ -10,8 +10,8 @@ from ..engine import constants
 
 # In the order in which they need each other.
 _PARTS = (
-    *("step", "account", "window", "limit", "rule", "breaker"),
-    *("record", "retire", "spend", "migrate", "order", "look", "run"),
+    *("step", "account", "window", "limit", "rule", "breaker", "history"),
+    *("record", "retire", "spend", "days", "migrate", "order", "look", "run"),
 )
 
 

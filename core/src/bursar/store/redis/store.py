@@ -34,8 +34,8 @@ class RedisStore(RemoteStore):
     def __init__(self, place: Place, clock: Clock | None = None) -> None:
         self.place = place
         self._forks = forks()
-        self._requests = Requests(place.prefix)
         self._exchanges = Exchanges(place, clock)
+        self._requests = Requests(place.prefix, self._exchanges.now_ms)
         self._clients = Clients(place, self._exchanges.try_s)
         spool = Spool(place.spool, f"{place.where} {place.prefix}") if place.spool else None
         self._outbox = Outbox(self._hand_over, spool)

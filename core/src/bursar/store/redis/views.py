@@ -14,14 +14,16 @@ from ..base import (
     UNITS,
     AccountView,
     Circuit,
+    DayView,
     Finding,
+    HistoryView,
     HoldPage,
     LimitView,
     OpenHold,
     SessionPage,
     Snapshot,
 )
-from .encode import limit_text, parse_limit, parse_subject, unescape
+from .encode import escape, limit_text, parse_limit, parse_subject, unescape
 
 Fields = dict[str, str]
 
@@ -161,11 +163,11 @@ def _limit_view(limit: Limit, fields: Fields, now_ms: int) -> LimitView:
 
 def findings(lines: Sequence[str]) -> tuple[Finding, ...]:
     """What the balances of a tree have that its records do not add up to."""
-    divider = lines.index("records")
+    divider, last = lines.index("records"), lines.index("days")
     found = accounts(lines[1:divider])
     spent = {key: _three(fields, "f:{}") for key, fields in found.items()}
     reserved = dict.fromkeys(found, NOTHING)
-    records = lines[divider + 1 :]
+    records = lines[divider + 1 : last]
     for at in range(0, len(records), 6):
         leaf, epochs, still_open = records[at : at + 3]
         sums = Amounts(*map(int, records[at + 3 : at + 6]))
@@ -184,4 +186,50 @@ def findings(lines: Sequence[str]) -> tuple[Finding, ...]:
             wrong.append(Finding(key, "spent", balances[0], spent[key]))
         if balances[1] != reserved[key]:
             wrong.append(Finding(key, "reserved", balances[1], reserved[key]))
+    for key, booked in _booked(lines[last + 1 :]).items():
+        if key in found:
+            expected = _three(found[key], "s:{}").plus(_three(found[key], "p:{}"))
+            if booked != expected:
+                wrong.append(Finding(key, "history", expected, booked))
     return tuple(wrong)
+
+
+def _booked(lines: Sequence[str]) -> dict[str, Amounts]:
+    """What the days of each account add up to."""
+    total: dict[str, Amounts] = {}
+    for at in range(0, len(lines), 4):
+        key, *sums = lines[at : at + 4]
+        total[key] = total.get(key, NOTHING).plus(Amounts(*map(int, sums)))
+    return total
+
+
+def history_view(lines: Sequence[str], now_ms: int, keys: tuple[str, ...], tz: str) -> HistoryView:
+    """The days of accounts in one time zone."""
+    found: dict[str, list[DayView]] = {key: [] for key in keys}
+    prefix, at = "" if tz == "UTC" else f"{escape(tz)}|", 1
+    while at < len(lines):
+        key, day, count = lines[at], int(lines[at + 1]), int(lines[at + 2])
+        words = lines[at + 3 : at + 3 + 2 * count]
+        at += 3 + 2 * count
+        ours = {
+            tuple(name.removeprefix(prefix).split("|")): int(value)
+            for name, value in zip(words[::2], words[1::2], strict=True)
+            if name.startswith(prefix)
+        }
+        if any(len(name) in (1, 3) for name in ours):
+            found[key].append(_day(day, ours))
+    return HistoryView(now_ms, int(lines[0]), {key: tuple(days) for key, days in found.items()})
+
+
+def _day(day: int, fields: Mapping[tuple[str, ...], int]) -> DayView:
+    named: dict[str, dict[str, Amounts]] = {"model": {}, "tool": {}, "correction": {}}
+    spent, tally = NOTHING, {}
+    for (first, *rest), value in fields.items():
+        if len(rest) == 2 and value:
+            kind, name = named[first], unescape(rest[0])
+            more = NOTHING._replace(**{rest[1]: value})
+            kind[name] = kind.get(name, NOTHING).plus(more)
+            spent = spent.plus(more)
+        elif not rest and value and not first.startswith("#"):
+            tally[unescape(first)] = value
+    return DayView(day, spent, named["model"], named["tool"], tally)

@@ -20,6 +20,7 @@ from ..engine.records import Record
 from ..engine.verbs import Verbs
 from ..engine.windows import Periodic, Rolling, Slot
 from . import rows, tables
+from .days import FileDays
 from .meta import Meta
 from .tables import Row, Rows, Table
 
@@ -47,6 +48,7 @@ class Loaded:
         calls: of each breaker, as they were read.
         origins: of records that were read.
         old: the ids of the records that are to be folded.
+        days: the history.
     """
 
     def __init__(self, connection: sqlite3.Connection, verbs: Verbs, meta: Meta, now_ms: int) -> None:
@@ -60,6 +62,8 @@ class Loaded:
         self.origins: dict[Record, rows.Origin] = {}
         self.old: list[str] = []
         verbs.records.epoch = meta.epoch
+        verbs.days = verbs.records.days = self.days = FileDays(verbs.commit, connection)
+        self.days.since = meta.since
 
     def read(self, keys: Iterable[str], id: str | None = None) -> None:
         """The accounts of a verb, and its record with those that it counts in."""

@@ -19,6 +19,8 @@ class Meta(NamedTuple):
         now_ms: the time of its newest step; a clock that runs backwards stands still.
         epoch: how many resets there were.
         numbers: the highest number of an account or a window.
+        since: the number of the day on which a ledger of an older layout was brought up, and its
+            history began; 0 for another one.
     """
 
     id: str = ""
@@ -27,6 +29,7 @@ class Meta(NamedTuple):
     now_ms: int = 0
     epoch: int = 0
     numbers: int = 0
+    since: int = 0
 
     @property
     def seen(self) -> Seen:
@@ -55,7 +58,7 @@ class Meta(NamedTuple):
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Put it into the file."""
-        connection.execute("INSERT OR REPLACE INTO meta VALUES (1, ?, ?, ?, ?, ?, ?)", self)
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (1, ?, ?, ?, ?, ?, ?, ?)", self)
 
 
 class Oldest(NamedTuple):
@@ -68,7 +71,7 @@ class Oldest(NamedTuple):
 
 
 _READ = """
-SELECT id, seq, ack, now_ms, epoch, numbers,
+SELECT id, seq, ack, now_ms, epoch, numbers, since,
   (SELECT min(lease_ms) FROM records WHERE state = 'reserved'),
   (SELECT min(final_ms) FROM records WHERE final_ms IS NOT NULL),
   (SELECT min(used_ms) FROM accounts WHERE session = 1),
@@ -84,4 +87,4 @@ def read_meta(connection: sqlite3.Connection) -> tuple[Meta, Oldest]:
     """
     schema.check(connection.execute("PRAGMA user_version").fetchone()[0])
     row = connection.execute(_READ).fetchone()
-    return (Meta(*row[:6]), Oldest(*row[6:])) if row is not None else (Meta(), Oldest())
+    return (Meta(*row[:7]), Oldest(*row[7:])) if row is not None else (Meta(), Oldest())

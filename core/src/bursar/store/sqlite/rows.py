@@ -238,6 +238,7 @@ def record_row(record: Record, origin: Origin, final_ms: int | None) -> tuple[Ro
         *entry.amounts, *record.minimum, *record.held,
         outcome.state, *outcome.booked, tally_text(outcome.tally), outcome.at_ms,
         record.lease_ms, record.epoch, origin.parts, int(record.breaker is not None), final_ms,
+        outcome.first_ms, record.tz, *(record.floor or (None, None, None)),
     )  # fmt: skip
 
 
@@ -249,7 +250,8 @@ def record_of(
 ) -> Record:
     """A hold or a charge as it was written."""
     path = bare_path(found["leaf"] or found["root"])
-    outcome = Outcome(found["state"], _three(found, "booked"), parse_tally(found["tally"]), found["at_ms"])
+    booked, tally = _three(found, "booked"), parse_tally(found["tally"])
+    outcome = Outcome(found["state"], booked, tally, found["at_ms"], found["first_ms"])
     return Record(
         Entry(found["id"], path, subject_of(found), _three(found, "want")),
         call_path,
@@ -260,6 +262,8 @@ def record_of(
         touched,
         breaker,
         found["lease_ms"],
+        None if found["floor_usd"] is None else _three(found, "floor"),
+        found["tz"],
     )
 
 

@@ -20,20 +20,21 @@ def save(loaded: Loaded) -> Meta | None:
         StoreError: a balance would pass what a file can hold.
     """
     number = _Numbers(loaded)
-    after: dict[Table, Rows] = {table: {} for table in tables.ALL}
+    after: dict[Table, Rows] = {table: {} for table in tables.LEDGER}
     for balance in loaded.verbs.accounts._balances.values():
         _put_account(after, balance, number)
     _put_records(after, loaded, number)
     connection, journal = loaded.connection, loaded.verbs.records._journal
     wrote = bool(journal) | _drop_calls(loaded)
     try:
-        for table in tables.ALL:
+        for table in tables.LEDGER:
             put, gone = changes(loaded.before[table], after[table])
             if put:
                 connection.executemany(upsert(table), put)
             if gone:
                 connection.executemany(delete(table), gone)
             wrote = wrote or bool(put or gone)
+        wrote = loaded.days.save() or wrote
     except OverflowError:
         raise StoreError("a balance in the store would pass 2^63; reset the account") from None
     if not wrote:

@@ -7,7 +7,7 @@ import sqlite3
 from ...errors import StoreUnavailable
 from ..engine.constants import LAYOUT
 from ..layout import newer
-from .tables import ALL
+from .tables import HISTORY, LEDGER
 
 _APPLICATION = (
     0x62757273  # "burs", as the application id of the file: no other program's database is taken for ours
@@ -21,7 +21,8 @@ CREATE TABLE meta (
   ack INTEGER NOT NULL,
   now_ms INTEGER NOT NULL,
   epoch INTEGER NOT NULL,
-  numbers INTEGER NOT NULL
+  numbers INTEGER NOT NULL,
+  since INTEGER NOT NULL
 ) STRICT"""
 _JOURNAL = """
 CREATE TABLE journal (
@@ -36,6 +37,7 @@ _BOUNDED = (
     "CREATE INDEX sessions ON accounts (above, number) WHERE session = 1",
     "CREATE INDEX ended ON accounts (ended_ms) WHERE ended_ms IS NOT NULL",
 )
+_BY_DAY = ("CREATE INDEX oldest ON days (day)", "CREATE INDEX kept ON histories (root)")
 _INDEXES = (
     "CREATE INDEX trees ON accounts (root)",
     "CREATE INDEX idle ON accounts (used_ms) WHERE session = 1",
@@ -44,6 +46,7 @@ _INDEXES = (
     "CREATE INDEX leases ON records (lease_ms) WHERE state = 'reserved'",
     "CREATE INDEX finals ON records (final_ms) WHERE final_ms IS NOT NULL",
     *_BOUNDED,
+    *_BY_DAY,
 )
 
 # From each older layout to the next one: statements.
@@ -56,7 +59,15 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *_BOUNDED,
         """UPDATE accounts SET below =
           (SELECT count(*) FROM accounts AS other WHERE other.above = accounts.key AND other.session = 1)""",
-    )
+    ),
+    2: (
+        "ALTER TABLE meta ADD COLUMN since INTEGER NOT NULL DEFAULT -1",  # the next step writes it
+        "ALTER TABLE records ADD COLUMN first_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE records ADD COLUMN tz TEXT NOT NULL DEFAULT 'UTC'",
+        *(f"ALTER TABLE records ADD COLUMN floor_{unit} INTEGER" for unit in ("usd", "tokens", "calls")),
+        *(table.declaration() for table in HISTORY),
+        *_BY_DAY,
+    ),
 }
 
 
@@ -71,7 +82,12 @@ def bring_up(connection: sqlite3.Connection) -> None:
     if (layout, application) == (LAYOUT, _APPLICATION):
         return
     if not layout and not application and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        for statement in (_META, *(table.declaration() for table in ALL), _JOURNAL, *_INDEXES):
+        for statement in (
+            _META,
+            *(table.declaration() for table in (*LEDGER, *HISTORY)),
+            _JOURNAL,
+            *_INDEXES,
+        ):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     elif application != _APPLICATION:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...runtime.clock import Clock
 from ...runtime.ids import new_id
+from ...values.window import DAY_MS
 from ..base import Contended, Entry
 from ..engine.verbs import Verbs
 from ..rollback import Seen
@@ -17,7 +18,15 @@ from .meta import Meta, read_meta
 from .rows import path_keys, storable
 from .save import save
 
-READS = ("probe", "read", "sessions", "holds", "roots", "audit")  # change nothing, whatever they find
+READS = (
+    "probe",
+    "read",
+    "sessions",
+    "holds",
+    "history",
+    "roots",
+    "audit",
+)  # change nothing, whatever they find
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class Step:
             return None, self._acknowledge(connection, before, seen, now_ms), True
         before.check(seen, self.pinned)
         meta = before if before.id else before._replace(id=new_id())
+        meta = meta if meta.since >= 0 else meta._replace(since=now_ms // DAY_MS)
         tidied = tidy(connection, self.new, meta, oldest, now_ms)
         loaded = Loaded(connection, self.new(), tidied or meta, now_ms)
         self._fill(loaded)
@@ -81,6 +91,8 @@ class Step:
             loaded.read(key for leaf in self.arguments[1] for key in path_keys(leaf))
         elif self.verb == "sessions":
             loaded.read_sessions(*self.arguments)
+        elif self.verb == "history":
+            loaded.read((first,))
         elif self.verb == "holds":
             loaded.read_holds(*self.arguments)
         else:

@@ -120,14 +120,17 @@ RECORDS = Table(
     (
         "root", "leaf", "lives", "kind", "models", "provider", "tool", *_three("want", "least", "held"),
         "state", *_three("booked"), "tally", "at_ms", "lease_ms", "epoch", "parts", "breaker", "final_ms",
+        "first_ms", "tz", *_three("floor"),
     ),
-    frozenset(
-        {*_three("want", "least", "held", "booked"), "at_ms", "lease_ms", "epoch", "breaker", "final_ms"}
-    ),
-    frozenset({"final_ms"}),
+    frozenset({*_three("want", "least", "held", "booked", "floor"), "at_ms", "lease_ms", "epoch", "breaker"})
+    | {"final_ms", "first_ms"},
+    frozenset({"final_ms", *_three("floor")}),
 )  # fmt: skip
+DAYS = Table("days", ("account", "day"), ("counters",), frozenset({"day"}))
+HISTORIES = Table("histories", ("account",), ("root", *_THREE), frozenset(_THREE))
 
-ALL = (ACCOUNTS, SUBJECTS, TALLIES, LIMITS, MARKS, BREAKERS, WINDOWS, BUCKETS, CALLS, RECORDS)
+LEDGER = (ACCOUNTS, SUBJECTS, TALLIES, LIMITS, MARKS, BREAKERS, WINDOWS, BUCKETS, CALLS, RECORDS)
+HISTORY = (DAYS, HISTORIES)
 
 
 def changes(before: Mapping[Row, Row], after: Mapping[Row, Row]) -> tuple[list[Row], list[Row]]:

@@ -50,6 +50,13 @@ class Contention(Vocabulary):
         self.held("other", path, usd(100))
         assert self.granted("a", path, usd(700), usd(700)) == usd(700)
 
+    def test_the_same_id_with_another_floor_is_a_conflict(self) -> None:
+        """With the same one it is the same hold."""
+        path = root(limit(800))
+        for _ in range(2):
+            assert self.granted("a", path, usd(300), usd(10), usd(250)) == usd(300)
+        self.raises(HoldClosed, self.tries, "a", path, usd(300), usd(10), usd(251))
+
     def test_calls_in_flight_contend_and_money_that_is_spent_refuses(self) -> None:
         """What is only held may come back; what is spent does not, whatever is held beside it."""
         path = root(limit(100))

@@ -102,5 +102,6 @@ local function audit()
   for name, sums in pairs(groups) do
     concat(answer, {name, int(sums[1]), int(sums[2]), int(sums[3])})
   end
-  return answer
+  answer[#answer + 1] = 'days'
+  return audit_days(answer)
 end

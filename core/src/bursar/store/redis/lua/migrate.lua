@@ -14,8 +14,17 @@ local function list_accounts()
   end
 end
 
+-- From 2: the history begins.
+local function begin_history()
+  ledger.since = math.floor(now / DAY)
+  write('HSET', KEYS[1], 'since', int(ledger.since))
+end
+
 local function migrate()
-  list_accounts()
+  if ledger.layout < 2 then
+    list_accounts()
+  end
+  begin_history()
   ledger.layout = LAYOUT
   write('HSET', KEYS[1], 'layout', int(LAYOUT))
 end

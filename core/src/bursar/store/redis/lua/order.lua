@@ -39,6 +39,7 @@ end
 
 local function reset()
   local account = administer('reset')
+  part(account, {spent_text(account, 'usd'), spent_text(account, 'tokens'), spent_text(account, 'calls')})
   put(account, 'epoch', int(step))
   for field in pairs(whole(account)) do
     if string.find(field, '^[sSftm]:') then
@@ -79,7 +80,11 @@ local function acknowledge()
   step = math.max(ledger.seq, seen.seq) + 1
   ledger.id, ledger.ack = id, math.max(ledger.ack + 1, seen.ack + 1, now)
   write('HSET', KEYS[1], 'id', id, 'ack', int(ledger.ack), 'accounts', int(live))
-  migrate() -- what lists the accounts may be lost as well
+  list_accounts() -- what lists them may be lost as well
+  list_days(listed)
+  if ledger.layout < LAYOUT then
+    migrate()
+  end
   log('-', 'acknowledge', take())
   return {'done'}
 end

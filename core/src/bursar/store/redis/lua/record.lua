@@ -4,7 +4,7 @@ local BATCH = 100 -- are swept or folded at once
 local NOTHING = {'0', '0', '0'}
 local FIELDS = {
   'subject', 'want', 'least', 'leaf', 'epochs', 'parts', 'fuse', 'state', 'held', 'booked', 'tally', 'at', 'lease', 'by',
-  'floor',
+  'floor', 'first', 'zone',
 }
 local records = {}
 
@@ -68,7 +68,7 @@ local function move(account, subject, spent, reserved)
   end
 end
 
-local function new_record(id, entry, line, parts, fuse, held, state, lease)
+local function new_record(id, entry, line, parts, fuse, held, state, lease, zone)
   local epochs = {}
   for place, account in ipairs(line) do
     epochs[place] = epoch(account)
@@ -80,7 +80,7 @@ local function new_record(id, entry, line, parts, fuse, held, state, lease)
     leaf = #line > 0 and line[#line].key or '', epochs = table.concat(epochs, ','), parts = table.concat(parts, ' '),
     fuse = fuse and fuse.account.key or '', state = state, held = triple(held), booked = triple(NOTHING),
     tally = '', at = '0', lease = int(lease), by = nonce,
-    floor = triple(entry.floor),
+    floor = triple(entry.floor), first = '0', zone = zone or '',
   }
   local fields = {}
   for _, field in ipairs(FIELDS) do
@@ -105,6 +105,26 @@ local function line_of(h)
   return line, current, #epochs
 end
 
+-- What a booking changes in the history: amounts, nil where none, and named counters.
+local function differences(h, state, booked, tally)
+  local more, counters, some = {}, {}, false
+  for unit, was in ipairs(split(h.seen.booked, ',')) do
+    more[unit] = int(booked[unit] - was)
+    some = some or more[unit] ~= '0'
+  end
+  for name, amount in string.gmatch(h.seen.tally, '([^=,]+)=([^=,]+)') do
+    counters[name] = negative(amount)
+  end
+  for name, amount in pairs(tally) do
+    counters[name] = int(amount + (counters[name] or 0))
+  end
+  local doubt = (state == 'in_doubt' and 1 or 0) - (h.seen.state == 'in_doubt' and 1 or 0)
+  if doubt ~= 0 then
+    counters.in_doubt = int(doubt)
+  end
+  return some and more or nil, counters
+end
+
 -- Replace what a record holds, or has booked before, by what it books now.
 local function close(h, state, booked, tally, at)
   local line, current, length = line_of(h)
@@ -112,6 +132,12 @@ local function close(h, state, booked, tally, at)
   local given = {}
   for unit, held in ipairs(split(h.seen.held, ',')) do
     given[unit] = h.seen.state == 'reserved' and negative(held) or '0'
+  end
+  local more, counters = differences(h, state, booked, tally)
+  local first = number(h, 'first')
+  first = first > 0 and first or at
+  if more or next(counters) then
+    count_days(line, h.seen.subject, more, counters, first, h.seen.zone or '')
   end
   for place = 1, length do
     local account = line[place]
@@ -127,6 +153,9 @@ local function close(h, state, booked, tally, at)
     elseif account then
       move(account, h.seen.subject, NOTHING, given)
       log(account.key, state, h.id .. ':' .. triple(booked))
+      if not account.session then
+        part(account, more or NOTHING)
+      end
     end
   end
   move_parts(h, line, current, given, at, booked, was_at, was)
@@ -134,14 +163,17 @@ local function close(h, state, booked, tally, at)
   if session then
     tried(session, h.id, state == 'settled')
   end
-  local counters = {}
+  local words = {}
   for name, amount in pairs(tally) do
-    counters[#counters + 1] = name .. '=' .. amount
+    words[#words + 1] = name .. '=' .. amount
   end
   put(h, 'state', state)
   put(h, 'booked', triple(booked))
-  put(h, 'tally', table.concat(counters, ','))
+  put(h, 'tally', table.concat(words, ','))
   put(h, 'at', int(at))
+  if state ~= 'released' then
+    put(h, 'first', int(first))
+  end
   write('ZREM', base .. 'leases', h.id)
   write('ZADD', base .. 'final', int(now), h.id)
 end

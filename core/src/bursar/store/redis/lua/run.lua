@@ -11,7 +11,7 @@ local VERBS = {
 }
 local READS = {
   probe = function() return reserve(true) end,
-  read = read, sessions = sessions, holds = holds, audit = audit,
+  read = read, sessions = sessions, holds = holds, history = history, audit = audit,
 }
 
 local function run()

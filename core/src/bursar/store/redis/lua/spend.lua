@@ -8,7 +8,7 @@ local function take_terms()
   return {
     lease = tonumber(take()), enforce = take() == '1', finalizing = take() == '1',
     kept_ppm = tonumber(take()), kept = tonumber(take()), soft = split(take(), ','),
-    share = tonumber(take()), breaker = take_breaker(),
+    share = tonumber(take()), history = tonumber(take()), breaker = take_breaker(), zone = take(),
   }
 end
 
@@ -18,13 +18,6 @@ local function take_tally()
     tally[name] = amount
   end
   return tally
-end
-
-local function concat(list, more)
-  for _, value in ipairs(more) do
-    list[#list + 1] = value
-  end
-  return list
 end
 
 local function stale(zones)
@@ -55,10 +48,14 @@ local function granted_answer(held, state, repeated)
 end
 
 -- Only the first ask of a call counts that it is contended; another one writes nothing.
-local function contended_answer(line, held, ask)
-  writes = ask == 'first' and writes or {}
-  for _, account in ipairs(ask == 'first' and line or {}) do
-    add(account, 't:contended', '1')
+local function contended_answer(line, held, entry, zone)
+  if entry.ask == 'first' then
+    for _, account in ipairs(line) do
+      add(account, 't:contended', '1')
+    end
+    count_days(line, entry.subject.text, nil, {contended = '1'}, now, zone)
+  else
+    writes = {}
   end
   local lease = call('ZRANGE', base .. 'leases', 0, 0, 'WITHSCORES')[2]
   return concat({'contended', lease and int(tonumber(lease)) or ''}, held)
@@ -90,16 +87,19 @@ local function reserve(only_probe)
   end
   local granted, refused, held = verdict(line, rules, fuse, entry, terms)
   if held then
-    return contended_answer(line, held, entry.ask)
+    return contended_answer(line, held, entry, terms.zone)
   end
   if only_probe then
     return granted and granted_answer(granted, 'reserved', false) or concat({'refused'}, refused)
   end
   if refused then
     local enforced = terms.enforce or refused[2] == 'tripped' -- nobody ignores a kill switch
+    local counter = enforced and 'refusals' or 'would_refuse'
     for _, account in ipairs(line) do
-      add(account, enforced and 't:refusals' or 't:would_refuse', '1')
+      add(account, 't:' .. counter, '1')
     end
+    local told = {[counter] = '1', alerts = refused[9] == '1' and '1' or nil}
+    count_days(line, entry.subject.text, nil, told, now, terms.zone)
     if enforced then
       return concat({'refused'}, refused)
     end
@@ -111,7 +111,7 @@ local function reserve(only_probe)
     move(account, entry.subject.text, NOTHING, granted)
   end
   local parts = parts_of(rules, fuse, entry, terms)
-  local h = new_record(entry.id, entry, line, parts, fuse, granted, 'reserved', now + terms.lease)
+  local h = new_record(entry.id, entry, line, parts, fuse, granted, 'reserved', now + terms.lease, terms.zone)
   move_parts(h, line, {}, granted, 0, NOTHING, 0, NOTHING)
   if fuse and not refused then
     admit(fuse, terms.breaker, entry)
@@ -141,6 +141,7 @@ local function conclude(state, unheld)
   if h and before == 'released' and state == 'in_doubt' then
     stop('closed', 'undoubted')
   end
+  expire_days(terms.history)
   local line, rules, fuse
   if h and h.seen.leaf ~= '' then
     line = {}
@@ -159,7 +160,8 @@ local function conclude(state, unheld)
       stale(zones)
     end
     fuse = terms.breaker and fuse_of(line)
-    h = new_record(entry.id, entry, line, parts_of(rules, fuse, entry, terms), fuse, NOTHING, 'released', 0)
+    local parts = parts_of(rules, fuse, entry, terms)
+    h = new_record(entry.id, entry, line, parts, fuse, NOTHING, 'released', 0, terms.zone)
   end
   local held = before == 'released' and NOTHING or split(h.seen.held, ',')
   local usd, held_usd = tonumber(entry.amounts[1]), tonumber(held[1])
@@ -179,6 +181,10 @@ local function conclude(state, unheld)
     if not over and fuse and terms.breaker then
       over = too_fast_now(fuse, terms.breaker, entry)
     end
+  end
+  local alerts = #told / 4 + (over and over[9] == '1' and 1 or 0) + (tonumber(overrun) > 0 and 1 or 0)
+  if alerts > 0 then
+    count_days(line, h.seen.subject, nil, {alerts = int(alerts)}, now, h.seen.zone or '')
   end
   return booked_answer(held, overrun, false, over, told)
 end

@@ -62,6 +62,13 @@ local function split(text, separator)
   return parts
 end
 
+local function concat(list, more)
+  for _, value in ipairs(more) do
+    list[#list + 1] = value
+  end
+  return list
+end
+
 local verb, nonce, clock = take(), take(), take()
 local seen = {id = take(), seq = tonumber(take()), ack = tonumber(take()), nonce = take()}
 local pinned, proposed = take(), take()
@@ -72,7 +79,7 @@ local function place(number)
   return 'm' .. string.format('%.0f', number % REMEMBERED)
 end
 
-local meta = call('HMGET', KEYS[1], 'id', 'seq', 'ack', 'now', 'accounts', 'mark', place(seen.seq), 'layout')
+local meta = call('HMGET', KEYS[1], 'id', 'seq', 'ack', 'now', 'accounts', 'mark', place(seen.seq), 'layout', 'since')
 local ledger = {
   id = meta[1] or '',
   seq = tonumber(meta[2] or 0),
@@ -80,6 +87,7 @@ local ledger = {
   accounts = tonumber(meta[5] or 0),
   nonce = meta[6] or '',
   layout = tonumber(meta[8] or 1),
+  since = tonumber(meta[9] or 0),
 }
 
 local now
