@@ -29,6 +29,7 @@ from .belief import believable
 from .context import FoundByText, InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
+from .own import OwnHold
 from .steps import Steps, awaitable, blocking
 from .truncation import truncation, warn_once
 
@@ -54,6 +55,8 @@ class Hold(OneProcess):
         charge: what was booked so far, or None.
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
         session: whose call it is: it pays for what is sent beside it within ``with hold:``.
+        used: True once a covered SDK has sent a request on it.
+        charged_by_sdk: True once that has charged the answer, by the usage that it read.
     """
 
     _cover: Cover  # from the moment it is entered
@@ -79,7 +82,12 @@ class Hold(OneProcess):
         self.clamped = call.max_output_tokens < asked.call.max_output_tokens
         self.charge: Charge | None = None
         self.state: State = granted.state
+        self._own: OwnHold | None = None
+        if granted.state == "reserved" and not granted.repeated:
+            self._own = OwnHold(ledger.queue(path), path, asked.subject, granted.amounts)
         self.repeated = granted.repeated
+        self.used = False
+        self.charged_by_sdk = False
 
     @property
     def id(self) -> str:
@@ -128,7 +136,8 @@ class Hold(OneProcess):
         An answer without usage, or with nonsense for usage, is booked at the hold and
         marked `estimated`; it is never free. Where the cost was known from the start (a
         tool, an explicit `cost=`), nothing needs to be given. An answer that was charged
-        already, to another hold of the budget, books nothing and gives this one back.
+        already, to another hold of the budget, books nothing and gives this one back. What a
+        covered SDK has charged to this hold stays, whatever is given.
 
         Args:
             response: the provider's answer, an object or a dict with ``usage``.
@@ -149,6 +158,8 @@ class Hold(OneProcess):
             TypeError: nothing was given to settle with.
         """
         self._check_process()
+        if self.charged_by_sdk and self.charge is not None:
+            return self.charge
         answer = read_answer(response) if response is not _ABSENT else Answer(usage)
         if response is not _ABSENT and answer is not response:
             known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
@@ -250,7 +261,8 @@ class Hold(OneProcess):
         self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield from verbs.release(self.id, self._path, {"saved": nanos} if nanos else {})
-        again, self.state = self.state == "released", "released"
+        again = self.state == "released"
+        self._ends_as("released")
         self._events.append(Event("release", self.call, to_usd(nanos)))
         if not again:
             self._ledger.hooks.released(self)
@@ -394,7 +406,7 @@ class Hold(OneProcess):
         estimated: bool,
         truncated: bool = False,
     ) -> Charge:
-        self.state = state
+        self._ends_as(state)
         self.charge = charge = new_charge(
             self.call.id,
             self.call,
@@ -415,6 +427,11 @@ class Hold(OneProcess):
             self._events.append(new_tuple(Event, ("charge", self.call, charge, state)))
             self._ledger.hooks.settled(charge)
         return charge
+
+    def _ends_as(self, state: State) -> None:
+        self.state = state
+        if self._own is not None:
+            self._own.open = False
 
     def explain(self, error: BaseException, *, cut: bool | None = False) -> None:
         """Note on an error that the answer was cut at a cap that the budget had lowered, if it was.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from ..errors import BursarError, StoreError
 from ..ledger.hold import Hold
 from ..ledger.steps import Steps
+from ..ledger.twice import note_charge
 from ..runtime.log import logger
 from .eventstream import Frames
 from .reading import Reading
@@ -185,6 +186,8 @@ class Meter:
                 answer, cut=cut, seen_tokens=reading.most_seen(hold.call), sent=True
             )
             hold._ledger.charged.add(answer, charge)
+            hold.charged_by_sdk = True
+            note_charge(hold, charge, answer.model)
         elif not over:
             yield from hold._settle_unknown(reading.estimate(hold.call))
         elif (usage := reading.estimate(hold.call)) is not None:
