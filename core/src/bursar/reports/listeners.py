@@ -104,10 +104,8 @@ def _log(listener: object, error: Exception) -> None:
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
-    if (loaded := sys.modules.get("asyncio")) is None:
-        return None  # no loop can be running
     try:
-        running: asyncio.AbstractEventLoop = loaded.get_running_loop()
-    except RuntimeError:
+        running: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
+    except (KeyError, RuntimeError):  # nobody has imported it, or no loop runs here
         return None
     return running
