@@ -433,13 +433,21 @@ class Hold(OneProcess):
         if self._own is not None:
             self._own.open = False
 
-    def explain(self, error: BaseException) -> None:
-        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was."""
-        if self.charge is not None and self.charge.truncated and hasattr(error, "add_note"):
-            error.add_note(f"bursar: {self._truncation()}")
+    def explain(self, error: BaseException, *, cut: bool | None = False) -> None:
+        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was.
 
-    def _truncation(self) -> str:
-        return truncation(self._path, self.call, self.wanted_output_tokens)
+        Args:
+            error: gets the note, once.
+            cut: True where the answer said so before it was settled; None: it has not said yet why it ended.
+        """
+        certain = bool(cut) or (self.charge is not None and self.charge.truncated)
+        if self.clamped and (certain or cut is None) and hasattr(error, "add_note"):
+            note = f"bursar: {self._truncation(certain=certain)}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+
+    def _truncation(self, *, certain: bool = True) -> str:
+        return truncation(self._path, self.call, self.wanted_output_tokens, certain=certain)
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"
