@@ -463,6 +463,7 @@ def planted(session: Session, suite: str) -> None:
         home = [f"integrations/{SUITES[suite]}", *neighbours(SUITES[suite])]
         test = ("--group", f"integrations/{SUITES[suite]}/pyproject.toml:{group(suite)}")
     links(session, CORE, *home, options=test)
+    session.install(*extras(CORE)["cli"])
     tools(session, "test")
     session.run("python", "tests/planted/run.py", suite, *session.posargs)
 
