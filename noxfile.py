@@ -429,7 +429,7 @@ def autogen_between(session: Session, line: str) -> None:
 
 @nox.session(default=False)
 def bench(session: Session) -> None:
-    """Time and memory of a paid call, beside two peers; `-- reserving`, `-- profile`, `-- --json`."""
+    """Time and memory of a paid call, beside two peers; `-- passing`, `-- profile`, `-- --json`."""
     wheels(session, CORE)
     session.install("agentbudget", "shekel", "rich")
     session.run("python", "tests/benchmarks/bench.py", *session.posargs)
