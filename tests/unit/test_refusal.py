@@ -159,7 +159,8 @@ def test_the_cap_that_would_fit_fits() -> None:
             TOOL,
             1,
             "a run of 'web_search' was not made: it needs 1 call, and 1,500 calls of the 10k calls/session"
-            " limit (tool=*) of 'default' are left, 500 calls of it are held by calls in flight; raise the limit",
+            " limit (tool=*) of 'default' are left, 500 calls of it are held by calls in flight; let them end first,"
+            " send fewer at once, give them output caps, or raise wait= or the limit",
             id="calls",
         ),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -86,6 +87,14 @@ class Budget(Handle):
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
         clamp: lower a call's output cap to what is left instead of refusing it; an int is
             the smallest useful cap (True: 16); ``"text"`` leaves calls with a response format alone.
+        max_share: the largest part of what a limit has left that one call may hold where its output cap can
+            be lowered: a half while nothing else is in flight; never less than `clamp_floor` tokens of
+            output cost. 1: no bound.
+        clamp_floor: the output cap, in tokens, that is worth waiting for: no call is lowered below it by
+            what others only hold.
+        wait: how long a call that only calls in flight keep from fitting waits without progress: the time
+            starts anew whenever one of them ends, at most for `lease` in all. 0: not at all. Where a
+            web server ends a request after some time, less than that.
         lease: how long a hold lives without a settle; then it is booked at its worst case.
         on_soft_limit: called with the report when a fraction of `soft_limit` is reached, once a period.
         on_hard_limit: called with the report when a limit refuses, once a period.
@@ -130,6 +139,9 @@ class Budget(Handle):
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
         clamp: bool | int | Literal["text"] = True,
+        max_share: float | Decimal = 0.125,
+        clamp_floor: int = 8_192,
+        wait: Duration = "60s",
         child_limits: LimitLike | Iterable[LimitLike] = (),
         lease: Duration = "15min",
         on_soft_limit: ReportCallback | None = None,
@@ -169,6 +181,9 @@ class Budget(Handle):
             unknown_model=unknown_model,
             unknown_outcome=unknown_outcome,
             clamp=clamp,
+            max_share=max_share,
+            clamp_floor=clamp_floor,
+            wait=wait,
             child_limits=parse_limits(child_limits, tz),
             lease=lease,
             on_soft_limit=on_soft_limit,

@@ -126,6 +126,7 @@ class Session(Tracking):
         tier: str | None = None,
         key: str | None = None,
         clamp: bool | int = True,
+        floor: int = 0,
         formatted: bool = False,
         cap_name: str = "max_tokens",
         windows: int = 1,
@@ -151,6 +152,7 @@ class Session(Tracking):
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left; a number is the smallest cap that is of use.
+            floor: the output cap that is worth waiting for, instead of the budget's `clamp_floor`.
             formatted: True when the answer is to have a format, which ``Budget(clamp="text")`` never cuts.
             cap_name: what the request calls its output cap, for the text of a refusal; empty: it takes none.
             windows: how many context windows the input may fill: one for each prompt of several,
@@ -185,6 +187,7 @@ class Session(Tracking):
             tier=tier,
             key=key,
             clamp=clamp,
+            floor=floor,
             formatted=formatted,
             cap_name=cap_name,
             windows=windows,
@@ -194,7 +197,7 @@ class Session(Tracking):
         )
         try:
             hold = yield from reservation.reserve(
-                self._ledger, self._path, request, self._events, self._terms(), self
+                self._ledger, self._path, request, self._events, self._terms(), self, self._check_open
             )
         except BudgetExceeded as refusal:
             self._swallowed.note(refusal)
@@ -425,6 +428,7 @@ class Session(Tracking):
         if next(self._closings):  # in one step, whoever else closes it now
             return
         self._closed_s = self._ledger.clock.now()
+        self._ledger.queue(self._path).wake_all(self._path[-1].key)
         if not self._end_was_told:
             yield from self._tell_end()
 
