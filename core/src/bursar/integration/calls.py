@@ -191,8 +191,8 @@ class OpenCall:
         elif result.usage is not None:
             answer = Answer(result.usage, result.model, result.tier, cost_nanos=result.cost_nanos)
             most = hold.call.n * hold.call.max_output_tokens
-            seen = most if self.hidden and result.text_tokens else result.text_tokens
-            yield from hold._settle(answer, seen_tokens=seen)
+            shown = most if self.hidden and result.text_tokens else result.text_tokens
+            yield from hold._settle(answer, seen_tokens=shown)
         elif not result.finished:
             yield from hold._settle_unknown(_by_text(hold, result))  # it broke, and looked like an end
         elif self.hidden:

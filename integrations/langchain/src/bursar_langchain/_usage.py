@@ -150,9 +150,8 @@ def _larger(one: Any, other: Any) -> Any:
 
 def _beyond(total: Any, *parts: Any) -> int:
     """What a total has above its parts."""
-    if all(type(number) is int for number in (total, *parts)):
-        return max(0, total - sum(parts))
-    return 0
+    told = all(type(number) is int for number in (total, *parts))
+    return max(0, int(total) - sum(parts)) if told else 0
 
 
 def _generations(response: LLMResult) -> Iterator[Any]:
