@@ -135,7 +135,7 @@ class Days:
         for balance in call_path.open_path.accounts:
             if balance.session:
                 break
-            key = self._enrolled(balance)
+            key = balance.key if self._find(balance.key, utc) is not None else self._enrolled(balance)
             for date, zone in ((utc, "UTC"), (local, tz)):
                 day = self._zones(key, date).setdefault(zone, Day())
                 count = self._count(plan, day, call_path.subject) if days.named else None
