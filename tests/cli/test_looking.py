@@ -197,7 +197,9 @@ def test_report_shows_an_account_and_a_file_alike(run: Run, store: str, tmp_path
     assert run(*asked).out.startswith("support: $1.55 spent, $18.45 left\n")
     page = tmp_path / "page.html"
     assert run("report", kept, "--html", page) == (0, "", "")
-    assert "<b>$1.55</b> spent" in page.read_text("utf-8")
+    assert ">$1.55<" in page.read_text("utf-8") and "Spend by day" not in page.read_text("utf-8")
+    assert run(*asked, "--html", page, "--days", 7) == (0, "", "")
+    assert "Spend by day: $1.55 in 1 day" in page.read_text("utf-8")
     assert run("report", kept, "--html", "/no/such/folder").status == 2
 
 

@@ -53,6 +53,8 @@ class Line:
     at_ms: int = 0
     tally: Mapping[str, int] = field(default_factory=dict)
     seen: bool = True  # whether a breaker saw it go through
+    loop: bool = False  # refused, because it was repeated too often
+    told: bool = False  # and somebody was told so
     tz: str = "UTC"
     first_ms: int = 0  # when something was booked first
     floor: Amounts = NOTHING

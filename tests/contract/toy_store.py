@@ -17,6 +17,7 @@ from bursar.store import (
     Amounts,
     Ask,
     Booked,
+    Breaker,
     Cause,
     Contended,
     Entry,
@@ -86,7 +87,8 @@ class ToyStore(Days):
                 return verdict
             ignored = None
             if isinstance(verdict, Refused):
-                refused = self.note(verdict, minimum)
+                opens = verdict.cause != "loop" or self.is_open_by(books, entry, terms.breaker)
+                refused = self.note(verdict, minimum, opens=opens)
                 enforced = terms.enforce or refused.cause == "tripped"
                 tally = {"refusals" if enforced else "would_refuse": 1}
                 line = Line(
@@ -94,6 +96,7 @@ class ToyStore(Days):
                 )
                 self.lines.append(line)
                 self.tell_day(books, terms.tz, refused)
+                line.loop, line.told = verdict.cause == "loop", refused.first
                 if enforced:
                     return refused
                 ignored = refused
@@ -265,14 +268,9 @@ class ToyStore(Days):
             if session.trying is not None or (session.circuit == "open" and (wait_ms is None or wait_ms > 0)):
                 wait_s = None if wait_ms is None else wait_ms / 1000
                 return Refused(session.key, tripped=session.reason, retry_after_s=wait_s, cause=session.cause)
-        if session is not None and breaker is not None and breaker.max_repeated is not None:
-            times = self.repeated(session, entry, self.now_ms - breaker.loop_ms)
-            if times >= breaker.max_repeated and session.circuit == "closed":
-                name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
-                within = f"within {breaker.loop_ms / 1000:g} s"
-                reason = f"{name!r} was called {times} times with the same input {within}"
-                wait_s = self.cooldown_s(terms)
-                return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, False, times + 1, reason)
+        loop = self.repeated(books, entry, terms)
+        if loop is not None:
+            return loop
         granted = list(entry.amounts)
         spent_out: list[Refused] = []
         held_out: list[Refused] = []
@@ -312,14 +310,44 @@ class ToyStore(Days):
             return Contended(tuple(held), self.now_ms, min(ends))
         return Amounts(*granted)
 
-    def repeated(self, session: Book, entry: Entry, since_ms: int) -> int:
-        """How often the same call was admitted lately."""
-        return sum(
-            line.entry.fingerprint == entry.fingerprint is not None
+    def repeated(self, books: list[Book], entry: Entry, terms: Terms) -> Refused | None:
+        """The refusal of a call that was made too often with the same input."""
+        session, breaker = self.session(books), terms.breaker
+        if session is None or breaker is None or breaker.max_repeated is None or session.circuit != "closed":
+            return None
+        alike = self.same(session, entry, breaker)
+        made = [line.made_ms for line in alike if not line.loop]
+        times = len(made)
+        if times < breaker.max_repeated:
+            return None
+        name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
+        within = f"within {breaker.loop_ms / 1000:g} s"
+        reason = f"{name!r} was called {times} times with the same input {within}"
+        wait_s = self.cooldown_s(terms)
+        if not self.is_open_by(books, entry, breaker):
+            wait_s = (made[-breaker.max_repeated] + breaker.loop_ms - self.now_ms) / 1000
+        told = any(line.told for line in alike)
+        return Refused(session.key, None, 0, 0, 0, None, wait_s, "loop", 0, not told, times + 1, reason)
+
+    def is_open_by(self, books: list[Book], entry: Entry, breaker: Breaker | None) -> bool:
+        """True when a call that is one too many opens the breaker, and is not only refused."""
+        session = self.session(books)
+        if session is None or breaker is None or breaker.max_repeated is None:
+            return False
+        in_a_row = 1
+        for line in self.same(session, entry, breaker):
+            in_a_row = in_a_row + 1 if line.loop else 1
+        return breaker.loop_trips or in_a_row >= breaker.max_repeated
+
+    def same(self, session: Book, entry: Entry, breaker: Breaker) -> list[Line]:
+        """The same call, admitted or refused as a loop, within the window."""
+        return [
+            line
             for line in self.lines[session.forgiven :]
-            if session.key in line.epochs and line.made_ms > since_ms
-            if line.state != "refused" and line.seen
-        )
+            if entry.fingerprint is not None and line.entry.fingerprint == entry.fingerprint
+            if session.key in line.epochs and line.made_ms > self.now_ms - breaker.loop_ms
+            if line.loop or (line.state not in ("refused", "released") and line.seen)
+        ]
 
     def cooldown_s(self, terms: Terms) -> float | None:
         """Seconds until a breaker that opens now may be tried."""
@@ -347,16 +375,18 @@ class ToyStore(Days):
             return refused
         if refused.cause == "limit" and limit is not None:
             return refused._replace(first=self.news(book, limit, HARD) is not None)
-        return refused._replace(first=True, reason=refused.reason or f"spending would pass {limit}")
+        if refused.cause == "loop":
+            return refused
+        return refused._replace(first=True, reason=f"spending would pass {limit}")
 
-    def note(self, refused: Refused, least: Amounts = NOTHING) -> Refused:
+    def note(self, refused: Refused, least: Amounts = NOTHING, *, opens: bool = True) -> Refused:
         """Carry out what a refusal changes: it opens the breaker, or is told for the first time."""
         book, limit, worded = self.books[refused.account], refused.limit, self.worded(refused, least)
         if self.by_holds(refused, least):
             return refused
         if refused.cause == "limit" and limit is not None:
             self.tell(book, limit, HARD)
-        elif refused.tripped is None:
+        elif refused.tripped is None and opens:
             book.circuit, book.cause, book.reason = "open", refused.cause, worded.reason
             book.broke_ms, book.trying = self.now_ms, None
         return worded

@@ -153,7 +153,7 @@ class Scenario:
 
 
 _scenarios: list[Scenario] = []
-_EVERYWHERE = r"is reached|% of .* is spent|the last call of this session was refused"
+_EVERYWHERE = r"is reached|% of .* is spent|the last call of this session was refused|is not covered: no budget sees its calls"
 
 
 def scenario(*ways: str, warns: str = "(?!)") -> Callable[[Callable[[Play], None]], Callable[[Play], None]]:

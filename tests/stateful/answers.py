@@ -42,6 +42,7 @@ LIMITS = (
 BREAKERS = (
     None,
     Breaker(2, 60_000, None, None),
+    Breaker(2, 60_000, None, None, loop_trips=True),
     Breaker(2, 60_000, None, 20_000),
     Breaker(2, 60_000, Limit("0.0000004/60s"), 45_000),
 )

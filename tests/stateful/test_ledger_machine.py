@@ -68,6 +68,7 @@ class Model:
 
     lives: dict[str, Life] = field(default_factory=dict)
     looped: bool = False
+    refused: list[float] = field(default_factory=list)  # when the call was refused in a row
     forgiven: float = 0  # calls before somebody closed the breaker are forgotten
 
     def expire(self, now: float) -> None:
@@ -108,7 +109,9 @@ class Model:
     def repeated(self, now: float) -> int:
         """How often the same call was made lately in the outermost session."""
         since = max(now - LOOP_S, self.forgiven)
-        return sum(1 for life in self.at("s") if life.same and life.reserved_at > since)
+        return sum(
+            1 for life in self.at("s") if life.same and life.reserved_at > since and life.state != "released"
+        )
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -176,6 +179,8 @@ class LedgerMachine(RuleBasedStateMachine):
             share = strict if terms is TERMS else max(useful, strict * SHARE_PPM // 10**6)
             assert min(want, strict, share) <= answer.amounts.usd <= min(want, generous)
             self.model.lives[id] = Life(place, answer.amounts.usd, now + LEASE_S, now, same)
+            if inside and same:
+                self.model.refused = []
             for account in PATHS[place]:  # the promise: at every admission, for every limit
                 if account in LIMITS:
                     assert self.model.spent(account) + self.model.reserved(account) <= LIMITS[account]
@@ -185,7 +190,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert any(self.model.reserved(account) for account in PATHS[place])
         elif answer.cause == "loop":
             assert looping
-            self.model.looped = True
+            self.model.refused = [at for at in self.model.refused if at > now - LOOP_S] + [now]
+            self.model.looped = len(self.model.refused) >= REPEATED
         else:
             assert strict < least and not looping
         return id
@@ -266,7 +272,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def untrip(self) -> None:
         """Somebody closes the breaker, and the calls that opened it are forgotten."""
         self.store.untrip(self.paths["s"], "looked into")
-        self.model.looped, self.model.forgiven = False, self.clock.now()
+        self.model.looped, self.model.forgiven, self.model.refused = False, self.clock.now(), []
         self.clock.advance(1)  # calls of the same moment are before it
 
     @rule(seconds=st.sampled_from([0, 1, 30, 59, 60, 61, 600, 3590, 3600, 7200]))

@@ -61,7 +61,7 @@ def test_every_field_of_every_answer_is_the_same(machine: type[AnswersMachine]) 
     run_state_machine_as_test(machine, settings=SOME)
 
 
-_REASON = "reason = breaker.what .. '%20was%20called%20' .. int(made) .. breaker.within"
+_REASON = "reason = breaker.what .. '%20was%20called%20' .. int(#made) .. breaker.within"
 WRONG = {  # in the script: what is sound, and what is wrong about one field
     "account": ("    account.key, cause, more.limit", "    path[1], cause, more.limit"),
     "limit": (
@@ -78,7 +78,7 @@ WRONG = {  # in the script: what is sound, and what is wrong about one field
     ),
     "kept": ("int(more.kept or 0)", "'0'"),
     "first": ("    flag(more.first), int", "    '1', int"),
-    "times": ("times = made + 1", "times = made"),
+    "times": ("times = #made + 1", "times = #made"),
     "reason": (_REASON, "reason = breaker.what"),
 }
 

@@ -122,6 +122,7 @@ assert_type(Budget("$5/day", tz="Europe/Oslo", child_limits=("$1", Limit("5 call
 assert_type(
     Budget(soft_limit=(0.8, Decimal("0.9"), 1), finalization_reserve="$0.05", hard_stop=False), Budget
 )
+assert_type(Budget(loop_action="trip"), Budget)
 assert_type(Budget(max_repeated_calls=None, loop_window=timedelta(minutes=1), cooldown=30), Budget)
 assert_type(Budget(loop_window_seconds=60, max_velocity="$1/min"), Budget)
 assert_type(Budget(max_velocity=Limit("20 calls/1min", tool="*"), soft_limit=None), Budget)

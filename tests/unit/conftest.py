@@ -29,7 +29,17 @@ STORES: dict[str, Callable[[Clock | None], Store]] = {
     "toy": lambda clock: ToyStore(clock or SystemClock()),
 }
 ALIKE = (
-    *("alerts", "asking_hooks", "breaker", "children", "finalize", "hold", "observing_hooks", "operators"),
+    *(
+        "alerts",
+        "asking_hooks",
+        "breaker",
+        "children",
+        "contention",
+        "finalize",
+        "hold",
+        "observing_hooks",
+        "operators",
+    ),
     *("parts", "report", "session", "shadow", "tracking"),
 )
 IN_MEMORY = {

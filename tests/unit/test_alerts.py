@@ -116,11 +116,15 @@ def test_a_limit_that_is_passed_after_the_fact_is_told() -> None:
     assert (alert.kind, alert.fraction, alert.spent) == ("hard_limit", 1.5, Decimal("1.5"))
 
 
-def test_a_loop_is_told() -> None:
-    """When it stops the session; the refusals that follow are not."""
-    session, told = listening(max_repeated_calls=2)
+@pytest.mark.parametrize(
+    ("action", "outcome"),
+    [("trip", "the session is stopped"), ("refuse", "this call is refused, others go on")],
+)
+def test_a_loop_is_told(action: Any, outcome: str) -> None:
+    """When the first call is refused; the refusals that follow are not."""
+    session, told = listening(max_repeated_calls=2, loop_action=action)
     for _ in range(2):
-        session.reserve("gpt-4o", messages="Why?", max_output_tokens=1).release()
+        session.reserve("gpt-4o", messages="Why?", max_output_tokens=1).settle(cost=0)
     for _ in range(3):
         with pytest.raises(BudgetExceeded):
             session.reserve("gpt-4o", messages="Why?", max_output_tokens=1)
@@ -128,7 +132,7 @@ def test_a_loop_is_told() -> None:
     assert (alert.kind, alert.level, alert.account) == ("loop_detected", "critical", "default/run")
     assert (alert.limit, alert.fraction, alert.spent) == (None, None, 0)
     assert alert.message == (
-        "'gpt-4o' was called 2 times with the same input within 60 s in 'default/run'; the session is stopped"
+        f"'gpt-4o' was called 2 times with the same input within 60 s in 'default/run'; {outcome}"
     )
 
 

@@ -49,8 +49,9 @@ def test_ten_are_allowed_and_the_eleventh_is_refused(times: int, stopped: bool) 
         "default/run",
         "gpt-4o",
         None,
-        None,
+        60,
     )
+    assert "max_repeated_calls=None" in str(error)
     assert "'gpt-4o' was called 10 times with the same input within 60 s" in str(error)
     assert (session.spent, session.reserved) == (Decimal("0.001"), 0)
     assert session.terminated_by == "loop_detected"
@@ -106,10 +107,50 @@ def test_refused_and_repeated_reserves_do_not_count() -> None:
         ask(session)
 
 
+def test_a_repeated_call_is_refused_while_others_go_on() -> None:
+    """It says when it is not refused any more, and then it is not; an agent that never gives up is stopped."""
+    session, clock = open_session(max_repeated_calls=3)
+    for wait_s in (20, 20, 5):
+        ask(session)
+        clock.advance(wait_s)
+    with pytest.raises(LoopDetected, match=r"make it again in 15\.0 s") as refusal:
+        ask(session)
+    assert refusal.value.retry_after == 15
+    ask(session, "something else")
+    assert session.terminated_by is None
+    clock.advance(15)
+    ask(session)
+    for _ in range(3):
+        with pytest.raises(LoopDetected):
+            ask(session)
+    with pytest.raises(Tripped):
+        ask(session, "something else")
+
+
+@pytest.mark.parametrize(("status", "answered"), [(429, True), (500, True), (504, False)])
+def test_a_caller_who_repeats_what_failed_is_no_loop(status: int, answered: bool) -> None:
+    """Eleven error answers that nobody bills are forgotten; of those that may be on the bill ten are a loop."""
+
+    class Failed(Exception):
+        """An error answer."""
+
+        status_code = status
+
+    session, _ = open_session()
+    for _ in range(11 if answered else 10):
+        with pytest.raises(Failed), session.reserve("gpt-4o", messages=QUESTION, max_output_tokens=10):
+            raise Failed
+    if answered:
+        ask(session)
+        return
+    with pytest.raises(LoopDetected):
+        ask(session)
+
+
 def test_an_open_breaker_refuses_everything_of_its_session() -> None:
     """Another input, another model, a tool, a nested session; other sessions go on."""
     clock = ManualClock(1_750_000_000)
-    budget = Budget("$5", clock=clock)
+    budget = Budget("$5", clock=clock, loop_action="trip")
     session, other = budget.session(), budget.session()
     loop(session)
     clock.advance(3_600)
@@ -132,7 +173,7 @@ def test_an_open_breaker_refuses_everything_of_its_session() -> None:
 
 def test_after_the_cooldown_one_call_at_a_time_is_tried() -> None:
     """It says when; while the one is out others wait; its answer closes the breaker, and the count begins anew."""
-    session, clock = open_session(cooldown="30s", max_repeated_calls=3)
+    session, clock = open_session(cooldown="30s", max_repeated_calls=3, loop_action="trip")
     assert loop(session).retry_after == 30
     clock.advance(29)
     with pytest.raises(Tripped, match=r"one call is tried again in 1\.0 s") as refusal:
@@ -152,7 +193,7 @@ def test_after_the_cooldown_one_call_at_a_time_is_tried() -> None:
 
 def test_a_try_that_gets_no_answer_lets_the_next_one_try() -> None:
     """Given back or in doubt, it proves nothing either way."""
-    session, clock = open_session(cooldown=30, max_repeated_calls=3)
+    session, clock = open_session(cooldown=30, max_repeated_calls=3, loop_action="trip")
     loop(session)
     clock.advance(30)
     session.reserve(cost=0).release()
@@ -182,9 +223,9 @@ def test_a_call_that_would_be_too_fast_stops_the_session(cost: str, fits: bool) 
     error = refusal.value
     assert (error.limit, error.spent, error.reserved) == ("$1/1min", Decimal("0.5"), Decimal("0.1"))
     assert (error.asked, error.remaining) == (Decimal(cost[1:]), Decimal("0.4"))
-    assert "spend more slowly" in str(error) and session.terminated_by == "velocity_exceeded"
+    assert "held by calls in flight" in str(error) and session.terminated_by == "velocity_exceeded"
     hold.settle(cost="$0.10")
-    with pytest.raises(VelocityExceeded):
+    with pytest.raises(VelocityExceeded, match="spend more slowly"):
         session.reserve(cost=cost)
     clock.advance(3_600)
     with pytest.raises(Tripped, match=r"spending would pass \$1/1min") as stopped:
@@ -243,7 +284,7 @@ def test_the_kill_switch_needs_no_cooldown() -> None:
 
 def test_a_reset_closes_the_breaker() -> None:
     """And forgets what was called; the kill switch outlives it."""
-    session, _ = open_session(max_repeated_calls=3)
+    session, _ = open_session(max_repeated_calls=3, loop_action="trip")
     loop(session)
     session.reset("a new run")
     ask(session)

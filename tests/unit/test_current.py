@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from bursar import Budget, get_session
-from bursar.ledger.context import leave, pays_for_process
+from bursar.ledger.context import enter, leave, pays_for_process
 from bursar.session import current_session, session_of_process
 
 
@@ -41,8 +41,8 @@ def test_the_innermost_session_pays() -> None:
 def test_sessions_may_be_left_in_any_order() -> None:
     """Leaving the outer one first keeps the inner one; leaving one that is not entered does nothing."""
     outer, inner = Budget().session(), Budget().session()
-    outer.__enter__()
-    inner.__enter__()
+    enter(outer)
+    enter(inner)
     leave(outer)
     leave(outer)
     assert current_session() is inner

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import MISSING, fields
 from decimal import Decimal
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -38,6 +40,7 @@ SCENES: dict[str, tuple[Callable[..., object], list[tuple[Any, object]]]] = {}
 
 # gpt-4o costs $2.50 and $10 a million tokens: 800 in and 200 out are $0.004.
 CALL: dict[str, int] = {"input_tokens": 800, "max_output_tokens": 200}
+LONG: dict[str, Any] = {"input_tokens": 0, "max_output_tokens": 100_000}  # of a dollar
 
 
 def scene(setting: str, *cases: tuple[Any, object]) -> Callable[[Callable[..., object]], None]:
@@ -145,6 +148,18 @@ def _(loop_window: Any) -> object:
     return repeated(every_s=10, loop_window=loop_window)
 
 
+@scene("loop_action", ("refuse", [False, "loop_detected"]), ("trip", [True, "loop_detected"]))
+def _(loop_action: Any) -> object:
+    """Whether other calls of the session are refused after a loop, and why it ended."""
+    session = Budget(loop_action=loop_action, max_repeated_calls=3).session()
+    ask = {"model": "gpt-4o", "input_tokens": 1, "max_output_tokens": 1}
+    for _ in range(3):
+        session.reserve(**ask, messages="again")
+    assert refused(session, LoopDetected, **ask, messages="again")
+    ended = session.terminated_by
+    return [refused(session, Tripped, **ask), ended]
+
+
 @scene("max_velocity", (None, 20), ("$0.05/min", 5), (Limit("3 calls/10s"), 3))
 def _(max_velocity: Any) -> object:
     """How many calls of a cent are admitted within a second, of twenty."""
@@ -228,6 +243,29 @@ def _(clamp: Any) -> object:
         return session.reserve("gpt-4o", **CALL).max_output_tokens
     except BudgetExceeded:
         return "refused"
+
+
+@scene("max_share", (0.125, 50_000), (0.75, 75_000), (1, 100_000))
+def _(max_share: Any) -> object:
+    """The output cap of a lone call that could use up a dollar."""
+    return Budget("$1", max_share=max_share).session().reserve("gpt-4o", **LONG).max_output_tokens
+
+
+@scene("clamp_floor", (8_192, 8_192), (20_000, 20_000))
+def _(clamp_floor: int) -> object:
+    """The output cap of a call beside another one."""
+    session = Budget("$1", clamp_floor=clamp_floor).session()
+    session.reserve(cost="$0.50")
+    return session.reserve("gpt-4o", **LONG).max_output_tokens
+
+
+@scene("wait", ("60s", "served"), (0, "refused"))
+def _(wait: Any) -> object:
+    """What becomes of a call that another one keeps out until it has waited for it."""
+    session = Budget("$1", wait=wait).session()
+    hold = Context().run(session.reserve, cost=1)
+    Timer(0.05, hold.release).start()
+    return "refused" if refused(session, cost=1) else "served"
 
 
 @scene("child_limits", ((), [False, True]), (("$1/total",), [True, True]))

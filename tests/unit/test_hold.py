@@ -363,7 +363,7 @@ def test_a_cost_that_was_given_is_corrected_by_the_answer() -> None:
 
 @pytest.mark.parametrize(
     ("cap", "limit", "binding"),
-    [(100, "$1", 100), (None, "$1", None), (50_000, "$1", None), (None, "$0.01", 900), (0, "$1", None)],
+    [(100, "$1", 100), (None, "$1", None), (50_000, "$2", None), (None, "$0.01", 900), (0, "$1", None)],
 )
 def test_a_cap_binds_where_the_models_own_is_higher(cap: int | None, limit: str, binding: int | None) -> None:
     """Only then does the request need to carry it: asked for, or clamped to what is left."""

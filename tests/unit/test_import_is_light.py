@@ -18,6 +18,7 @@ HEAVY = {
     ),
     *("asyncio", "concurrent.futures.process", "http.client", "http.server", "multiprocessing", "sqlite3"),
     *("ssl", "unittest", "urllib.request"),
+    *("email", "importlib.metadata", "socket"),
 }
 PROGRAM = """
 import sys, threading

@@ -240,8 +240,10 @@ def test_bursar_session_opened_hears_every_session(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_bursar_session_closed_hears_a_report_once(way: str, recorder: Recorder) -> None:
-    """At the first close and not at the end of a ``with``; what it does to the report changes nothing."""
+def test_bursar_session_closed_hears_a_report_once_at_the_end_of_the_outermost_with(
+    way: str, recorder: Recorder
+) -> None:
+    """And not again when it is closed, unless it was used since; what it does to the report changes nothing."""
 
     class Spoiling:
         """Empties what it is given."""
@@ -262,12 +264,29 @@ def test_bursar_session_closed_hears_a_report_once(way: str, recorder: Recorder)
         session = Budget("$1", plugins=[Spoiling(), recorder], alerts="inline").session(
             id="run-7", team="blue"
         )
+
+        async def enter() -> None:
+            async with session:
+                pass
+
         with session:
-            work(session, provider, 2, way=way)
-        assert recorder.of("session_closed") == []
-        asyncio.run(close(session))
+            with session:
+                work(session, provider, 2, way=way)
+            asyncio.run(enter())
+            assert recorder.of("session_closed") == []
         (report,) = recorder.of("session_closed")
         assert Decimal(str(report["total_spent"])) == provider.bill
+        asyncio.run(enter())
+        assert len(recorder.of("session_closed")) == 2
+        session.track("found", "$0.10")
+        asyncio.run(close(session))
+        *_, last = recorder.of("session_closed")
+        assert len(recorder.of("session_closed")) == 3 and last["total_spent"] > report["total_spent"]
+        again = Budget("$1", plugins=[recorder]).session()
+        with again:
+            pass
+        asyncio.run(close(again))
+        assert len(recorder.of("session_closed")) == 4
     assert (report["session_id"], report["metadata"]) == ("run-7", {"team": "blue"})
     assert len(report["limits"]) == 1 and session.metadata == {"team": "blue"}
 

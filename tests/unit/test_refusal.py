@@ -159,7 +159,8 @@ def test_the_cap_that_would_fit_fits() -> None:
             TOOL,
             1,
             "a run of 'web_search' was not made: it needs 1 call, and 1,500 calls of the 10k calls/session"
-            " limit (tool=*) of 'default' are left, 500 calls of it are held by calls in flight; raise the limit",
+            " limit (tool=*) of 'default' are left, 500 calls of it are held by calls in flight; let them end first,"
+            " send fewer at once, give them output caps, or raise wait= or the limit",
             id="calls",
         ),
     ],
@@ -231,9 +232,11 @@ def test_refusal_of_a_repeated_call() -> None:
     error = refusal(Refused(MADE, cause="loop", reason="10 calls alike within 60 s", times=11), MODEL, 60)
     assert isinstance(error, LoopDetected)
     assert str(error) == (
-        "a call to 'gpt-4o' was not made: 10 calls alike within 60 s, in this session; vary the call, or raise"
-        " max_repeated_calls="
+        "a call to 'gpt-4o' was not made: 10 calls alike within 60 s, in this session; vary the call."
+        " Raise max_repeated_calls= to allow more, or turn this off by max_repeated_calls=None"
     )
+    again = Refused(MADE, cause="loop", reason="10 calls alike within 60 s", times=11, retry_after_s=12.5)
+    assert "vary the call, or make it again in 12.5 s. Raise" in str(refusal(again, MODEL, 60))
 
 
 def test_refusal_of_what_is_too_fast() -> None:

@@ -20,7 +20,7 @@ from bursar.values.limits import Limit
 
 KEYS = {
     "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",
-    "clamped", "truncated", "estimated", "saved", "duration_seconds", "terminated_by", "durability", "sessions", "children", "events",
+    "contended", "clamped", "truncated", "estimated", "saved", "duration_seconds", "terminated_by", "durability", "sessions", "children", "events",
 }  # fmt: skip
 GPT = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai")
 GPT_AT_AZURE = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "azure")
@@ -43,7 +43,7 @@ USED = replace(
     tally={
         "input": 5_000, "output": 300, "cached_input": 1_000, "cache_write": 500, "reasoning": 200,
         "audio_input": 10, "audio_output": 20,
-        "overruns": 2, "overrun_usd": 40_000_000, "refusals": 3, "clamped": 4, "truncated": 2, "estimated": 1, "saved": 800_000_000,
+        "overruns": 2, "overrun_usd": 40_000_000, "refusals": 3, "contended": 5, "clamped": 4, "truncated": 2, "estimated": 1, "saved": 800_000_000,
     },
     limits=(
         LimitView(Limit("$5"), 3_420_000_001, 250_000_000),
@@ -128,6 +128,7 @@ def test_report_in_full() -> None:
         "overruns": {"count": 2, "total": 0.04},
         "refusals": 3,
         "would_refuse": 0,
+        "contended": 5,
         "clamped": 4,
         "truncated": 2,
         "estimated": 1,

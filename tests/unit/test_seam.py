@@ -167,9 +167,11 @@ def test_copies_are_wrapped_and_others_are_not(caller: Caller) -> None:
     caller.ask(caller.client())
     assert session.calls == 1
     again, other = caller.wrapped("$1")
-    assert type(patching.wrap(again, session)).__mro__[1] is type(caller.client())
+    with pytest.raises(BursarError, match=r"unwrap_client.*with session:"):
+        patching.wrap(again, session)
+    assert type(patching.wrap(again, other)).__mro__[1] is type(caller.client())
     caller.ask(again)
-    assert (session.calls, other.calls) == (2, 0)
+    assert (session.calls, other.calls) == (1, 1)
     assert type(unwrap(again)) is type(caller.client())
     assert type(unwrap(again)) is type(caller.client())
 

@@ -395,6 +395,7 @@ def test_the_report_is_what_the_contract_says() -> None:
         "overruns": {"count": 0, "total": 0.0},
         "refusals": 1,
         "would_refuse": 0,
+        "contended": 0,
         "clamped": 0,
         "truncated": 0,
         "estimated": 1,

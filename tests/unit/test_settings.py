@@ -27,7 +27,11 @@ def test_defaults() -> None:
     """Without settings calls are held for 15 minutes at their worst case, clamped to no less than 16 tokens, in memory."""
     ledger = Settings().ledger()
     assert ledger.policy == Policy(
-        Terms(900_000, soft_ppm=(900_000,), breaker=Breaker(10, 60_000, None, None)), "worst", 16, None, {}
+        Terms(900_000, soft_ppm=(900_000,), breaker=Breaker(10, 60_000, None, None), share_ppm=125_000),
+        "worst",
+        16,
+        None,
+        {},
     )
     assert isinstance(ledger.store, MemoryStore)
     assert ledger.prices.find("my-model") is None

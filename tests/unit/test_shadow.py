@@ -55,7 +55,7 @@ def test_loops_and_speed_are_told_and_let_through() -> None:
     """Once each, when the breaker opens; what follows is counted as what it would have refused."""
     session, told = shadow(max_repeated_calls=2)
     for _ in range(4):
-        session.reserve("gpt-4o", messages="Why?", max_output_tokens=1).release()
+        session.reserve("gpt-4o", messages="Why?", max_output_tokens=1).settle(cost=0)
     assert [alert.kind.value for alert in told] == ["loop_detected"]
     assert session.report()["would_refuse"] == 2
     session, told = shadow(max_velocity="$1/min", clock=ManualClock(0))

@@ -1,12 +1,11 @@
 """Hard dollar budgets for AI agents: a call that may not fit is never sent."""
 
 import sys
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from .budget import Budget
 from .clients import unwrap_client, wrap_client
-from .dropin import budgeted, get_session, init, remaining, report, spent, teardown, track
+from .dropin import bind, budgeted, get_session, init, remaining, report, spent, teardown, track
 from .errors import (
     BudgetExceeded,
     BursarError,
@@ -42,14 +41,13 @@ from .values.peer_names import OURS, unknown_name
 from .values.usage import Usage
 from .webhooks.signature import verify_webhook
 
-__version__ = version("bursar")
-
 __all__ = [
     # Budgets and the sessions that spend from them
     "Budget",
     "Limit",
     "Session",
     # Two lines, no changes to the code
+    "bind",
     "budgeted",
     "get_session",
     "init",
@@ -101,9 +99,16 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # pragma: no branch - a checker knows which names there are
+if TYPE_CHECKING:
+    __version__: str
+else:
 
     def __getattr__(name: str) -> Any:
+        """`__version__`, and an error that knows the names of others, for a name that is not there."""
+        if name == "__version__":
+            from importlib.metadata import version  # to read metadata takes longer than all the rest
+
+            return version("bursar")
         message = unknown_name(f"module {__name__!r}", name, __all__)
         if name in OURS and sys._getframe(1).f_code.co_name == "_handle_fromlist":
             raise ImportError(message)  # `from bursar import name` would say nothing of ours

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from .coverage import cover_entered
 from .errors import InvalidAmount, LedgerRolledBack, StoreError
 from .handle import Handle
 from .ledger import verbs
@@ -64,6 +66,9 @@ class Budget(Handle):
         max_repeated_calls: how often a call may be made with the same input within `loop_window`
             before the session is stopped; None: no end.
         loop_window: a duration; `loop_window_seconds` is accepted too.
+        loop_action: ``"refuse"``: a call that is repeated too often is refused, others go on; the session
+            stops where such a call is refused `max_repeated_calls` times in a row within the window.
+            ``"trip"``: the session stops at once.
         max_velocity: an amount over a span (``"$1/min"``): a call that would pass it stops the session.
         cooldown: after a loop or too much speed, one call at a time is tried again after this
             long; None: never.
@@ -82,6 +87,14 @@ class Budget(Handle):
             hold), ``"observed"`` (what was seen of it, at least the input), ``"release"``.
         clamp: lower a call's output cap to what is left instead of refusing it; an int is
             the smallest useful cap (True: 16); ``"text"`` leaves calls with a response format alone.
+        max_share: the largest part of what a limit has left that one call may hold where its output cap can
+            be lowered: a half while nothing else is in flight; never less than `clamp_floor` tokens of
+            output cost. 1: no bound.
+        clamp_floor: the output cap, in tokens, that is worth waiting for: no call is lowered below it by
+            what others only hold.
+        wait: how long a call that only calls in flight keep from fitting waits without progress: the time
+            starts anew whenever one of them ends, at most for `lease` in all. 0: not at all. Where a
+            web server ends a request after some time, less than that.
         lease: how long a hold lives without a settle; then it is booked at its worst case.
         on_soft_limit: called with the report when a fraction of `soft_limit` is reached, once a period.
         on_hard_limit: called with the report when a limit refuses, once a period.
@@ -113,6 +126,7 @@ class Budget(Handle):
         max_repeated_calls: int | None = 10,
         loop_window: Duration = "60s",
         loop_window_seconds: Duration | None = None,
+        loop_action: Literal["refuse", "trip"] = "refuse",
         max_velocity: str | Limit | None = None,
         cooldown: Duration | None = None,
         hard_stop: bool = True,
@@ -125,6 +139,9 @@ class Budget(Handle):
         unknown_model: UnknownModelPolicy = "refuse",
         unknown_outcome: UnknownOutcome = "worst",
         clamp: bool | int | Literal["text"] = True,
+        max_share: float | Decimal = 0.125,
+        clamp_floor: int = 8_192,
+        wait: Duration = "60s",
         child_limits: LimitLike | Iterable[LimitLike] = (),
         lease: Duration = "15min",
         on_soft_limit: ReportCallback | None = None,
@@ -151,6 +168,7 @@ class Budget(Handle):
             finalization_reserve=finalization_reserve,
             max_repeated_calls=max_repeated_calls,
             loop_window=loop_window if loop_window_seconds is None else loop_window_seconds,
+            loop_action=loop_action,
             max_velocity=max_velocity,
             cooldown=cooldown,
             hard_stop=hard_stop,
@@ -163,6 +181,9 @@ class Budget(Handle):
             unknown_model=unknown_model,
             unknown_outcome=unknown_outcome,
             clamp=clamp,
+            max_share=max_share,
+            clamp_floor=clamp_floor,
+            wait=wait,
             child_limits=parse_limits(child_limits, tz),
             lease=lease,
             on_soft_limit=on_soft_limit,
@@ -192,6 +213,7 @@ class Budget(Handle):
         id: str | None = None,
         session_id: str | None = None,
         swallow: bool = False,
+        cover: bool = True,
         **metadata: Any,
     ) -> Session:
         """Open a session; the same id in the same store is the same session.
@@ -200,6 +222,7 @@ class Budget(Handle):
             limits: limits of this session alone; those of the budget hold too.
             id: its name; a new one by default. `session_id` is accepted too.
             swallow: do not raise, at the end of ``with session:``, a refusal that a framework swallowed.
+            cover: False leaves the SDKs alone: wrapped clients charge, and what is said, as by `record`.
             metadata: carried in its report.
 
         Raises:
@@ -221,7 +244,15 @@ class Budget(Handle):
                 logger.warning("%s", warning)
         account = session_account(self._path[-1], given or f"sess_{new_id()}", own)
         path = (*self._path, account)
-        return Session(self._ledger, path, metadata, swallow=swallow, named=given is not None)
+        return Session(
+            self._ledger,
+            path,
+            metadata,
+            swallow=swallow,
+            named=given is not None,
+            budget=self,
+            cover=cover_entered if cover else None,
+        )
 
     def async_session(self, *limits: LimitLike, **options: Any) -> Session:
         """`session`, for readers who expect the name."""

@@ -5,23 +5,22 @@ from __future__ import annotations
 from typing import TypeVar
 
 from .budget import Budget, as_session
+from .coverage import INTEGRATIONS
 from .session import Session
 from .values.limits import LimitLike
 
 C = TypeVar("C")
 
-INTEGRATIONS = {"anthropic": "bursar-anthropic", "openai": "bursar-openai"}
-
 
 def wrap_client(client: C, session: LimitLike | Budget | Session) -> C:
-    """The client with every call of it charged to a session; other clients stay as they are.
+    """The client with every call of it charged to a session; other clients, and the SDK, stay as they are.
 
     Args:
         client: of an SDK that an installed plugin covers, or one of the budget's.
         session: what it is charged to; of a budget or a limit a new session is made.
 
     Raises:
-        BursarError: the plugin failed to.
+        BursarError: it is wrapped for another session; or the plugin failed to.
         TypeError: no plugin covers such a client.
     """
     paying = as_session(session)

@@ -136,13 +136,17 @@ def bursar_wrap_client(client: Any, session: Session) -> Any:
 
 @_hookspec
 def bursar_patch() -> str | None:
-    """Called before `init` returns: every client of the plugin's SDK is to be covered.
+    """Called before `init` returns, or a session is entered: cover each client of the plugin's SDK.
+
+    It is called again when OpenAI's or Anthropic's SDK was imported, and so has to do nothing where its SDK
+    is covered. It should import no SDK: one that the program has not imported has no clients yet.
 
     Returns:
-        The name of the SDK that is covered now (``"openai"``); None: it is not installed.
+        The name of the SDK (``"openai"``) that is covered now, or will be when it is asked again after its
+        import; None: it is not installed.
 
     Raises:
-        Exception: then `init` fails with a `BursarError` caused by it.
+        Exception: then `init`, or the import of the SDK under it, fails with a `BursarError` caused by it.
     """
 
 
@@ -232,7 +236,7 @@ def bursar_session_opened(session: Session) -> None:
 
 @_hookspec
 def bursar_session_closed(report: dict[str, Any]) -> None:
-    """Called after a session was closed, once.
+    """Called after a session was closed, or the outermost ``with session:`` has ended.
 
     Args:
         report: its report, a copy for each plugin.

@@ -6,8 +6,9 @@ import functools
 import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from inspect import signature
 from itertools import count
 from types import TracebackType
@@ -27,6 +28,7 @@ from .reports.events import Events
 from .reports.plain import plain
 from .reports.report import build_report
 from .runtime.fork import forks
+from .runtime.functions import within
 from .runtime.ids import is_made, new_id
 from .runtime.log import logger
 from .store.base import Path
@@ -51,12 +53,13 @@ class Session(Tracking):
     """A run that spends from its own limits and from those of every budget above it.
 
     Made by `Budget.session`. A context manager, sync and async: inside it the session is the
-    current one of the thread or task, which pays for what clients covered by `bursar.init` send.
-    It may be entered again, and works outside ``with`` until it is closed. Safe for threads
-    and tasks.
+    current one of the thread or task, and pays for what clients of the OpenAI and Anthropic SDKs
+    send; these are covered as soon as they are imported. It may be entered again, and works
+    outside ``with`` until it is closed. Safe for threads and tasks.
 
     Attributes:
         id: its name in the budget; the same id in the same store is the same session.
+        budget: the `Budget` that it spends from.
         metadata: what `Budget.session` was given beside the limits; the report carries it.
     """
 
@@ -69,6 +72,8 @@ class Session(Tracking):
         swallow: bool = False,
         whole: Session | None = None,
         named: bool = True,
+        budget: Any = None,
+        cover: Callable[[], object] | None = None,
     ) -> None:
         super().__init__(ledger, path, Events(maxlen=_EVENTS) if whole is None else whole._events)
         self._whole = whole  # the session that this is a part of
@@ -76,9 +81,13 @@ class Session(Tracking):
             swallow=swallow, whole=None if whole is None else whole._swallowed
         )
         self._entered = 0
+        self._cover = cover
+        self._at_end: Callable[[], object] | None = None  # of the outermost `with`: that of init() tears down
+        self._end_was_told = False
         self._opened_s = ledger.clock.now()
         self._closed_s: float | None = None
         self._closings = count()
+        self.budget = budget
         self.metadata = metadata
         if not named:
             weakref.finalize(self, _over, weakref.ref(ledger), path[-1].key, forks()).atexit = False
@@ -93,6 +102,11 @@ class Session(Tracking):
         """True where both are views of one account in one store."""
         mine, theirs = self._path[-1].key, other._path[-1].key
         return mine == theirs and self._ledger.store is other._ledger.store
+
+    @property
+    def covers(self) -> bool:
+        """True where it pays, once entered, for the SDKs; not with ``budget.session(cover=False)``."""
+        return self._cover is not None
 
     # -- paid calls -------------------------------------------------------------------------
 
@@ -112,6 +126,7 @@ class Session(Tracking):
         tier: str | None = None,
         key: str | None = None,
         clamp: bool | int = True,
+        floor: int = 0,
         formatted: bool = False,
         cap_name: str = "max_tokens",
         windows: int = 1,
@@ -137,6 +152,7 @@ class Session(Tracking):
             key: makes the reserve idempotent within the session.
             clamp: False when the request cannot be changed any more, so that its output
                 cap cannot be lowered to what is left; a number is the smallest cap that is of use.
+            floor: the output cap that is worth waiting for, instead of the budget's `clamp_floor`.
             formatted: True when the answer is to have a format, which ``Budget(clamp="text")`` never cuts.
             cap_name: what the request calls its output cap, for the text of a refusal; empty: it takes none.
             windows: how many context windows the input may fill: one for each prompt of several,
@@ -171,6 +187,7 @@ class Session(Tracking):
             tier=tier,
             key=key,
             clamp=clamp,
+            floor=floor,
             formatted=formatted,
             cap_name=cap_name,
             windows=windows,
@@ -180,12 +197,13 @@ class Session(Tracking):
         )
         try:
             hold = yield from reservation.reserve(
-                self._ledger, self._path, request, self._events, self._terms(), self
+                self._ledger, self._path, request, self._events, self._terms(), self, self._check_open
             )
         except BudgetExceeded as refusal:
             self._swallowed.note(refusal)
             raise
         self._swallowed.note(None)
+        self._end_was_told = False
         return hold
 
     reserve = blocking(_reserve)
@@ -221,6 +239,7 @@ class Session(Tracking):
 
     def _book(self, call: Call, nanos: int, usage: Usage | None) -> Steps[Charge]:
         self._check_open()
+        self._end_was_told = False
         try:
             return (yield from super()._book(call, nanos, usage))
         except BudgetExceeded as refusal:
@@ -242,7 +261,15 @@ class Session(Tracking):
             self._path[-1], name or new_id(), parse_limits((*limits, *extra), self._ledger.policy.tz)
         )
         path, swallow = (*self._path, account), self._swallowed.swallow
-        return Session(self._ledger, path, {}, swallow=swallow, named=name is not None)
+        return Session(
+            self._ledger,
+            path,
+            {},
+            swallow=swallow,
+            named=name is not None,
+            budget=self.budget,
+            cover=self._cover,
+        )
 
     def part(self, name: str, *limits: LimitLike) -> Session:
         """A child session that is not a run by itself: a node of a graph, a step of a workflow.
@@ -256,7 +283,15 @@ class Session(Tracking):
         """
         account = session_account(self._path[-1], name, parse_limits(limits, self._ledger.policy.tz))
         whole = self if self._whole is None else self._whole
-        return Session(self._ledger, (*self._path, account), {}, swallow=self._swallowed.swallow, whole=whole)
+        return Session(
+            self._ledger,
+            (*self._path, account),
+            {},
+            swallow=self._swallowed.swallow,
+            whole=whole,
+            budget=self.budget,
+            cover=self._cover,
+        )
 
     @property
     def keeps_reserve(self) -> bool:
@@ -378,12 +413,28 @@ class Session(Tracking):
 
     # -- its life ---------------------------------------------------------------------------
 
+    def bind(self, function: F) -> F:
+        """The same function, paid for by this session in whatever thread or task it runs.
+
+        A thread begins without the session of the thread that starts it.
+
+        Args:
+            function: plain or async, a generator or an async generator.
+        """
+        return within(function, partial(nullcontext, self), context.paid_by)
+
     def _close(self) -> Steps[None]:
         """End the session; holds that are open still settle."""
         if next(self._closings):  # in one step, whoever else closes it now
             return
         self._closed_s = self._ledger.clock.now()
-        hooks = self._ledger.hooks
+        self._ledger.queue(self._path).wake_all(self._path[-1].key)
+        if not self._end_was_told:
+            yield from self._tell_end()
+
+    def _tell_end(self) -> Steps[None]:
+        """Tell the plugins the report of the session, which has ended for now."""
+        hooks, self._end_was_told = self._ledger.hooks, True
         if hooks.heard("bursar_session_closed"):
             try:
                 report = yield from self._report()
@@ -397,22 +448,27 @@ class Session(Tracking):
     def __enter__(self) -> Session:
         if self._closed_s is not None:  # it may be entered again
             self._closed_s, self._closings = None, count()
+        if self._cover is not None:
+            context.count_inside(1)
+            try:
+                self._cover()
+            except BaseException:
+                context.count_inside(-1)
+                raise
         self._entered += 1
+        self._end_was_told = False
         context.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        context.leave(self)
-        self._entered -= 1
-        if not self._entered:
-            refusal = self._swallowed.take_swallowed()
-            untold = self._swallowed.take_untold()
-            if refusal is not None and error is None:
-                raise refusal
-            if untold is not None and error is None:
-                logger.warning("the last call of this session was refused: %s", untold)
+        if self._leave():
+            try:
+                if self._ledger.hooks.heard("bursar_session_closed"):
+                    self._ledger.run(self._tell_end())
+            finally:
+                self._end(error)
 
     async def __aenter__(self) -> Session:
         return self.__enter__()
@@ -420,7 +476,31 @@ class Session(Tracking):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.__exit__(kind, error, trace)
+        if self._leave():
+            try:
+                if self._ledger.hooks.heard("bursar_session_closed"):
+                    await self._ledger.arun(self._tell_end())
+            finally:
+                self._end(error)
+
+    def _leave(self) -> bool:
+        """True when it is entered nowhere else: the outermost ``with`` ends."""
+        context.leave(self)
+        self._entered -= 1
+        if self._cover is not None:
+            context.count_inside(-1)
+        return not self._entered
+
+    def _end(self, error: BaseException | None) -> None:
+        """The outermost ``with`` ends: raise the refusal that was swallowed, unless it ends by an error."""
+        if self._at_end is not None:
+            self._at_end()
+        refusal = self._swallowed.take_swallowed()
+        untold = self._swallowed.take_untold()
+        if refusal is not None and error is None:
+            raise refusal
+        if untold is not None and error is None:
+            logger.warning("the last call of this session was refused: %s", untold)
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r}>"

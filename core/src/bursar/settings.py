@@ -32,6 +32,7 @@ from .values.limits import Limit
 from .values.money import Money, shown, to_nanos
 from .values.names import check_name
 from .values.policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
+from .values.usage import MAX_TOKENS
 from .values.window import zone
 from .webhooks.signature import Secrets
 from .webhooks.webhook import open_webhooks
@@ -72,6 +73,7 @@ class Settings:
     finalization_reserve: Money = 0
     max_repeated_calls: int | None = 10
     loop_window: Duration = "60s"
+    loop_action: Literal["refuse", "trip"] = "refuse"
     max_velocity: str | Limit | None = None
     cooldown: Duration | None = None
     hard_stop: bool = True
@@ -84,6 +86,9 @@ class Settings:
     unknown_model: UnknownModelPolicy = "refuse"
     unknown_outcome: UnknownOutcome = "worst"
     clamp: bool | int | Literal["text"] = True
+    max_share: float | Decimal = 0.125
+    clamp_floor: int = 8_192
+    wait: Duration = "60s"
     child_limits: tuple[Limit, ...] = ()
     lease: Duration = "15min"
     on_soft_limit: ReportCallback | None = None
@@ -105,6 +110,11 @@ class Settings:
         zone(self.tz)
         soft_ppm(self.soft_limit)
         kept(self.finalization_reserve)
+        share_ppm(self.max_share)
+        wait_s(self.wait)
+        floor: object = self.clamp_floor
+        if type(floor) is not int or not 1 <= floor <= MAX_TOKENS:
+            raise ValueError(f"clamp_floor={shown(floor)} is not a number of output tokens, like 8192")
         velocity(self.max_velocity)
         for setting in ("lease", "loop_window"):
             to_seconds(getattr(self, setting), setting)
@@ -113,6 +123,8 @@ class Settings:
         repeated: object = self.max_repeated_calls
         if repeated is not None and (type(repeated) is not int or repeated < 1):
             raise ValueError(f"max_repeated_calls={shown(repeated)} is not a number of calls, nor None")
+        if self.loop_action not in ("refuse", "trip"):
+            raise ValueError(f"loop_action={shown(self.loop_action)} is not 'refuse' or 'trip'")
         days: object = self.history_days
         if type(days) is not int or not 1 <= days <= MOST_DAYS:
             raise ValueError(f"history_days={shown(days)} is not a number of days, from 1 to {MOST_DAYS}")
@@ -164,6 +176,8 @@ class Settings:
                 tz=self.tz,
                 allow=check_allow(self.allow),
                 clamps_formats=self.clamp != "text",
+                floor_cap=self.clamp_floor,
+                wait_s=wait_s(self.wait),
             ),
             self.clock or SystemClock(),
             self._alerts(lambda: store.durability, hooks),
@@ -216,6 +230,7 @@ class Settings:
                 loop_ms=_ms(self.loop_window, "loop_window"),
                 velocity=rate,
                 cooldown_ms=None if self.cooldown is None else _ms(self.cooldown, "cooldown"),
+                loop_trips=self.loop_action == "trip",
             )
         return Terms(
             lease_ms=_ms(self.lease, "lease"),
@@ -224,6 +239,7 @@ class Settings:
             kept_nanos=kept_nanos,
             soft_ppm=soft_ppm(self.soft_limit),
             breaker=breaker,
+            share_ppm=share_ppm(self.max_share),
             tz=self.tz,
             history_days=self.history_days,
         )
@@ -272,6 +288,29 @@ def soft_ppm(fractions: SoftLimit) -> tuple[int, ...]:
             )
         found.add(ppm)
     return tuple(sorted(found))
+
+
+def share_ppm(fraction: float | Decimal) -> int:
+    """The largest part of what a limit has left that one call may hold, in millionths.
+
+    Raises:
+        ValueError: it is not above 0 and at most 1.
+    """
+    ppm = _ppm(fraction)
+    if ppm is None or not 0 < ppm <= WHOLE_PPM:
+        raise ValueError(
+            f"max_share={shown(fraction)} is not a part of what is left: above 0 and at most 1, like 0.125"
+        )
+    return ppm
+
+
+def wait_s(wait: Duration) -> float:
+    """How long a call waits for others, in seconds; 0: not at all.
+
+    Raises:
+        ValueError: it is no span of time.
+    """
+    return 0 if type(wait) in (int, float) and wait == 0 else to_seconds(wait, "wait")
 
 
 def kept(reserve: Money) -> tuple[int, int]:

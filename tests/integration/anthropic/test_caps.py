@@ -54,7 +54,7 @@ def test_a_cap_above_the_table_is_held_or_lowered(
     bench.provider.rates[model] = Rate("3", "15", context_window=400_000, max_output_tokens=200_000)
     bench.provider.always(_MOST)
     prices = {model: Price(3, 15, context_window=200_000, max_output_tokens=8_192)}
-    client, session = bench.paid(limit, prices=prices)
+    client, session = bench.paid(limit, prices=prices, max_share=1)
     bench.take(asks(surface, 150_000), client)
     sent = cap_of(bench.provider.served[0].body)
     assert (sent == 150_000) is whole and sent > 8_192

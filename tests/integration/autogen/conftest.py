@@ -38,6 +38,15 @@ INFO = ModelInfo(
     vision=True, function_calling=True, json_output=True, family="unknown", structured_output=True
 )
 
+# What an orchestrator has to be told of its team's progress.
+LEDGER = (
+    '{"is_request_satisfied": {"reason": "", "answer": false},'
+    ' "is_progress_being_made": {"reason": "", "answer": true},'
+    ' "is_in_loop": {"reason": "", "answer": false},'
+    ' "instruction_or_question": {"reason": "", "answer": "go on"},'
+    ' "next_speaker": {"reason": "", "answer": "writer"}}'
+)
+
 
 class Script:
     """What the tests ask of the provider, and the clients that talk to it."""
@@ -144,14 +153,7 @@ def play(provider: Script, kind: str) -> None:
     if kind == "selector":
         provider.says(*["writer", "ok"] * 10)
     if kind == "magentic one":
-        ledger = (
-            '{"is_request_satisfied": {"reason": "", "answer": false},'
-            ' "is_progress_being_made": {"reason": "", "answer": true},'
-            ' "is_in_loop": {"reason": "", "answer": false},'
-            ' "instruction_or_question": {"reason": "", "answer": "go on"},'
-            ' "next_speaker": {"reason": "", "answer": "writer"}}'
-        )
-        provider.says("facts", "plan", *[ledger, "ok"] * 10)
+        provider.says("facts", "plan", *[LEDGER, "ok"] * 10)
 
 
 nested = pytest.param("nested", marks=pytest.mark.needs("teams in teams"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from autogen_agentchat.base import ChatAgent, Team
 from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core import ComponentModel
 from autogen_core.models import ChatCompletionClient, UserMessage
+from autogen_ext.code_executors.local import LocalCommandLineCodeExecutor
 
 from bursar import Budget, BudgetExceeded, BursarError
 from bursar_autogen.agentchat import (
     BudgetedAssistantAgent,
     BudgetedChatCompletionClient,
+    BudgetedCodeExecutorAgent,
     BudgetedTeam,
     BudgetedUserProxyAgent,
     BudgetTermination,
@@ -80,6 +83,25 @@ def test_loaded_agent_keeps_its_budget_and_its_tools_their_prices(provider: Scri
     provider.calls(("add", {"a": 1, "b": 2}))
     with pytest.raises(BudgetExceeded, match="add"):
         provider.run(again.run(task="go"))
+
+
+def test_loaded_code_executor_keeps_its_budget_and_its_prices(provider: Script, tmp_path: Path) -> None:
+    """Its code costs a cent a run, and the money is for one: loaded, the second run is refused."""
+    executor = LocalCommandLineCodeExecutor(work_dir=tmp_path)
+    one = BudgetedCodeExecutorAgent(
+        "one", executor, budget="$0.015", tool_prices={"code_execution": "$0.01"}, on_budget="stop"
+    )
+    again = loaded(ChatAgent, one)
+    assert type(again) is BudgetedCodeExecutorAgent
+    assert again.session is one.session
+    assert again.spender.on_budget == "stop"
+    code = "```sh\necho once\n```"
+    runs = [
+        result.messages[-1].content for result in provider.run(again.run(task=code), again.run(task=code))
+    ]
+    assert "once" in runs[0]
+    assert "The budget does not allow this run" in runs[1]
+    assert str(one.spent) == "0.01"
 
 
 def test_loaded_team_keeps_everything(provider: Script) -> None:

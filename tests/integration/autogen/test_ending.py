@@ -12,7 +12,7 @@ from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core.models import UserMessage
 
 from bursar import Budget, BudgetExceeded
-from bursar.testing import Reply
+from bursar.testing import Reply, Request
 from bursar_autogen.agentchat import (
     BudgetedAssistantAgent,
     BudgetedChatCompletionClient,
@@ -20,7 +20,7 @@ from bursar_autogen.agentchat import (
     budgeted,
 )
 
-from .conftest import Script, agent, nested, play, team_of
+from .conftest import LEDGER, Script, agent, nested, team_of
 
 QUESTION = [UserMessage(content="Why?", source="user")]
 
@@ -54,15 +54,29 @@ def test_stopped_team_without_a_top_up_spends_nothing(provider: Script) -> None:
     assert provider.sent == 1
 
 
+@pytest.mark.seam
+@pytest.mark.parametrize("calls", range(5))
 @pytest.mark.parametrize("kind", ["selector", "magentic one"])
-def test_refused_call_of_a_manager_ends_with_a_stop_reason(provider: Script, kind: str) -> None:
-    """The selector's and the orchestrator's calls are no agent's: the run still ends with a result."""
-    play(provider, kind)
-    team = budgeted(team_of(kind, provider.openai()), Budget("0 calls"), on_budget="stop")
+def test_team_with_a_manager_goes_on_after_a_top_up(provider: Script, kind: str, calls: int) -> None:
+    """Whichever call is refused, the manager's own too, three more are made then, and no paid one again."""
+    provider.provider.always(_managed)
+    budget = Budget(f"{calls} calls")
+    team = budgeted(team_of(kind, provider.openai()), budget, on_budget="stop")
+    sent = []
+
+    async def talk() -> list[Any]:
+        results = [await team.run(task="go")]
+        sent.append(provider.sent)
+        budget.set_limit(f"{calls + 3} calls")
+        return [*results, await team.run(task="go on")]
+
     with team.session:
-        (result,) = provider.run(team.run(task="go"))
-    assert result.stop_reason.startswith("Stopped by the budget")
-    assert provider.sent == 0
+        (results,) = provider.run(talk())
+    assert all(result.stop_reason.startswith("Stopped by the budget") for result in results)
+    assert [*sent, provider.sent] == [calls, calls + 3]
+    bodies = [str(body["messages"]) for body in provider.bodies]
+    assert len(set(bodies)) == calls + 3
+    provider.assert_exact(team)
 
 
 def test_last_answer_is_paid_from_the_reserve_once(provider: Script) -> None:
@@ -79,6 +93,62 @@ def test_last_answer_is_paid_from_the_reserve_once(provider: Script) -> None:
     assert "final answer" in str(provider.bodies[-1]["messages"][-1])
     assert session.remaining >= 0
     provider.assert_exact(session)
+
+
+@pytest.mark.parametrize("agents", [1, 2])
+def test_agents_of_one_session_have_one_last_answer(provider: Script, agents: int) -> None:
+    """Each has an adapter of its own: the first that is refused is asked, and after a restart none is."""
+    session = Budget("$0.01", finalization_reserve=0.5, clamp=False).session()
+    provider.provider.always(_long())
+    team = RoundRobinGroupChat(
+        [
+            BudgetedAssistantAgent(
+                f"agent_{number}", provider.openai(max_tokens=150), budget=session, on_budget="stop"
+            )
+            for number in range(agents)
+        ],
+        termination_condition=BudgetTermination(session),
+    )
+    results = provider.run(*(team.run(task=task) for task in ("go", "go on", "go on, please")))
+    assert all("Stopped by the budget" in result.stop_reason for result in results)
+    assert sum(map(_is_last, provider.provider.served)) == 1
+    provider.assert_exact(session)
+
+
+@pytest.mark.parametrize("reserve", [0, 0.3])
+@pytest.mark.parametrize("by", ["session", "client"])
+def test_termination_pays_a_closing_call_from_the_reserve_once(
+    provider: Script, by: str, reserve: float
+) -> None:
+    """At half of the money the client is asked for a final answer, without a reserve it is not; never twice."""
+    session = Budget("$0.01", finalization_reserve=reserve, clamp=False).session()
+    client = BudgetedChatCompletionClient(provider.openai(max_tokens=150), session)
+    ends = BudgetTermination(client if by == "client" else session, at=0.5)
+    provider.provider.always(_long())
+    team = RoundRobinGroupChat([agent("writer", client)], termination_condition=ends)
+    first, second = provider.run(team.run(task="go"), team.run(task="go on"))
+    assert first.stop_reason.startswith("Stopped by the budget")
+    assert first.stop_reason.endswith("Final answer: long") is bool(reserve)
+    assert "Final answer" not in second.stop_reason
+    last = [request.body for request in provider.provider.served if _is_last(request)]
+    assert len(last) == bool(reserve)
+    assert all("go" in str(body["messages"][0]) and "tools" not in body for body in last)
+    provider.assert_exact(session)
+
+
+@pytest.mark.parametrize(("limit", "reserve"), [("$0.0005", 0), ("$0.01", 0.95)])
+def test_refused_selector_leaves_the_last_answer_to_its_team(
+    provider: Script, limit: str, reserve: float
+) -> None:
+    """The selection is refused, not an agent: the last message is the answer from the reserve, if there is one."""
+    budget = Budget(limit, finalization_reserve=reserve, clamp=False)
+    team = budgeted(team_of("selector", provider.openai(max_tokens=150)), budget, on_budget="stop")
+    provider.provider.always(_long())
+    (result,) = provider.run(team.run(task="go"))
+    assert result.stop_reason.startswith("Stopped by the budget")
+    assert [_is_last(request) for request in provider.provider.served] == [True] * bool(reserve)
+    assert [message.content for message in result.messages] == ["long"] * bool(reserve)
+    provider.assert_exact(team)
 
 
 def test_last_answer_that_fails_breaks_nothing(provider: Script) -> None:
@@ -247,3 +317,15 @@ def test_refusal_that_a_team_swallowed_comes_at_the_end_of_the_session(provider:
 
 def _long() -> Any:
     return Reply("long", output_tokens=100)
+
+
+def _managed(request: Request) -> Reply:
+    """What a selector, an orchestrator or an agent is asked for."""
+    asked = str(request.body["messages"][-1]["content"])
+    if "next_speaker" in asked:
+        return Reply(LEDGER, output_tokens=5)
+    return Reply("writer" if "Read the following conversation" in asked else "ok", output_tokens=5)
+
+
+def _is_last(request: Request) -> bool:
+    return "final answer" in str(request.body["messages"][-1])

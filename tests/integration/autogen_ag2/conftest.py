@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ag2 import Agent
-from ag2.config import OpenAIConfig
+from ag2.config import AnthropicConfig, OpenAIConfig
 
 from bursar import Session
 from bursar.integration import Payee
@@ -34,9 +34,13 @@ class Script:
     def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
         self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
 
-    def config(self, **settings: Any) -> OpenAIConfig:
-        known = {"model": "gpt-4o", "max_tokens": 50, "max_retries": 0, **settings}
-        return OpenAIConfig(base_url=self.provider.openai_url, api_key="none", **known)
+    def config(self, brand: str = "openai", **settings: Any) -> OpenAIConfig | AnthropicConfig:
+        known = {"api_key": "none", "max_tokens": 50, "max_retries": 0, **settings}
+        if brand == "anthropic":
+            return AnthropicConfig(
+                **{"model": "claude-haiku-4-5", "base_url": self.provider.anthropic_url, **known}
+            )
+        return OpenAIConfig(**{"model": "gpt-4o", "base_url": self.provider.openai_url, **known})
 
     def agent(self, name: str = "agent", **settings: Any) -> Agent:
         return Agent(name, "Be brief.", config=self.config(**settings))
@@ -57,7 +61,10 @@ class Script:
 
 @pytest.fixture
 def provider() -> Iterator[Script]:
-    rates = {"gpt-4o": Rate("2.50", "10", "1.25")}
+    rates = {
+        "gpt-4o": Rate("2.50", "10", "1.25"),
+        "claude-haiku-4-5": Rate("1", "5", "0.10", "1.25", "2"),
+    }
     with ScriptedProvider(rates=rates, snapshots={"gpt-4o": "gpt-4o-2024-08-06"}) as provider:
         yield Script(provider)
 

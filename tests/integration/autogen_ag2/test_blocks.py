@@ -16,23 +16,31 @@ from .conftest import Script
 pytestmark = pytest.mark.seam
 
 
+BRANDS = ["openai", "anthropic"]
+
+
+@pytest.mark.parametrize("brand", BRANDS)
 @pytest.mark.parametrize("calls", [0, 1, 3])
 @pytest.mark.parametrize("stream", [False, True])
-def test_agent_makes_as_many_calls_as_the_budget_has(provider: Script, calls: int, stream: bool) -> None:
+def test_agent_makes_as_many_calls_as_the_budget_has(
+    provider: Script, calls: int, stream: bool, brand: str
+) -> None:
     """So many calls are served, and the refusal reaches the caller with its type."""
     session = Budget(f"{calls} calls").session()
-    agent = budgeted(provider.agent(streaming=stream), session)
+    agent = budgeted(provider.agent(brand=brand, streaming=stream), session)
     with pytest.raises(BudgetExceeded):
         provider.run(*(agent.ask(f"question {number}") for number in range(5)))
     assert provider.sent == calls
     provider.assert_exact(session)
 
 
+@pytest.mark.parametrize("brand", BRANDS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_answer_is_charged_exactly(provider: Script, stream: bool) -> None:
-    """Cached and reasoning tokens, too; the report has the cost of the agent."""
-    provider.says("ok", input_tokens=100, cached_input_tokens=60, output_tokens=30, reasoning_tokens=20)
-    agent: Any = budgeted(provider.agent("writer", streaming=stream), "$1")
+def test_answer_is_charged_exactly(provider: Script, stream: bool, brand: str) -> None:
+    """Tokens of the cache and of reasoning, too; the report has the cost of the agent."""
+    special = {"reasoning_tokens": 20} if brand == "openai" else {"cache_write_tokens": 20}
+    provider.says("ok", input_tokens=100, cached_input_tokens=60, output_tokens=30, **special)
+    agent: Any = budgeted(provider.agent("writer", brand=brand, streaming=stream), "$1")
     (reply,) = provider.run(agent.ask("Why?"))
     assert reply.body == "ok"
     assert provider.sent == agent.config.session.calls == 1
@@ -53,8 +61,9 @@ def test_retry_of_the_sdk_is_paid(provider: Script) -> None:
     assert session.reserved == 0
 
 
+@pytest.mark.parametrize("brand", BRANDS)
 @pytest.mark.parametrize(("limit", "runs"), [("$0.05", 0), ("$0.15", 1), ("$1", 2)])
-def test_tools_are_priced(provider: Script, limit: str, runs: int) -> None:
+def test_tools_are_priced(provider: Script, limit: str, runs: int, brand: str) -> None:
     """At 10 cents a run; one that does not fit is not run, and the model is told."""
     ran = []
 
@@ -66,7 +75,7 @@ def test_tools_are_priced(provider: Script, limit: str, runs: int) -> None:
     from ag2 import Agent
 
     session = Budget(limit).session()
-    agent = Agent("agent", "Be brief.", config=provider.config(), tools=[search])
+    agent = Agent("agent", "Be brief.", config=provider.config(brand), tools=[search])
     budgeted(agent, session, tool_prices={"search": "$0.10"})
     provider.calls(("search", {"query": "a"}))
     provider.calls(("search", {"query": "b"}))
@@ -112,6 +121,34 @@ def test_function_is_asked_whether_to_try_again(provider: Script) -> None:
     agent = budgeted(provider.agent(), budget, on_budget=ask)
     provider.run(agent.ask("1"), agent.ask("2"))
     assert provider.sent == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_stopped_agent_goes_on_after_a_top_up(provider: Script, stream: bool) -> None:
+    """A call and a tool, then a reply that says so; after a top-up the second call has the tool's result."""
+    from ag2 import Agent
+
+    def search(query: str) -> str:
+        """Look something up."""
+        return f"found {query}"
+
+    budget = Budget("1 calls")
+    agent = Agent("agent", "Be brief.", config=provider.config(streaming=stream), tools=[search])
+    budgeted(agent, budget, on_budget="stop")
+    provider.calls(("search", {"query": "a"}))
+
+    async def talk() -> tuple[Any, Any]:
+        first = await agent.ask("go")
+        budget.set_limit("2 calls")
+        return first, await first.ask("go on")
+
+    with agent.config.session:
+        ((first, second),) = provider.run(talk())
+    assert first.body.startswith("The budget is used up")
+    assert second.body == "ok"
+    assert provider.sent == 2
+    assert "found a" in str(provider.provider.served[-1].body["messages"])
+    provider.assert_exact(agent.config)
 
 
 def test_provider_that_is_not_covered_is_refused() -> None:

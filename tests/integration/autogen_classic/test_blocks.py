@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from autogen import AssistantAgent, GroupChat, GroupChatManager, UserProxyAgent
+from autogen import AssistantAgent, GroupChat, GroupChatManager
 
 import bursar_autogen
 from bursar import Budget, BudgetExceeded
@@ -19,34 +18,9 @@ from bursar_autogen.classic import (
     budgeted,
 )
 
-from .conftest import Script
+from .conftest import WAYS, Script, chat, proxy
 
 pytestmark = pytest.mark.seam
-
-
-def proxy(**settings: Any) -> UserProxyAgent:
-    """One that answers for ever."""
-    return UserProxyAgent(
-        "user",
-        human_input_mode="NEVER",
-        code_execution_config=False,
-        default_auto_reply="go on",
-        **settings,
-    )
-
-
-def chat(way: str, starter: Any, other: Any, turns: int) -> None:
-    """Talk, in one of the ways that there are."""
-    if way == "sync":
-        starter.initiate_chat(other, message="go", max_turns=turns, silent=True)
-    elif way == "async":
-        asyncio.run(starter.a_initiate_chat(other, message="go", max_turns=turns, silent=True))
-    else:
-        response = starter.run(other, message="go", max_turns=turns)
-        response.process()
-
-
-WAYS = ["sync", "async", pytest.param("run", marks=pytest.mark.needs("run"))]
 
 
 @pytest.mark.parametrize("calls", [0, 1, 3])

@@ -23,7 +23,7 @@ class Decorated:
     def test_each_call_of_a_decorated_function_has_its_own_budget(
         self, kind: str, requests: int, provider: ScriptedProvider, sdk: ClientSdk
     ) -> None:
-        """Covered while it runs, whatever kind it is; not covered after it, nor between the steps of a generator."""
+        """Whatever kind it is; nobody pays after it. The SDK stays covered until `teardown`."""
         before, limit = methods(sdk), "$1" if requests == 3 else sdk.one_hold
 
         @bursar.budgeted(limit, clamp=False)
@@ -64,7 +64,9 @@ class Decorated:
                 with pytest.raises(BudgetExceeded):
                     runs[kind]()
             assert provider.arrivals == times * requests
-        assert methods(sdk) == before and bursar.get_session() is None
+        assert methods(sdk) != before and bursar.get_session() is None
+        bursar.teardown()
+        assert methods(sdk) == before
 
     def test_a_decorated_generator_is_nobodys_business_while_it_waits(
         self, client: Any, provider: ScriptedProvider, sdk: ClientSdk

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, Session
+from bursar import Budget, BudgetExceeded, BursarError, Session
 from bursar.testing import ScriptedProvider
 
 from .bench import Bench, Sync
+from .process import methods
 from .sdk import ClientSdk
 from .surface import Surface, take
 
@@ -34,13 +35,43 @@ class Payers:
         sdk.ask(client)
         assert (of_process.calls, outer.calls, inner.calls) == (2, 2, 1)
 
-    def test_without_init_a_context_covers_nobody(
-        self, client: Any, provider: ScriptedProvider, sdk: ClientSdk
+    @pytest.mark.parametrize(("limit", "served"), [("$1", 2), ("$0", 0)])
+    def test_a_session_covers_without_init(
+        self, limit: str, served: int, client: Any, provider: ScriptedProvider, sdk: ClientSdk
     ) -> None:
-        """`with session:` says who pays for clients that are covered; it covers none by itself."""
-        with Budget("$0").session() as session:
+        """Inside it pays, also for a client from before; outside nobody does; `cover=False` leaves the SDK alone."""
+        before = methods(sdk)
+        with Budget(limit).session(cover=False) as quiet:
             sdk.ask(client)
-        assert (provider.calls, session.calls) == (1, 0)
+            assert methods(sdk) == before
+        with Budget(limit).session() as session, sdk.client(provider) as later:
+            for asked in (client, later):
+                if served:
+                    sdk.ask(asked)
+                else:
+                    with pytest.raises(BudgetExceeded):
+                        sdk.ask(asked)
+        sdk.ask(client)
+        assert (provider.arrivals, session.calls, quiet.calls) == (2 + served, served, 0)
+        assert methods(sdk) != before
+        assert bursar.teardown() is None and methods(sdk) == before
+
+    def test_a_session_whose_cover_is_not_proven_sends_nothing(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, sdk: ClientSdk
+    ) -> None:
+        """The first call says so; outside of the session the SDK works, and `teardown` restores it."""
+
+        def prove() -> None:
+            raise BursarError("it is not covered")
+
+        monkeypatch.setattr(sdk.patching, "prove", prove)
+        before, client = methods(sdk), bench.client()
+        with Budget("$1").session() as session, pytest.raises(BursarError, match="is not covered"):
+            bench.ask(client)
+        assert (bench.provider.arrivals, session.spent) == (0, 0)
+        bench.ask(client)
+        bursar.teardown()
+        assert methods(sdk) == before and bench.provider.arrivals == 1
 
     def test_threads_and_tasks_have_their_own(self, provider: ScriptedProvider, sdk: ClientSdk) -> None:
         """A thread starts with the session of the process, a task with that of its parent; none sees another's."""
@@ -84,16 +115,46 @@ class Payers:
         assert (own.calls, of_context.calls, of_process.calls) == (2, 1, 0)
         assert own.spent + of_context.spent == provider.bill
 
-    def test_wrapping_again_changes_who_pays(self, client: Any, sdk: ClientSdk) -> None:
-        """The newest session pays alone; unwrapped, the class is what it was, and nobody does."""
+    def test_a_wrapped_client_is_not_wrapped_for_another_session(self, client: Any, sdk: ClientSdk) -> None:
+        """An error, and the first pays on; for the same one it is nothing; unwrapped, another may, or nobody does."""
         kind, shown = type(client), repr(type(client))
         first, second = Budget("$1").session(), Budget("$1").session()
-        assert bursar.wrap_client(bursar.wrap_client(client, first), second) is client
+        assert bursar.wrap_client(bursar.wrap_client(client, first), first) is client
+        for wrapped in (client, client.copy()):
+            with pytest.raises(BursarError, match=r"(?s)unwrap_client.*with session:"):
+                bursar.wrap_client(wrapped, second)
         sdk.ask(client)
         assert isinstance(client, kind) and repr(type(client)) == shown
         assert bursar.unwrap_client(client) is client and type(client) is kind
         sdk.ask(client)
-        assert (first.calls, second.calls) == (0, 1)
+        sdk.ask(bursar.wrap_client(client, second))
+        assert (first.calls, second.calls) == (1, 1)
+
+    def test_to_wrap_leaves_the_classes_of_the_sdk_as_they_are(self, client: Any, sdk: ClientSdk) -> None:
+        """While a client is wrapped, after it was used, and once it is unwrapped."""
+        package = sdk.module.__name__
+
+        def classes() -> dict[type, dict[str, Any]]:
+            found, waiting = {}, [object]
+            while waiting:
+                for cls in type.__subclasses__(waiting.pop()):
+                    if cls not in found:
+                        found[cls] = dict(vars(cls)) if cls.__module__.startswith(f"{package}.") else {}
+                        waiting.append(cls)
+            return {
+                cls: {name: own[name] for name in own if callable(own[name])}
+                for cls, own in found.items()
+                if own
+            }
+
+        sdk.ask(client)  # some classes are imported at the first call
+        before = classes()
+        sdk.ask(bursar.wrap_client(client, Budget("$1").session()))
+        wrapped = classes()
+        bursar.unwrap_client(client)
+        after = classes()
+        for cls, members in before.items():
+            assert wrapped[cls] == members == after[cls], cls
 
     def test_a_subclass_of_the_users_own(self, provider: ScriptedProvider, sdk: ClientSdk) -> None:
         """With a `request` of its own, which calls the SDK's: one charge, and its behaviour stays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,8 @@ from crewai.hooks import HookAborted
 from tests.integration.crewai import scenarios
 
 from bursar import Budget, BudgetExceeded, BursarError, InvalidAmount, LoopDetected, UnknownModel
+from bursar.store import MemoryStore
+from bursar.testing import Reply
 from bursar_crewai import BudgetMiddleware, CrewRefusal, budgeted
 
 if TYPE_CHECKING:
@@ -23,12 +26,14 @@ SEVERAL = [pytest.param(way, id=way.__name__) for way, trace in scenarios.TRACES
 NOTHING = "$0.00000001"
 
 
-def assert_no_failure_of_the_provider(caplog: pytest.LogCaptureFixture) -> None:
+def root_errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     """CrewAI logs what it takes for a failure of the provider as an error of the root logger."""
-    errors = [
-        each.getMessage() for each in caplog.records if each.name == "root" and each.levelno >= logging.ERROR
-    ]
-    assert not [error for error in errors if "was not made" in error]
+    at_root = [record for record in caplog.records if record.name == "root"]
+    return [record.getMessage() for record in at_root if record.levelno >= logging.ERROR]
+
+
+def assert_no_failure_of_the_provider(caplog: pytest.LogCaptureFixture) -> None:
+    assert not [error for error in root_errors(caplog) if "was not made" in error]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -52,7 +57,7 @@ def test_a_call_too_few_ends_the_run_before_the_last_request(
     with pytest.raises(BudgetExceeded) as refused, budget:
         way(provider)
     assert isinstance(refused.value, CrewRefusal)
-    assert refused.value.limit == f"{count} calls/session"
+    assert (refused.value.limit or "").startswith(f"{count} call")
     assert provider.sent == count
     assert_no_failure_of_the_provider(caplog)
     provider.assert_exact(budget)
@@ -96,9 +101,9 @@ def test_brands_of_models(
 @pytest.mark.parametrize(("brand", "streamed"), [*BRANDS, ("mistral", False)])
 @pytest.mark.parametrize(("repeated", "sent"), [(5, 3), (2, 2)])
 def test_a_refusal_that_only_the_sdk_can_know(
-    repeated: int, sent: int, brand: str, streamed: bool, provider: Script
+    repeated: int, sent: int, brand: str, streamed: bool, provider: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A loop is found when the SDK reserves: the refusal leaves with its type, through LiteLLM, too."""
+    """A loop is found when the SDK reserves: the refusal leaves with its type, and is in no log as a failure."""
     agent = provider.agent(llm=provider.llm(brand, stream=streamed))
     budget = BudgetMiddleware(Budget("$1", max_repeated_calls=repeated))
 
@@ -114,7 +119,18 @@ def test_a_refusal_that_only_the_sdk_can_know(
             run()
         assert isinstance(refused.value, CrewRefusal)
     assert provider.sent == sent
+    assert not root_errors(caplog)
     provider.assert_exact(budget)
+
+
+def test_a_failure_of_the_provider_stays_in_the_log(
+    provider: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request that is rejected is logged by CrewAI, within a budget as without one."""
+    provider.fails(400)
+    with BudgetMiddleware("$1"), pytest.raises(Exception, match="400"):
+        provider.llm().call("Why?")
+    assert "400" in str(root_errors(caplog))
 
 
 def test_a_covered_sdk_lowers_the_cap_to_what_is_left(provider: Script) -> None:
@@ -171,7 +187,37 @@ def test_a_task_has_its_own_limit(limit: str, sent: int, brand: str, provider: S
     else:
         with pytest.raises(BudgetExceeded) as refused, budget:
             Crew(agents=[first, second], tasks=tasks).kickoff()
-        assert (refused.value.account or "").startswith("write/")
+        assert (refused.value.account or "").endswith("/write")
+    assert provider.sent == sent
+    provider.assert_exact(budget)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent"), [("1 calls", 1), ("2 calls", 2), ("400 tokens", 1), ("2k tokens", 2)]
+)
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_limits_of_tasks_are_kept_by_the_store(
+    limit: str, sent: int, store: str, provider: Script, tmp_path: Path
+) -> None:
+    """The run goes on elsewhere, by its store and its id: what its task spent before counts there, and no more."""
+    url = MemoryStore() if store == "memory" else f"sqlite:///{tmp_path}/ledger.db"
+
+    def run() -> BudgetMiddleware:
+        session = Budget("$1", name="crew", store=url).session(id="run-7")
+        budget = BudgetMiddleware(session, tasks={"write": limit})
+        agent = provider.agent()
+        with budget:
+            Crew(agents=[agent], tasks=[provider.task(agent, "write")]).kickoff()
+        return budget
+
+    provider.provider.always(Reply("ok", input_tokens=40, output_tokens=1))
+    budget = run()
+    if sent == 2:
+        run()
+    else:
+        with pytest.raises(BudgetExceeded) as refused:
+            run()
+        assert refused.value.account == "tasks of crew/run-7/write"
     assert provider.sent == sent
     provider.assert_exact(budget)
 

@@ -9,6 +9,7 @@ import pytest
 from crewai import Crew
 
 from bursar import BudgetExceeded
+from bursar.testing import Reply
 from bursar_crewai import BudgetMiddleware, budgeted
 
 if TYPE_CHECKING:
@@ -86,3 +87,20 @@ def test_stream_whose_connection_is_lost_is_on_the_bill(brand: str, provider: Sc
     assert provider.provider.calls == 1
     assert budget.spent * 10**9 >= provider.provider.bill_nanos
     assert budget.reserved == 0
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_stream_that_litellm_counted_by_itself_is_booked_at_its_worst_case(
+    told: bool, provider: Script
+) -> None:
+    """A host that tells nothing of a stream: LiteLLM makes a count up, below the bill. A told one is exact."""
+    provider.provider.always(Reply("hello there", output_tokens=40))
+    asked = {"extra_body": {"stream_options": {"include_usage": True}}} if told else {}
+    llm = provider.llm("mistral", stream=True, **asked)
+    with BudgetMiddleware("$1") as budget:
+        assert llm.call("Why?") == "hello there"
+    bill = provider.provider.bill_nanos
+    assert (budget.spent * 10**9 == bill) is told
+    assert bill <= budget.spent * 10**9
+    assert budget.report()["estimated"] == (not told)
+    assert (provider.sent, budget.reserved) == (1, 0)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from crewai import Crew
+from crewai.agent.planning_config import PlanningConfig
 from crewai.tools import BaseTool
 
 from bursar import Budget, BudgetExceeded, Limit
+from bursar.testing import Reply, ToolCall
 from bursar_crewai import BudgetMiddleware
 
 if TYPE_CHECKING:
@@ -110,18 +112,87 @@ def test_a_limit_on_runs(count: int, runs: int, provider: Script) -> None:
     provider.assert_exact(budget)
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("react", [False, True], ids=["native", "react"])
 @pytest.mark.parametrize(("limit", "runs"), [("$1", 2), ("$0.015", 1)])
-def test_the_model_may_be_told(limit: str, runs: int, provider: Script) -> None:
+def test_the_model_may_be_told(
+    limit: str, runs: int, react: bool, asynchronous: bool, provider: Script
+) -> None:
     """With ``"tell"`` a refused tool does not run, the model hears of it, and the crew answers without."""
     search = Search()
-    asks(provider, "sky", "sea")
+    asks(provider, "sky", "sea", react=react)
     budget = BudgetMiddleware(limit, tool_prices=PRICES, on_tool_denied="tell")
+    crew = crew_with(provider, search, react=react)
     with budget:
-        assert crew_with(provider, search).kickoff().raw.endswith("ok")
+        output = asyncio.run(crew.akickoff()) if asynchronous else crew.kickoff()
+    assert output.raw.endswith("ok")
     assert (search.runs, provider.sent) == (runs, 3)
-    blocked = "blocked by hook" in str(provider.bodies[-1]["messages"])
-    assert blocked == (runs == 1)
+    assert _is_told(provider) == (runs == 1)
     assert_paid(budget, provider, runs)
+
+
+@pytest.mark.parametrize("react", [False, True], ids=["native", "react"])
+@pytest.mark.parametrize(("limit", "runs"), [("$1", 2), ("$0.015", 1)])
+def test_the_model_of_an_agent_alone_may_be_told(
+    limit: str, runs: int, react: bool, provider: Script
+) -> None:
+    """`Agent.kickoff`, without a crew: the same."""
+    search = Search()
+    asks(provider, "sky", "sea", react=react)
+    llm = provider.llm()
+    if react:
+        object.__setattr__(llm, "supports_function_calling", lambda: False)
+    with BudgetMiddleware(limit, tool_prices=PRICES, on_tool_denied="tell") as budget:
+        assert provider.agent(tools=[search], llm=llm).kickoff("Why?").raw.endswith("ok")
+    assert (search.runs, provider.sent) == (runs, 3)
+    assert _is_told(provider) == (runs == 1)
+    assert_paid(budget, provider, runs)
+
+
+@pytest.mark.parametrize("denied", ["tell", "raise"])
+@pytest.mark.parametrize("react", [False, True], ids=["native", "react"])
+@pytest.mark.parametrize(("limit", "runs"), [("$1", 2), ("$0.015", 1)])
+def test_tools_of_a_step_of_a_plan(limit: str, runs: int, react: bool, denied: Any, provider: Script) -> None:
+    """A plan carries out its steps by itself, and tells of a run twice: it costs its price once."""
+    search = Search()
+    llm = provider.llm()
+    if react:
+        object.__setattr__(llm, "supports_function_calling", lambda: False)
+    plan = {"plan": "Look.", "steps": [{"step_number": 1, "description": "look"}], "ready": True}
+    told: list[str] = []
+
+    def answer(request: Any) -> Reply:
+        texts = str(request.body["messages"])
+        if "strategic" in texts:
+            call = ToolCall("create_reasoning_plan", plan)
+            return Reply(tool_calls=[call], output_tokens=20)
+        told.append(texts)
+        query = ("sky", "sea")[len(told) - 1] if len(told) < 3 else ""
+        if not query:
+            return Reply("Thought: I now know.\nFinal Answer: ok", output_tokens=5)
+        if react:
+            text = f'Thought: I search.\nAction: web_search\nAction Input: {{"query": "{query}"}}'
+            return Reply(text, output_tokens=20)
+        return Reply(tool_calls=[ToolCall("web_search", {"query": query})], output_tokens=20)
+
+    provider.provider.always(answer)
+    config = PlanningConfig(max_attempts=1, reasoning_effort="low", llm=provider.llm())
+    agent = provider.agent(tools=[search], llm=llm, planning_config=config)
+    crew = Crew(agents=[agent], tasks=[provider.task(agent)])
+    budget = BudgetMiddleware(limit, tool_prices=PRICES, on_tool_denied=denied)
+    if runs == 2 or denied == "tell":
+        with budget:
+            crew.kickoff()
+        assert ("blocked by hook" in told[2]) == (runs == 1)
+    else:
+        with pytest.raises(BudgetExceeded), budget:
+            crew.kickoff()
+    assert search.runs == runs
+    assert_paid(budget, provider, runs)
+
+
+def _is_told(provider: Script) -> bool:
+    return "blocked by hook" in str(provider.bodies[-1]["messages"])
 
 
 @pytest.mark.parametrize("react", [False, True], ids=["native", "react"])

@@ -11,6 +11,7 @@ from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActA
 from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 from bursar import Budget, BudgetExceeded
+from bursar.testing import Reply, ToolCall
 from bursar_llamaindex import BudgetCallback, budgeted
 
 if TYPE_CHECKING:
@@ -149,3 +150,70 @@ def test_two_agents_on_one_model_pay_into_a_budget_each(provider: Script) -> Non
     assert provider.sent == 2
     assert one.spent == other.spent
     assert (one.spent + other.spent) * 10**9 == provider.bill_nanos
+
+
+def long_agent(kind: str, provider: Script, streaming: bool = True) -> Any:
+    """One whose calls may cost 6 tenths of a cent each: the first costs half of that, and wants the tool."""
+    llm = provider.model(max_tokens=10_000)
+    if kind == "react":
+        provider.says(THINKING, output_tokens=5_000)
+    else:
+        tool = ToolCall("weather", {"place": "Rome"})
+        provider.provider.script(Reply(tool_calls=[tool], output_tokens=5_000))
+    provider.provider.always(Reply("closing", output_tokens=100))
+    if kind == "react":
+        return ReActAgent(tools=[weather], llm=llm, streaming=streaming)
+    agent = FunctionAgent(name="writer", tools=[weather], llm=llm, streaming=streaming)
+    return AgentWorkflow(agents=[agent], root_agent="writer") if kind == "workflow" else agent
+
+
+@pytest.mark.needs("closing answers")
+@pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
+@pytest.mark.parametrize("kind", ["function", "react", "workflow"])
+@pytest.mark.parametrize(
+    ("limit", "reserve", "method"),
+    [("$0.014", 0.5, "generate"), ("$0.007", 0, "generate"), ("$0.014", 0.5, "force")],
+)
+def test_a_refused_agent_closes_from_the_reserve_once(
+    limit: str, reserve: float, method: Any, kind: str, streaming: bool, provider: Script
+) -> None:
+    """Money for one call, and a reserve: the refused second one brings a closing answer, which knows of the tool.
+
+    Without a reserve, or where the agent is not to generate one, the refusal is raised; as it is the second time.
+    """
+    session = Budget(limit, finalization_reserve=reserve, clamp=False).session()
+    agent = budgeted(long_agent(kind, provider, streaming), session)
+
+    async def asked() -> Any:
+        return await agent.run("Weather?", early_stopping_method=method)
+
+    closes = bool(reserve) and method == "generate"
+    if closes:
+        assert "closing" in str(run(asked()))
+        assert "sunny in Rome" in str(provider.provider.served[-1].body["messages"])
+    with pytest.raises(BudgetExceeded):
+        run(asked())
+    assert provider.sent == 1 + closes
+    provider.assert_exact(session)
+
+
+@pytest.mark.needs("closing answers")
+@pytest.mark.parametrize(("limit", "reserve", "sent"), [("$0.014", 0.5, 2), ("$0.007", 0, 1)])
+@pytest.mark.parametrize("kind", ["function", "react", "workflow"])
+def test_an_agent_that_has_made_all_its_steps_closes_from_the_reserve(
+    limit: str, reserve: float, sent: int, kind: str, provider: Script
+) -> None:
+    """LlamaIndex ends the run by itself: its closing call may use what is kept for it."""
+    session = Budget(limit, finalization_reserve=reserve, clamp=False).session()
+    agent = budgeted(long_agent(kind, provider), session)
+
+    async def asked() -> Any:
+        return await agent.run("Weather?", early_stopping_method="generate", max_iterations=1)
+
+    if sent == 2:
+        assert "closing" in str(run(asked()))
+    else:
+        with pytest.raises(BudgetExceeded):
+            run(asked())
+    assert provider.sent == sent
+    provider.assert_exact(session)

@@ -144,7 +144,10 @@ def _wanted(error: BaseException | None) -> frozenset[str]:
 def _taken(method: Callable[..., Any], arguments: dict[str, Any]) -> None:
     answer = method(**arguments)
     if "ConnectionManager" in type(answer).__name__:
-        raise Connecting
+        try:
+            answer.__enter__()
+        except OSError as error:  # nobody listens
+            raise Connecting from error
     if hasattr(answer, "__enter__"):
         with answer as opened, contextlib.suppress(TypeError):
             list(opened)
@@ -153,7 +156,10 @@ def _taken(method: Callable[..., Any], arguments: dict[str, Any]) -> None:
 async def _awaited(method: Callable[..., Any], arguments: dict[str, Any]) -> None:
     answer = method(**arguments)
     if "ConnectionManager" in type(answer).__name__:
-        raise Connecting
+        try:
+            await answer.__aenter__()
+        except OSError as error:
+            raise Connecting from error
     if inspect.isawaitable(answer):
         answer = await answer
     if hasattr(answer, "__aenter__"):

@@ -64,7 +64,7 @@ def test_a_cap_above_the_table_is_held_or_lowered(
     bench.provider.rates[model] = Rate("10", "30", context_window=200_000, max_output_tokens=50_000)
     bench.provider.always(_MOST)
     prices = {"gpt-3.5-turbo-instruct": Price(10, 30, context_window=4_097, max_output_tokens=4_096)}
-    client, session = bench.paid(limit, prices=prices)
+    client, session = bench.paid(limit, prices=prices, max_share=1)
     bench.take(asks(surface, model, 40_000), client)
     (sent,) = caps(bench.provider.served[0].body).values()
     assert (sent == 40_000) is whole and sent > 4_096

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from inspect import signature
 from typing import Any
 
 import openai
@@ -39,7 +41,8 @@ SILENT = {
     ("Files", "prepare_directory"): "looks at the disk",
     ("Files", "upload"): "takes what `prepare` found, and asks `create`",
 }
-NOT_THERE = (OSError, ImportError, openai.OpenAIError)  # nothing listens; `websockets` is not installed
+NOT_THERE = OSError  # nothing listens
+GONE = "http://127.0.0.1:9"
 REFUSALS = (BudgetExceeded, UnknownModel, UnpriceableCall)
 
 
@@ -118,8 +121,9 @@ def test_a_method_that_nobody_knows_is_found(kind: Any, monkeypatch: pytest.Monk
 
 @pytest.mark.seam
 def test_every_websocket_of_the_installed_sdk_is_guarded(sync_bench: Bench) -> None:
-    """Whatever resource has a `connect`, sync or async, imported early or late."""
-    client, _ = sync_bench.paid("$1")
+    """Whatever resource has a `connect`, sync or async, imported early or late, in a covered process."""
+    bursar.init("$1")
+    client = sync_bench.client()
     connects = [cls for cls in resources() if "connect" in vars(cls)]
     assert connects
     for cls in connects:
@@ -129,37 +133,74 @@ def test_every_websocket_of_the_installed_sdk_is_guarded(sync_bench: Bench) -> N
             resource.connect(model="gpt-realtime")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("limit", ["$1", None], ids=["paid", "nobody pays"])
-def test_a_connection_that_was_prepared_before_the_cover(limit: str | None, sync_bench: Bench) -> None:
-    """A bound `connect`, and what it returned, from before `init` or `wrap_client`: entering it is refused, too."""
-    from bursar_openai import _realtime
+@pytest.mark.seam
+@pytest.mark.parametrize("azure", [False, True], ids=["openai", "azure"])
+def test_every_websocket_of_a_wrapped_client_is_guarded(azure: bool, sync_bench: Bench) -> None:
+    """Where it is opened, sync or async; the same resource of a client that nobody wraps opens it."""
+    for cls in (cls for cls in resources() if "connect" in vars(cls)):
+        asynchronous = cls.__name__.startswith("Async")
+        kind = sync_bench.sdk.kind("AzureOpenAI" if azure else "", asynchronous=asynchronous)
+        for wrapped in (True, False):
+            given = (
+                {"api_version": "2025-04-01", "azure_endpoint": GONE} if azure else {"base_url": f"{GONE}/v1"}
+            )
+            client = kind(api_key="none", **given)
+            if wrapped:
+                bursar.wrap_client(client, Budget("$1").session())
+            resource = object.__new__(cls)
+            resource._client = client  # type: ignore[attr-defined]
+            _, *taken = signature(vars(cls)["connect"]).parameters.values()
+            named = {
+                one.name: "gpt-realtime" for one in taken if one.name == "model" or one.default is one.empty
+            }
+            opened = resource.connect(**named)  # type: ignore[attr-defined]
+            with pytest.raises(UnpriceableCall if wrapped else NOT_THERE):
+                asyncio.run(opened.__aenter__()) if asynchronous else opened.__enter__()
+            asyncio.run(client.close()) if asynchronous else client.close()
 
-    _realtime.unguard()  # whatever other tests have covered
+
+@pytest.mark.parametrize("cover", ["wrap", "init", None])
+def test_a_connection_that_was_prepared_before_the_cover(cover: str | None, sync_bench: Bench) -> None:
+    """A bound `connect`, and what it returned, from before `init` or `wrap_client`: entering it is refused, too."""
     client = sync_bench.client(base_url="http://127.0.0.1:9/v1")
     connect = client.beta.realtime.connect
     manager = connect(model="gpt-realtime")
-    if limit is not None:
-        bursar.wrap_client(client, Budget(limit).session())
+    if cover == "wrap":
+        bursar.wrap_client(client, Budget("$1").session())
+    elif cover == "init":
+        bursar.init("$1")
     for opened in (manager, connect(model="gpt-realtime")):
-        with pytest.raises(NOT_THERE if limit is None else UnpriceableCall), opened:
+        with pytest.raises(NOT_THERE if cover is None else UnpriceableCall), opened:
             """Never open."""
 
 
-def test_websockets_of_others_are_left_alone(sync_bench: Bench) -> None:
+@pytest.mark.parametrize("cover", ["wrap", "init"])
+@pytest.mark.parametrize("address", [None, "ws://127.0.0.1:9/v1"])
+def test_websockets_of_others_are_left_alone(address: str | None, cover: str, sync_bench: Bench) -> None:
     """A client that nobody pays for connects as before; so does one whose budget allows it, or pays beforehand."""
-    client, session = sync_bench.paid("$1")
-    with pytest.raises(UnpriceableCall):
-        client.beta.realtime.connect(model="gpt-realtime")
-    other = sync_bench.client()
-    with session:
-        other.beta.realtime.connect(model="gpt-realtime")
-    with session.reserve(cost="$0.10"):
-        manager = client.beta.realtime.connect(model="gpt-realtime")
-    assert session.spent == Decimal("0.10")
-    with pytest.raises(NOT_THERE), manager:  # was paid for, and is let through once
+
+    def opened(client: Any) -> Any:
+        return client.beta.realtime.connect(model="gpt-realtime")
+
+    sync_bench.cover = cover
+    client, session = sync_bench.paid("$1", client={"base_url": f"{GONE}/v1", "websocket_base_url": address})
+    assert client.copy().websocket_base_url == client.websocket_base_url == address
+    with pytest.raises(UnpriceableCall), opened(client):
         """Never open."""
-    allowed = bursar.wrap_client(sync_bench.client(), Budget("$1", allow=("realtime",)).session())
-    allowed.beta.realtime.connect(model="gpt-realtime")
+    with session.reserve(cost="$0.10") as hold, pytest.raises(NOT_THERE), opened(client):
+        """It pays for one."""
+    assert hold.state == "in_doubt" and session.spent == Decimal("0.10")
+    with pytest.raises(UnpriceableCall), opened(client):
+        """Never open."""
+    bursar.teardown()
+    other = sync_bench.client(base_url=f"{GONE}/v1")
+    with pytest.raises(NOT_THERE), opened(other):
+        """Never open."""
+    with (
+        pytest.raises(NOT_THERE),
+        opened(bursar.wrap_client(other, Budget("$1", allow=("realtime",)).session())),
+    ):
+        """Never open."""
 
 
 # -- what nothing bounds ------------------------------------------------------------------------------

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..ledger.reading import read_budget, read_history, read_session
+from ..ledger.steps import run
+from ..reports.history import build_history
+from ..reports.page import report_page
 from ..reports.text import report_text
+from ..store.base import HasHistory
+from ..values.account import is_session, root_key, shown_key
 from . import accounts, figures, place
+from .accounts import Found
 from .mistake import Mistake
 from .options import AccountOption, JsonOption
 from .screen import Screen, harmless
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;"
-    "text-align:left}td+td,th+th{text-align:right}h1 b{font-weight:600}"
-)
 
 
 def report(
@@ -33,6 +36,7 @@ def report(
     ] = None,
     account: AccountOption = None,
     page: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a page of HTML.")] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=400, help="Of the page: how many it shows.")] = 30,
     as_json: JsonOption = False,
 ) -> None:
     """Show a report.
@@ -43,9 +47,15 @@ def report(
     bursar report out.json
     bursar report --store sqlite:///budget.db --account default --html report.html
     """
-    screen, found = Screen(), _read(file) if file is not None else _of_store(store, account)
+    screen, chosen = Screen(), None
+    if file is not None:
+        found = _read(file)
+    else:
+        chosen = _chosen(store, account)
+        found = figures.document(chosen)
     try:
-        text, document = report_text(found), _page(found) if page is not None else ""
+        text = report_text(found)
+        document = _page(found, chosen, days) if page is not None else ""
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Mistake(f"{str(file)!r} is not a report of bursar") from None
     if page is not None:
@@ -59,10 +69,12 @@ def report(
         screen.write("\n".join(map(harmless, text.splitlines())))
 
 
-def _of_store(store: str | None, account: str | None) -> dict[str, Any]:
+def _chosen(store: str | None, account: str | None) -> Found:
     if store is None:
         raise Mistake("whose report? give a file, or --store and --account")
-    return figures.document(accounts.chosen(place.open_store(store), account))
+    found = accounts.chosen(place.open_store(store), account)
+    read = read_session if is_session(found.key) else read_budget
+    return replace(found, snapshot=run(read(found.path), found.store))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -77,42 +89,15 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
-def _page(found: Mapping[str, Any]) -> str:
-    """A page without scripts and without anything from elsewhere."""
-    body = "\n".join(_sections(found))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{_safe(found['session_id'])}</title>\n"
-        f"<style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n"
-    )
-
-
-def _sections(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"<h1>{_safe(found['session_id'])}</h1>"
-    left = "" if found["remaining"] is None else f", {_usd(found['remaining'])} left"
-    yield f"<p><b>{_usd(found['total_spent'])}</b> spent, {_usd(found['reserved'])} reserved{left}</p>"
-    parts = found["breakdown"]
-    spent = [*parts["llm"]["by_model"].items(), *parts["tools"]["by_tool"].items()]
-    yield _table(
-        ("model or tool", "USD"), [(name, _usd(cost)) for name, cost in sorted(spent, key=lambda s: -s[1])]
-    )
-    yield _table(("limit", "left"), [(limit["limit"], str(limit["remaining"])) for limit in found["limits"]])
-    children = [(child["session_id"], _usd(child["total_spent"])) for child in found["children"]]
-    yield _table(("below it", "spent"), children)
-
-
-def _table(headings: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    if not rows:
-        return ""
-    lines = [f"<tr><td>{_safe(name)}</td><td>{_safe(value)}</td></tr>" for name, value in rows]
-    return "\n".join(
-        ("<table>", f"<tr><th>{headings[0]}</th><th>{headings[1]}</th></tr>", *lines, "</table>")
-    )
-
-
-def _usd(amount: float) -> str:
-    return f"${amount:,.6f}".rstrip("0").ljust(len(f"${amount:,.2f}"), "0").replace("$-", "-$")
-
-
-def _safe(value: object) -> str:
-    return html.escape(harmless(str(value)))
+def _page(found: Mapping[str, Any], chosen: Found | None, days: int) -> str:
+    made = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC by bursar {version('bursar')}"
+    if chosen is None:
+        return report_page(found, made=made)
+    history, store = None, chosen.store
+    if isinstance(store, HasHistory) and not is_session(chosen.key):
+        history = build_history(run(read_history(chosen.key, days, "UTC"), store), chosen.key, days, "UTC")
+    findings = [
+        f"{shown_key(one.account)}: its {one.what} is not what its records add up to"
+        for one in store.audit(root_key(chosen.key))
+    ]
+    return report_page(found, history=history, findings=findings, made=made)

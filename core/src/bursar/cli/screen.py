@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..reports.text import _clean
+from ..reports.text import clean
 
 Cell: TypeAlias = "str | Text"
 Rows: TypeAlias = "Iterable[Sequence[Cell]]"
@@ -67,7 +67,7 @@ class Screen:
 
 def harmless(text: str) -> str:
     """A text without control characters, line ends and marks that turn it round."""
-    return _clean(text)
+    return clean(text)
 
 
 def styled(text: str, style: str) -> Text:

@@ -19,6 +19,7 @@ from .payers import Limits, Payer, Payers
 from .promises import book_unclaimed, cover_later, note_saved, promise_of_another
 from .refusals import fails_closed, never_breaks, raised_as
 from .runs import Runs
+from .twins import beside
 
 __all__ = [
     # Whose money it is
@@ -27,6 +28,7 @@ __all__ = [
     "Payer",
     "Payers",
     "as_session",
+    "beside",
     # Before a call
     "Admission",
     "CallParams",

@@ -8,6 +8,7 @@ knows a request is coming, and cannot change it, promises to pay: the layer that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -227,6 +228,11 @@ def is_held_by_prompt(sent: object) -> bool:
     return bool(_by_text) and len(_found_by_text(sent)) > 1
 
 
+def is_found_by_text(sent: object) -> bool:
+    """True for a request whose prompts have holds that were made in another context."""
+    return bool(_by_text) and bool(_found_by_text(sent))
+
+
 def _found_by_text(sent: object) -> list[FoundByText[Any]]:
     """The holds of a request's prompts; none, unless each prompt has one."""
     waiting = [held for held in list(_by_text.values()) if held.usable and not held.claimed]
@@ -279,6 +285,7 @@ def _texts(value: object) -> Iterator[str]:
 # No tokens: a `with` may end in another context than it began in, and a session may be entered twice.
 _entered: ContextVar[tuple[Any, ...]] = ContextVar("bursar_sessions", default=())
 _of_process: Any = None
+_inside = 0  # how often sessions that cover the SDKs are entered now, in the whole process
 
 
 def enter(session: object) -> None:
@@ -294,6 +301,27 @@ def leave(session: object) -> None:
             del entered[at]
             _entered.set(tuple(entered))
             return
+
+
+@contextmanager
+def paid_by(session: Any) -> Iterator[Any]:
+    """Inside it the session is the current one."""
+    enter(session)
+    try:
+        yield session
+    finally:
+        leave(session)
+
+
+def count_inside(difference: int) -> None:
+    """A session that covers the SDKs is entered, 1, or left, -1."""
+    global _inside  # noqa: PLW0603 - of the process
+    _inside += difference
+
+
+def is_somebody_inside() -> bool:
+    """True while a session that covers the SDKs is entered, in whatever thread or task."""
+    return _inside > 0
 
 
 def pays_for_process(session: object | None) -> None:
@@ -314,12 +342,18 @@ def current() -> Any:
 
 
 def paying() -> Any:
-    """The session that pays for a request sent from here, or None.
+    """The session that pays for a request that a covered SDK sends from here, or None.
 
-    That of the innermost hold or promise, unless a session was entered since; else `current`.
+    That of the innermost hold or promise, unless a session was entered since; else the innermost session
+    that covers the SDKs.
     """
     payment = nearest()
-    return current() if payment is None else payment.session
+    if payment is not None:
+        return payment.session
+    for session in reversed(_entered.get()):
+        if session.covers:
+            return session
+    return _of_process if _of_process is not None and _of_process.covers else None
 
 
 def nearest() -> Payment | None:

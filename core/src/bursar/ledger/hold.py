@@ -29,6 +29,7 @@ from .belief import believable
 from .context import FoundByText, InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
+from .own import OwnHold
 from .steps import Steps, awaitable, blocking
 from .truncation import truncation, warn_once
 
@@ -79,6 +80,9 @@ class Hold(OneProcess):
         self.clamped = call.max_output_tokens < asked.call.max_output_tokens
         self.charge: Charge | None = None
         self.state: State = granted.state
+        self._own: OwnHold | None = None
+        if granted.state == "reserved" and not granted.repeated:
+            self._own = OwnHold(ledger.queue(path), path, asked.subject, granted.amounts)
         self.repeated = granted.repeated
 
     @property
@@ -250,7 +254,8 @@ class Hold(OneProcess):
         self._check_process()
         nanos = self._priced(saved, None, None) or 0
         yield from verbs.release(self.id, self._path, {"saved": nanos} if nanos else {})
-        again, self.state = self.state == "released", "released"
+        again = self.state == "released"
+        self._ends_as("released")
         self._events.append(Event("release", self.call, to_usd(nanos)))
         if not again:
             self._ledger.hooks.released(self)
@@ -394,7 +399,7 @@ class Hold(OneProcess):
         estimated: bool,
         truncated: bool = False,
     ) -> Charge:
-        self.state = state
+        self._ends_as(state)
         self.charge = charge = new_charge(
             self.call.id,
             self.call,
@@ -415,6 +420,11 @@ class Hold(OneProcess):
             self._events.append(new_tuple(Event, ("charge", self.call, charge, state)))
             self._ledger.hooks.settled(charge)
         return charge
+
+    def _ends_as(self, state: State) -> None:
+        self.state = state
+        if self._own is not None:
+            self._own.open = False
 
     def explain(self, error: BaseException) -> None:
         """Note on an error that the answer was cut at a cap that the budget had lowered, if it was."""

@@ -12,6 +12,7 @@ from ..pricing.book import PriceBook
 from ..pricing.price import Rates
 from ..reports.events import Event
 from ..runtime.clock import Clock
+from ..runtime.fork import forks
 from ..runtime.ids import new_id
 from ..runtime.log import logger
 from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
@@ -28,6 +29,7 @@ from . import verbs
 from .deduplication import ChargedAnswers
 from .hook_call import at_work
 from .hooks import Hooks
+from .queue import Queue, queue_of
 from .reading import read_session
 from .refusals import booked_refusal
 from .steps import Steps, arun, run
@@ -102,6 +104,7 @@ class Ledger:
         self.charged = ChargedAnswers()
         self.renewal_told = False
         self._late: deque[Steps[Any]] = deque()
+        self._queue: Queue | None = None
         self._ended: deque[str] = deque()
         self._told_s = clock.now()
         self._warned_of_tier = False
@@ -113,8 +116,8 @@ class Ledger:
             self._tell_ended()
         while self._late and not at_work():
             with _logged():
-                run(self._late.popleft(), self.store)
-        return run(steps, self.store)
+                run(self._late.popleft(), self.store, self._made_room)
+        return run(steps, self.store, self._made_room)
 
     async def arun(self, steps: Steps[T]) -> T:
         """The same without blocking the event loop."""
@@ -122,8 +125,29 @@ class Ledger:
             self._tell_ended()
         while self._late and not at_work():
             with _logged():
-                await arun(self._late.popleft(), self.store)
-        return await arun(steps, self.store)
+                await arun(self._late.popleft(), self.store, self._made_room)
+        return await arun(steps, self.store, self._made_room)
+
+    def leftovers(self) -> Steps[None]:
+        """Carry out what finalisers left behind, in the midst of other steps."""
+        while self._late:
+            with _logged(), suppress(IndexError):  # another thread takes them, too
+                yield from self._late.popleft()
+
+    def queue(self, path: Path) -> Queue:
+        """Where the calls of this process wait for others in a tree."""
+        queue, root = self._queue, path[0].key
+        if queue is None or queue.root != root or queue.forks != forks():
+            queue = self._queue = queue_of(self.store, root)
+        return queue
+
+    def _made_room(self, verb: str, *arguments: Any) -> None:
+        """There may be more room now: those who wait for it are woken."""
+        if verb == "release":
+            path = arguments[1]
+        else:
+            path = arguments[0].path if isinstance(arguments[0], Entry) else arguments[0]
+        self.queue(path).tell(path, below=path is arguments[0])
 
     def ended(self, key: str) -> None:
         """Nobody can name this session again: the store is told later; touches no store and no lock."""
@@ -144,6 +168,8 @@ class Ledger:
     def later(self, steps: Steps[Any]) -> None:
         """Leave steps to be carried out before the next ones; touches no store and no lock."""
         self._late.append(steps)
+        if self._queue is not None:
+            self._queue.stir()
 
     def charge(
         self,
@@ -205,6 +231,7 @@ class Ledger:
         """A booking landed that had to wait: tell what it has reached."""
         subject = entry.subject
         call = Call(entry.id, subject.kind, next(iter(subject.models), None), subject.provider, subject.tool)
+        self.queue(entry.path).tell(entry.path)
         run(self.announce(booked, entry.path, call), self.store)
 
     def correct(self, path: Path, nanos: int) -> Steps[Charge]:

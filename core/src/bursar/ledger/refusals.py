@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import BudgetExceeded, CallVetoed, LoopDetected, Tripped, VelocityExceeded
 from ..pricing.quote import Quote
-from ..store.base import Path, Refused
+from ..store.base import UNITS, Path, Refused
 from ..values.account import is_made_session, shown_key, told_key
 from ..values.call import Call
 from ..values.charge import Charge
@@ -33,13 +33,17 @@ class Refusal:
     at: float
 
 
-def refusal(refused: Refused, asked: Quote, loop_s: float | None = None) -> BudgetExceeded:
+def refusal(
+    refused: Refused, asked: Quote, loop_s: float | None = None, waited_s: float = 0, why_not: str = ""
+) -> BudgetExceeded:
     """`BudgetExceeded`, or one of its kinds, with everything that is known.
 
     Args:
         refused: what the store said.
         asked: what was asked for.
         loop_s: the seconds within which repeated calls are counted.
+        waited_s: how long it waited for calls in flight, in seconds.
+        why_not: what kept it from waiting for them, if something did.
     """
     call = asked.call
     known: dict[str, Any] = {
@@ -62,9 +66,11 @@ def refusal(refused: Refused, asked: Quote, loop_s: float | None = None) -> Budg
             **known,
         )
     if refused.cause == "loop":
+        wait_s = refused.retry_after_s
+        again = "" if wait_s is None else f", or make it again in {wait_s:.1f} s"
         return LoopDetected(
-            f"{what}: {refused.reason}, in {_place(refused.account)}; vary the call, or raise"
-            " max_repeated_calls=",
+            f"{what}: {refused.reason}, in {_place(refused.account)}; vary the call{again}. Raise"
+            " max_repeated_calls= to allow more, or turn this off by max_repeated_calls=None",
             key=call.model or call.tool,
             count=refused.times,
             window=loop_s,
@@ -73,9 +79,30 @@ def refusal(refused: Refused, asked: Quote, loop_s: float | None = None) -> Budg
     if refused.limit is None:
         return BudgetExceeded(f"{what}: {_place(refused.account)} refuses it; raise the limit", **known)
     needs = _what_is_left(refused.limit, refused, asked)
+    if only_held(refused.limit, refused, asked):
+        kind = VelocityExceeded if refused.cause == "velocity" else BudgetExceeded
+        waited = f"; waited {waited_s:.3g} s" if waited_s else ""
+        return kind(f"{what}: {needs}{waited}; {_in_flight(why_not)}", **known)
     if refused.cause == "velocity":
         return VelocityExceeded(f"{what}: {needs}; spend more slowly, or raise max_velocity=", **known)
     return BudgetExceeded(f"{what}: {needs}; {_advice(refused.limit, refused, asked)}", **known)
+
+
+def only_held(limit: Limit, refused: Refused, asked: Quote) -> bool:
+    """True where only calls in flight are in the way: what is spent leaves enough room."""
+    least = asked.minimum[UNITS.index(limit.unit)]
+    return (
+        refused.retry_after_s is None
+        and refused.reserved > 0
+        and limit.amount - refused.spent - refused.kept >= least
+    )
+
+
+def _in_flight(why_not: str) -> str:
+    """What to do about calls that only hold what this one needs."""
+    if why_not:
+        return why_not
+    return "let them end first, send fewer at once, give them output caps, or raise wait= or the limit"
 
 
 def veto(why: str, asked: Quote, path: Path) -> CallVetoed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 from ..errors import BudgetExceeded, CallVetoed
 from ..pricing.price import cost_nanos
@@ -27,6 +27,7 @@ from .hold import Hold
 from .ledger import Ledger
 from .refusals import Refusal, refusal
 from .steps import Steps
+from .waiting import Reserve, admit
 
 
 def reserve(
@@ -36,6 +37,7 @@ def reserve(
     events: Events,
     terms: Terms,
     session: object,
+    check: Callable[[], object] = lambda: None,
 ) -> Steps[Hold]:
     """Set the worst case of a call aside.
 
@@ -46,6 +48,7 @@ def reserve(
         events: where the outcomes of the hold are noted.
         terms: of the budget, perhaps with its finalization reserve.
         session: whose call it is, for the plugins.
+        check: raises what ends the wait for calls in flight.
 
     Raises:
         BudgetExceeded: it does not fit, or a plugin refuses it; nothing was changed.
@@ -64,14 +67,13 @@ def reserve(
     asked = ledger.hooks.estimated(asked)
     repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
     entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
-    stated = yield from verbs.reserve(entry, asked.minimum, terms)
-    if isinstance(stated, StalePeriod):
-        stated = yield from ledger.again(stated, verbs.reserve, entry, asked.minimum, terms)
-    answer = cast("Granted | Refused", stated)
+    reserving = Reserve(ledger, entry, asked.minimum, asked.floor, terms)
+    admission = yield from admit(ledger, reserving, terms, check)
+    answer = admission.answer
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
-        refused = refusal(answer, asked, _loop_s(ledger.policy))
+        refused = refusal(answer, asked, _loop_s(ledger.policy), admission.waited_s, admission.why_not)
         _refuse(ledger, asked.call, refused, events)
         raise refused
     cap = asked.cap(answer.amounts)
@@ -102,9 +104,9 @@ def probe(ledger: Ledger, path: Path, request: CallRequest, terms: Terms) -> Ste
     """
     asked = ledger.hooks.estimated(quote(request, new_id(), ledger.prices, ledger.policy))
     entry = Entry(asked.call.id, path, asked.subject, asked.want, {}, ledger.calendars)
-    stated = yield from verbs.probe(entry, asked.minimum, terms)
+    stated = yield from verbs.probe(entry, asked.minimum, terms, asked.floor)
     answer: Granted | Refused = (
-        (yield from ledger.again(stated, verbs.probe, entry, asked.minimum, terms))
+        (yield from ledger.again(stated, verbs.probe, entry, asked.minimum, terms, asked.floor))
         if isinstance(stated, StalePeriod)
         else stated
     )

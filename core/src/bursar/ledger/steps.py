@@ -1,7 +1,8 @@
 """Operations as generators that yield verbs of the store: one body, run blocking or awaited.
 
 ``yield ("reserve", entry, ...)`` evaluates to the verb's result, or raises its error
-there. `run` asks the store directly, `arun` awaits it.
+there. `run` asks the store directly, `arun` awaits it. ``yield ("pause", waiter, seconds)``
+sleeps. Whoever carries steps out may be told of the verbs that may have made room.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from ..store.base import Store
+from .sleeping import apause, pause
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -18,13 +20,38 @@ F = TypeVar("F", bound=Callable[..., Any])
 Steps: TypeAlias = Generator[tuple[Any, ...], Any, T]
 
 
-def run(steps: Steps[T], store: Store) -> T:
+Tell: TypeAlias = Callable[..., object]
+MAKE_ROOM = frozenset(  # one a line: each is a rule of its own
+    {
+        "settle",
+        "book",
+        "doubt",
+        "release",
+        "set_limit",
+        "drop_limit",
+        "trip",
+        "untrip",
+        "reset",
+    }
+)
+
+
+def _nobody(*_: object) -> None:
+    """Nobody is told."""
+
+
+def run(steps: Steps[T], store: Store, tell: Tell = _nobody) -> T:
     """Carry out the steps, blocking."""
     try:
         wanted = next(steps)
         while True:
             try:
-                answer = getattr(store, wanted[0])(*wanted[1:])
+                if wanted[0] == "pause":
+                    answer = pause(*wanted[1:])
+                else:
+                    answer = getattr(store, wanted[0])(*wanted[1:])
+                    if wanted[0] in MAKE_ROOM:
+                        tell(*wanted)
             except BaseException as error:
                 wanted = steps.throw(error)
             else:
@@ -34,13 +61,18 @@ def run(steps: Steps[T], store: Store) -> T:
         return result
 
 
-async def arun(steps: Steps[T], store: Store) -> T:
+async def arun(steps: Steps[T], store: Store, tell: Tell = _nobody) -> T:
     """Carry out the steps without blocking the event loop."""
     try:
         verb, *arguments = next(steps)
         while True:
             try:
-                answer = await store.acall(verb, *arguments)
+                if verb == "pause":
+                    answer = await apause(*arguments)
+                else:
+                    answer = await store.acall(verb, *arguments)
+                    if verb in MAKE_ROOM:
+                        tell(verb, *arguments)
             except BaseException as error:
                 verb, *arguments = steps.throw(error)
             else:

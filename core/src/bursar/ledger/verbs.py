@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ..store.base import HasHistory, Store
 from ..store.facts import HasFacts
+from .queue import Waiter
 from .steps import Steps
 
 P = ParamSpec("P")
@@ -21,6 +22,12 @@ def _step(verb: Callable[Concatenate[Any, P], T]) -> Callable[P, Steps[T]]:
         return (yield name, *arguments)
 
     return cast("Callable[P, Steps[T]]", step)
+
+
+def pause(waiter: Waiter, pause_s: float) -> Steps[bool]:
+    """Sleep until the waiter is woken, or so many seconds; False where nothing may stand still here."""
+    slept: bool = yield "pause", waiter, pause_s
+    return slept
 
 
 reserve = _step(Store.reserve)

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import InvalidAmount, UnpriceableCall
 from ..values.money import Money, shown, to_nanos, to_usd
 from ..values.usage import MAX_TOKENS
+from .pictures import picture_tokens
 
 _PER_MESSAGE = 8  # role and separators; chat formats use 3 to 5
 _PER_REQUEST = 16
@@ -22,30 +23,6 @@ _PER_TOOL = 16
 _TOOL_PREAMBLE = 640  # what a provider adds once it sees tools; 313 to 530 are published
 _PER_CLIENT_TOOL = 1_500  # what it adds for a schema that it keeps itself; 245 to 735 are published
 
-# The most that one image can cost, by model family: OpenAI's vision guide (tiles: at most 8
-# after scaling; patches: at most 1,536 times a factor) and Anthropic's (1,600 a picture).
-# For a model that is not here an image is bounded by the context window alone.
-_IMAGE_TOKENS = {
-    "gpt-4o": 1_445,
-    "gpt-4.1": 1_445,
-    "gpt-4-turbo": 1_445,
-    "gpt-4o-mini": 48_169,
-    "gpt-4.1-mini": 2_489,
-    "gpt-4.1-nano": 3_779,
-    "gpt-5": 1_190,
-    "gpt-5-mini": 2_489,
-    "gpt-5-nano": 3_779,
-    "o1": 1_275,
-    "o3": 1_275,
-    "o4-mini": 2_642,
-    "claude-3-haiku": 1_640,
-    "claude-3-sonnet": 1_640,
-    "claude-3-opus": 1_640,
-    "claude-3-5-sonnet": 1_640,
-    "claude-haiku-4-5": 1_640,
-    "claude-sonnet-4": 1_640,
-    "claude-sonnet-4-5": 1_640,
-}
 _TEXT_TYPES = frozenset({
     "text", "input_text", "output_text", "refusal", "thinking", "redacted_thinking", "reasoning",
     "summary_text", "tool_use", "tool_result", "tool_call", "function", "function_call",
@@ -132,7 +109,7 @@ def input_bound(
         _add_up(messages, tools, count)
     except RecursionError:
         raise UnpriceableCall("the messages or tools are nested too deeply, or contain themselves") from None
-    per_image = next((_IMAGE_TOKENS[name] for name in names if name in _IMAGE_TOKENS), None)
+    per_image = picture_tokens(names) if count.images else None
     bounded = not count.unbounded and (not count.images or per_image is not None)
     explicit_caching = any("claude" in name for name in names)  # billed only where the request asks for it
     return InputBound(

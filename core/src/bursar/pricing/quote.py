@@ -27,7 +27,8 @@ class Quote(NamedTuple):
         worst: the most that it can cost at these rates, likewise.
         want: its worst case, or a plugin's estimate.
         minimum: its worst case at the smallest useful output cap.
-        fees: the part of both that runs of the provider's own tools may cost, in nano-dollars.
+        floor: its worst case at the output cap that is worth waiting for.
+        fees: the part of all that runs of the provider's own tools may cost, in nano-dollars.
         smallest: that cap, in tokens of one choice; the cap itself where it is not to be lowered.
         given: False where nobody set an output cap, so that it is the model's own.
         enforced: True where the provider itself lets no answer grow above the cap.
@@ -42,6 +43,7 @@ class Quote(NamedTuple):
     worst: Worst | None
     want: Amounts
     minimum: Amounts
+    floor: Amounts
     fees: int = 0
     smallest: int = 0
     given: bool = True
@@ -72,8 +74,9 @@ class Quote(NamedTuple):
             raise InvalidAmount("an estimate of nothing for a call that costs something")
         within = all(least <= held for least, held in zip(self.minimum, want, strict=True))
         if within:
-            return self._replace(want=want)
-        return self._replace(want=want, minimum=want, smallest=self.call.max_output_tokens)
+            floor = want if self.floor == self.want else Amounts(*map(min, self.floor, want))
+            return self._replace(want=want, floor=floor)
+        return self._replace(want=want, minimum=want, floor=want, smallest=self.call.max_output_tokens)
 
 
 def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Quote:
@@ -95,7 +98,7 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         sent, cap = request.input_tokens or 0, request.max_output_tokens or 0
         amounts = Amounts(nanos, sent + request.n * cap, 1)
         call = Call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
-        return Quote(call, subject, None, None, amounts, amounts, smallest=cap)
+        return Quote(call, subject, None, None, amounts, amounts, amounts, smallest=cap)
 
     if model_has_no_bound(model) and not prices.given(model, request.provider):
         raise UnpriceableCall(
@@ -114,7 +117,7 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
     given = request.max_output_tokens is not None
     cap = _output(request, model, own, free=not rates.output)
     fees = _fees(request, model, rates) if request.requests else 0
-    want = minimum = _most(worst, sent, request.n * cap, fees)
+    want = minimum = floor = _most(worst, sent, request.n * cap, fees)
     if want.usd > MAX_NANOS:
         raise UnpriceableCall(
             f"the worst case of this call to {model!r} is above {show_usd(MAX_NANOS)}; pass a smaller n= or"
@@ -126,11 +129,26 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         smallest = min(cap, max(policy.smallest_cap, request.clamp))
     if smallest < cap:
         minimum = _most(worst, sent, request.n * smallest, fees)
+        useful = min(cap, max(smallest, request.floor or policy.floor_cap))
+        floor = _most(worst, sent, request.n * useful, fees)
     call = new_call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
     # A maximum that the user told is known to nobody else; a context window nobody can pass.
     told = rates.max_output_tokens is not None and not rates.published
     enforced = own is not None and not told and cap >= own
-    facts = (call, subject, rates, worst, want, minimum, fees, smallest, given, enforced, request.cap_name)
+    facts = (
+        call,
+        subject,
+        rates,
+        worst,
+        want,
+        minimum,
+        floor,
+        fees,
+        smallest,
+        given,
+        enforced,
+        request.cap_name,
+    )
     return new_tuple(Quote, (*facts, hour_cache, request.sent))
 
 
@@ -143,7 +161,7 @@ def _tool_quote(request: CallRequest, id: str, nanos: int) -> Quote:
     amounts = Amounts(nanos, 0, 1)
     call = Call(id, "tool", provider=request.provider, tool=request.tool)
     subject = Subject("tool", (), request.provider, request.tool)
-    return Quote(call, subject, None, None, amounts, amounts)
+    return Quote(call, subject, None, None, amounts, amounts, amounts)
 
 
 def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amounts:

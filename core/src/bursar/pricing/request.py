@@ -17,6 +17,7 @@ class CallRequest:
     """The arguments of `Session.reserve`, checked.
 
     Attributes:
+        floor: the output cap that is worth waiting for, in tokens; 0: the budget's own.
         formatted: True when the answer is to have a format, which a lower output cap may cut off.
         cap_name: what the request calls its output cap; empty where it takes none.
         sent: True for a request that is sent as it is: a tier that the budget declares is no cheaper then.
@@ -38,6 +39,7 @@ class CallRequest:
     tier: str | None = None
     key: str | None = None
     clamp: bool | int = True
+    floor: int = 0
     formatted: bool = False
     cap_name: str = "max_tokens"
     sent: bool = False
@@ -65,6 +67,8 @@ class CallRequest:
             _check_items("messages", self.messages)
         if self.tools is not None:
             _check_items("tools", self.tools)
+        if self.floor != 0:
+            _check_count("floor", self.floor, 0)
         if self.windows != 1:
             _check_count("windows", self.windows, 1)
         if self.stored_tokens != 0:

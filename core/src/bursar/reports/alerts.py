@@ -58,7 +58,7 @@ class Alerts:
             call: what was asked for.
             snapshot: the tree after it.
         """
-        for kind, level, key, limit, threshold, spent, message in _news(answer, path, call):
+        for kind, level, key, limit, threshold, spent, message in _news(answer, path, call, snapshot):
             alert = Alert(
                 id=new_id(),
                 kind=kind,
@@ -109,7 +109,7 @@ class Alerts:
 _News: TypeAlias = "tuple[AlertKind, AlertLevel, str, Limit | None, float | None, int, str]"
 
 
-def _news(answer: Granted | Refused | Booked, path: Path, call: Call) -> list[_News]:
+def _news(answer: Granted | Refused | Booked, path: Path, call: Call, snapshot: Snapshot) -> list[_News]:
     found: list[_News] = []
     if isinstance(answer, Booked):
         found += map(_reached, answer.marks)
@@ -119,7 +119,8 @@ def _news(answer: Granted | Refused | Booked, path: Path, call: Call) -> list[_N
         found.append((AlertKind.OVERRUN, AlertLevel.WARNING, path[-1].key, None, None, excess, message))
     refused = answer if isinstance(answer, Refused) else _within(answer)
     if refused is not None and refused.first:
-        found.append(_refused(refused))
+        view = snapshot.accounts.get(refused.account)
+        found.append(_refused(refused, stopped=view is None or view.circuit != "closed"))
     return found
 
 
@@ -136,9 +137,10 @@ def _reached(mark: Mark) -> _News:
     return AlertKind.SOFT_LIMIT, level, mark.account, limit, threshold, mark.spent, message
 
 
-def _refused(refused: Refused) -> _News:
+def _refused(refused: Refused, *, stopped: bool) -> _News:
     account, limit = shown_key(refused.account), refused.limit
-    message = f"{refused.reason} in {account!r}; the session is stopped"
+    outcome = "the session is stopped" if stopped else "this call is refused, others go on"
+    message = f"{refused.reason} in {account!r}; {outcome}"
     if limit is not None and refused.cause == "limit":
         message = f"{limit} in {account!r} is reached: {limit.show(refused.remaining)} is left"
     return _CAUSES[refused.cause], AlertLevel.CRITICAL, refused.account, limit, None, refused.spent, message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from ..store.facts import Facts
@@ -24,7 +23,9 @@ def diagnosis(facts: Facts, undelivered: int, sessions: int | None) -> dict[str,
         undelivered: bookings of this process that wait for the store.
         sessions: how many the budgets have; None where that is not known.
     """
-    host = socket.gethostname()
+    from socket import gethostname  # a module that most programs of ours never need
+
+    host = gethostname()
     warnings = list(facts.warnings)
     skew_ms = facts.skew_ms
     if skew_ms is not None and abs(skew_ms) > TOLERATED_SKEW_MS:

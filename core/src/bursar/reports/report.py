@@ -67,6 +67,7 @@ def _build(now_ms: int, below: Below, views: tuple[AccountView, ...], durability
         },
         "refusals": leaf.tally.get("refusals", 0),
         "would_refuse": leaf.tally.get("would_refuse", 0),
+        "contended": leaf.tally.get("contended", 0),
         "clamped": leaf.tally.get("clamped", 0),
         "truncated": leaf.tally.get("truncated", 0),
         "estimated": leaf.tally.get("estimated", 0),

@@ -24,18 +24,18 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     remaining = report["remaining"]
     left = "" if remaining is None else f", {_usd(remaining)} left"
     reserved = f", {_usd(report['reserved'])} reserved" if report["reserved"] else ""
-    yield f"{_clean(report['session_id'])}: {_usd(report['total_spent'])} spent{reserved}{left}"
+    yield f"{clean(report['session_id'])}: {_usd(report['total_spent'])} spent{reserved}{left}"
     for title, names in (("llm", "by_model"), ("tools", "by_tool")):
         part = report["breakdown"][title]
         if part["calls"] or part["total"]:
             yield f"  {title:<7}{_usd(part['total']):>14}  {_count(part['calls'], 'call')}"
             for name, cost in sorted(part[names].items(), key=lambda line: (-line[1], line[0])):
-                yield f"    {_usd(cost):>17}  {_clean(name)}"
+                yield f"    {_usd(cost):>17}  {clean(name)}"
     for limit in report["limits"]:
         resets = f", resets at {limit['resets_at']}" if limit["resets_at"] else ""
         remaining = limit["remaining"]
         left = _usd(remaining) if isinstance(remaining, float) else f"{remaining:,}"
-        yield f"  limit  {_clean(limit['limit'])}: {left} left{resets}"
+        yield f"  limit  {clean(limit['limit'])}: {left} left{resets}"
     facts = [
         _count(report[name], word)
         for name, word in (
@@ -72,7 +72,7 @@ def _table(children: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _rows(children: Sequence[Mapping[str, Any]], indent: str) -> Iterator[tuple[str, ...]]:
     ranked = sorted(children, key=lambda child: (-child["total_spent"], child["session_id"]))
     for child in ranked[:_ROWS]:
-        yield _row(f"{indent}{_clean(child['session_id'])}", [child], child["remaining"])
+        yield _row(f"{indent}{clean(child['session_id'])}", [child], child["remaining"])
         yield from _rows(child["children"], f"{indent}  ")
     if ranked[_ROWS:]:
         yield _row(f"{indent}and {len(ranked) - _ROWS:,} more", ranked[_ROWS:], None)
@@ -96,7 +96,7 @@ def _count(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
-def _clean(name: str) -> str:
+def clean(name: str) -> str:
     """A hostile name without control characters, line ends and marks that turn the text round."""
     return "".join(
         "?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") else letter for letter in name

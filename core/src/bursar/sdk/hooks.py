@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from ..errors import BursarError
 from ..hookspecs import hookimpl
+from ..runtime.imports import is_imported
 from ..session import Session
 from .patching import Patching
 from .versions import too_old
@@ -39,10 +40,17 @@ class ClientHooks:
 
     @hookimpl
     def bursar_patch(self) -> str | None:
-        """Called to cover all clients of the process. Returns: the name of the SDK, if it is installed."""
-        if find_spec(self._sdk) is None:
+        """Called to cover all clients of the process, once the SDK is imported, and again when that is.
+
+        Returns:
+            The name of the SDK, if it is installed.
+        """
+        if is_imported(self._sdk):
+            self._patching().patch()
+        elif self._sdk not in sys.modules and find_spec(self._sdk) is None:
             return None
-        self._patching().patch()
+        else:
+            self._check()
         return self._sdk
 
     @hookimpl
@@ -51,9 +59,12 @@ class ClientHooks:
         if self._adapter in sys.modules:
             self._patching().unpatch()
 
-    def _patching(self) -> Patching:
+    def _check(self) -> None:
         why = too_old(self._adapter.partition(".")[0].replace("_", "-"))
         if why is not None:
             raise BursarError(why)
+
+    def _patching(self) -> Patching:
+        self._check()
         patching: Patching = import_module(self._adapter).patching
         return patching

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ..errors import BursarError
 from ..ledger import context
+from ..runtime.log import logger
 from ..session import Session
 from .attempts import ATTEMPT
 from .demand import Demand
@@ -56,14 +57,25 @@ class Patching:
     def wrap(self, client: C, session: Session) -> C | None:
         """Let a session pay for what this client sends, and the clients that are copied from it.
 
-        The client is changed in place, and returned; one that was wrapped before pays from
-        this session only. None for what is no client of this SDK.
+        The client gets a class of its own, and is returned; the SDK's classes stay as they are. None for
+        what is no client of this SDK.
+
+        Raises:
+            BursarError: it is wrapped for another session.
         """
         if not isinstance(client, (self._blocking, self._awaitable)):
             return None
+        before = session_of(client)
+        if before is not None and not before.is_same_account(session):
+            raise BursarError(
+                f"this {bare_class(client).__name__} is wrapped for another session, which pays for what it"
+                " sends: undo that by bursar.unwrap_client(client), or leave it unwrapped and say who pays by"
+                " `with session:`"
+            )
         bare = bare_class(client)
         kept = {name: getattr(bare, name) for name in ("__module__", "__qualname__", "__doc__")}
-        members = self._methods(bare, lambda _: session, lambda name: getattr(bare, name))
+        members: dict[str, Any] = self._methods(bare, lambda _: session, lambda name: getattr(bare, name))
+        members |= self._members(bare)
         ours = {"_bursar_bare": bare, "_bursar_session": session, "__bursar_unwrap__": unwrap}
         client.__class__ = type(bare.__name__, (bare,), {**kept, **members, **ours})
         return client
@@ -143,6 +155,10 @@ class Patching:
             allow_or_refuse(session, endpoint)
         return session is not None
 
+    def _members(self, bare: type) -> dict[str, Any]:
+        """What else the class of a wrapped client has, beside the methods that a request passes."""
+        return {}
+
     def _patch(self, cls: type, only: str | None = None) -> None:
         originals: dict[str, Method] = {}
         for name, method in self._methods(cls, _payer, originals.__getitem__).items():
@@ -170,11 +186,15 @@ class Patching:
             if client is self._asking and not self._read(client, options).free:
                 raise _Stopped
             session = payer(client)
-            if session is None and not self._background.waits:
+            unpaid = session is None and context.is_somebody_inside() and session_of(client) is None
+            if session is None and not unpaid and not self._background.waits:
                 return None
             demand = self._read(client, options)
             if not demand.free:
-                if session is None or context.is_held_by_prompt(demand.ask.get("messages")):
+                sent = demand.ask.get("messages")
+                if unpaid and not context.is_found_by_text(sent):
+                    _say_that_nobody_pays()
+                if session is None or context.is_held_by_prompt(sent):
                     return None
                 own = session_of(client) is not None
                 return Sending(client, session, demand, options, self._background, self._read, own=own)
@@ -184,6 +204,20 @@ class Patching:
             return Sending(client, None, demand, options, self._background, self._read, hold)
 
         return begin
+
+
+_said = False
+
+
+def _say_that_nobody_pays() -> None:
+    """Say once that nobody pays for a call, although a session is entered elsewhere in the process."""
+    global _said  # noqa: PLW0603 - of the process
+    if not _said and context.current() is None:
+        _said = True
+        logger.warning(
+            "nobody pays for a call that a covered SDK sends: a session is entered in this process, but not"
+            " in this thread or task. Start what runs here with session.bind(function), or call bursar.init()"
+        )
 
 
 class _Stopped(Exception):

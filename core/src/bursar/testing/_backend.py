@@ -233,6 +233,7 @@ class Backend:
         with self._changed:
             self._served.append(served)
             self._changed.notify_all()
+        answer = replace(answer, cost_nanos=served.cost_nanos)
         self._store(demand, answer)
         return answer
 

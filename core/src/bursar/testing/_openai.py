@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ._bill import Rate
+from ._hosts import HOSTS, told_by
 from ._script import Rejected
 from ._shapes import Answer, Demand, Event, count, optional, positive, required, schema
 
@@ -105,10 +106,17 @@ class Chat(OpenAI):
             {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
             for index in range(answer.choices)
         ]
-        return _chat(answer, "chat.completion", choices) | answer.reported(_chat_usage(answer))
+        host = reply.host
+        usage = _chat_usage(answer) if host is None else HOSTS[host].tells(answer)
+        return _chat(answer, "chat.completion", choices) | answer.reported(usage)
 
     def events(self, answer: Answer) -> Iterator[Event]:
+        host = answer.reply.host
+        return self._events(answer) if host is None else told_by(host, self._events(answer), answer)
+
+    def _events(self, answer: Answer) -> Iterator[Event]:
         asked = bool((answer.body.get("stream_options") or {}).get("include_usage"))
+        asked = asked and answer.reply.host is None
         silent = {"usage": None} if asked else {}
 
         def chunk(

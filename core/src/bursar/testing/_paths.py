@@ -24,9 +24,9 @@ SURFACES: dict[str, Surface] = {
     "messages": Messages(),
     "complete": Complete(),
 }
-# Of OpenAI and Anthropic, and of Azure, old and new.
+# Of OpenAI and Anthropic, and of Azure, old and new, also below the address of OpenAI.
 _BILLED = re.compile(
-    r"/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|anthropic/v1|v1)/(?P<surface>[a-z/]+)"
+    r"(?:/v1(?=/openai/))?/(?:openai/deployments/(?P<deployment>[^/]+)|openai/v1|openai|anthropic/v1|v1)/(?P<surface>[a-z/]+)"
 )
 # Amazon Bedrock and Vertex AI name the model of Anthropic's in the path.
 _CLOUD = re.compile(
@@ -58,4 +58,5 @@ def called(path: str) -> Called | None:
         return Called(SURFACES["messages"], model, framed=bool(cloud["framed"]))
     billed = _BILLED.fullmatch(path)
     surface = SURFACES.get(billed["surface"]) if billed else None
-    return Called(surface, billed["deployment"]) if billed and surface else None
+    deployment = billed["deployment"] if billed else None
+    return Called(surface, deployment and unquote(deployment)) if surface else None

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 Output: TypeAlias = int | Literal["most"]
+Host = Literal[
+    "openrouter", "groq", "together", "deepseek", "xai", "perplexity", "gemini", "mistral", "fireworks",
+    "moonshot", "vllm", "ollama", "llama.cpp", "lmstudio",
+]  # fmt: skip
 Drop = Literal["before_headers", "mid_stream", "after_final_usage", "error_event"]
 _COUNTS = (
     *("output_tokens", "input_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
@@ -82,6 +86,10 @@ class Reply:
         finish_reason: why it stopped, in the words of the endpoint; for Responses the reason why
             the answer is incomplete.
         stream_chunks: in how many pieces the text comes.
+        host: whose way of telling the usage of chat completions it takes: ``"openrouter"``, ``"groq"``,
+            ``"together"``, ``"deepseek"``, ``"xai"``, ``"perplexity"``, ``"gemini"``, ``"mistral"``,
+            ``"fireworks"``, ``"moonshot"``, ``"vllm"``, ``"ollama"``, ``"llama.cpp"``, ``"lmstudio"``; None:
+            OpenAI's.
 
     Raises:
         ValueError: an answer that no provider gives: negative counts, parts larger than the whole,
@@ -115,6 +123,7 @@ class Reply:
     service_tier: str | None = None
     finish_reason: str | None = None
     stream_chunks: int = 5
+    host: Host | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.output_tokens, str) and self.output_tokens != "most":
@@ -129,6 +138,7 @@ class Reply:
         for name, words in (
             ("drop", (None, *get_args(Drop))),
             ("bill_dropped", ("full", "generated")),
+            ("host", (None, *get_args(Host))),
             ("usage", ("normal", "absent", "null")),
         ):
             value = getattr(self, name)

@@ -64,6 +64,7 @@ class Answer:
         full: True when the context window ended it before that.
         body: the request.
         number: makes ids unique.
+        cost_nanos: what is on the bill for it.
     """
 
     reply: Reply
@@ -74,6 +75,7 @@ class Answer:
     full: bool
     body: Mapping[str, Any]
     number: int
+    cost_nanos: int = 0
 
     def reported(self, normal: dict[str, Any]) -> dict[str, Any]:
         """The ``usage`` member as it is reported; nothing at all where it is absent."""
@@ -92,6 +94,7 @@ class Event:
     def __init__(
         self, data: Mapping[str, Any] | str, *, named: bool = False, usage: bool = False, grows: bool = False
     ) -> None:
+        self.data = data
         self.text = text = data if isinstance(data, str) else json.dumps(data)
         name = f"event: {data['type']}\n" if named and not isinstance(data, str) else ""
         self.payload = f"{name}data: {text}\n\n".encode()

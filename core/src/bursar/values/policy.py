@@ -21,12 +21,15 @@ class Breaker(NamedTuple):
         loop_ms: milliseconds.
         velocity: a limit over a rolling span; a call that would pass it stops the session.
         cooldown_ms: milliseconds after which one call at a time is tried again; None: never.
+        loop_trips: True stops the session at the first call that is repeated too often; False refuses that
+            call, and stops the session where it is refused `max_repeated` times in a row within `loop_ms`.
     """
 
     max_repeated: int | None
     loop_ms: int
     velocity: Limit | None
     cooldown_ms: int | None
+    loop_trips: bool = False
 
 
 class Terms(NamedTuple):
@@ -78,6 +81,8 @@ class Policy:
         unknown_outcome: what a call costs whose cost cannot be known.
         smallest_cap: the smallest useful output cap to clamp to; None never clamps.
         clamps_formats: False does not clamp calls whose answer is to have a format.
+        floor_cap: the output cap that is worth waiting for, in tokens of one choice.
+        wait_s: how long a call waits for others in flight without progress, in seconds; 0: not at all.
         tier: the service tier that every call is priced at; None asks the call.
         tool_prices: nano-dollars a run, by tool.
         tz: the time zone of its calendar limits.
@@ -92,3 +97,5 @@ class Policy:
     tz: str = "UTC"
     allow: frozenset[str] = frozenset()
     clamps_formats: bool = True
+    floor_cap: int = 8_192
+    wait_s: float = 60

@@ -29,6 +29,7 @@ _TOOLSET_OF_CALLER = re.compile(r"(?:browser|computer)_toolset_[0-9]{8}")  # the
 _RUN_BY_PROVIDER = re.compile(r"(web_search|web_fetch)_[0-9]{8}")
 _WITH_A_FEE = ("web_search",)
 _LEAST_ANSWER = 16  # tokens, after the thinking
+_USEFUL_ANSWER = 4_096  # likewise; worth waiting for
 _LONGER = 5  # the beta of a million tokens, for models whose window is 200,000
 # Models of Vertex AI that cost the same in every region; the later ones cost more than globally.
 _SAME_EVERYWHERE = re.compile(r"claude-(?:v?[12]\b|instant|3|(?:opus|sonnet)-4(?:-[01])?(?:@|$))")
@@ -111,6 +112,7 @@ class Messages(Generation):
         }
         if self._smallest:
             self.ask["clamp"] = self._smallest
+            self.ask["floor"] = _thinking_budget(body.get("thinking")) + _USEFUL_ANSWER
         toolset = any(_TOOLSET_OF_CALLER.fullmatch(_kind(tool)) for tool in tools)
         stored = _stored_tokens(body.get("thread"))
         if runs or toolset or stored is None or any(body.get(name) for name in _STORED_INPUT):
@@ -150,11 +152,16 @@ class Completions(Generation):
         return CompletionReading()
 
 
-def _smallest_cap(thinking: object) -> int:
-    """The smallest cap that leaves a quarter of it to the answer, after the thinking; 0 without a budget."""
+def _thinking_budget(thinking: object) -> int:
+    """The tokens that a request lets the model think; 0 where it does not say."""
     if not isinstance(thinking, Mapping) or thinking.get("type") != "enabled":
         return 0
-    budget = whole(thinking.get("budget_tokens"))
+    return whole(thinking.get("budget_tokens")) or 0
+
+
+def _smallest_cap(thinking: object) -> int:
+    """The smallest cap that leaves a quarter of it to the answer, after the thinking; 0 without a budget."""
+    budget = _thinking_budget(thinking)
     return max(-(-budget * 4 // 3), budget + _LEAST_ANSWER) if budget else 0
 
 

@@ -83,7 +83,6 @@ class Spender(Payee):
         self.agents = agents
         self.tool_prices = dict(tool_prices or {})
         self.on_budget = on_budget
-        self._finalized = False
         self._calls = OpenCalls()
         self.costs = Costs()
         self._admission = Admission(
@@ -175,10 +174,12 @@ class Spender(Payee):
             self.session.handled(refusal)
         return again
 
-    def may_finalize(self) -> bool:
-        """True once, where the budget keeps a reserve for a final answer."""
-        may, self._finalized = self.session.keeps_reserve and not self._finalized, True
-        return may
+    def asks(self, refusal: BudgetExceeded) -> bool:
+        """`asks_again` where nobody can wait for the answer."""
+        again = callable(self.on_budget) and self.on_budget(refusal) is True
+        if again:
+            self.session.handled(refusal)
+        return again
 
     def handled(self, refusal: BaseException) -> None:
         """The model or the caller was told of a refusal in another way than by its raising."""

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 from ag2 import Agent
 from ag2.config import LLMClient, ModelConfig
-from ag2.events import ModelResponse, ToolErrorEvent
+from ag2.events import ModelMessage, ModelResponse, ToolErrorEvent
 from ag2.middleware import BaseMiddleware, Middleware
 
 from bursar import BudgetExceeded, Usage
 from bursar.integration import Limits, Payee, Payers, Result
 
-from ._spender import BudgetLike, Money, OrAsk, Request, Spender, spender_of
+from ._spender import BudgetLike, Money, OnBudget, OrAsk, Request, Spender, spender_of
 
 __all__ = ["BudgetedModelConfig", "budgeted"]
 
@@ -132,13 +132,23 @@ def _read(answer: ModelResponse, sdk: str) -> Result:
     return Result(usage, answer.model, finished=True)
 
 
-class _Tools(BaseMiddleware):
-    """Lets a tool run if it is affordable; else the model is told."""
+class _Middleware(BaseMiddleware):
+    """Lets a tool run if it is affordable, else the model is told; and ends a refused turn well."""
 
     def __init__(self, event: Any, context: Any, *, spender: Spender, name: str) -> None:
         super().__init__(event, context)
         self._spender = spender
         self._name = name
+
+    async def on_turn(self, call_next: Any, event: Any, context: Any) -> ModelResponse:
+        """Called around a turn. Raises: `BudgetExceeded`: nobody is to end well."""
+        try:
+            return await call_next(event, context)
+        except BudgetExceeded as refusal:
+            if not self._spender.stops:
+                raise
+            self._spender.handled(refusal)
+            return ModelResponse(ModelMessage(f"The budget is used up: {refusal}"))
 
     async def on_tool_execution(self, call_next: Any, event: Any, context: Any) -> Any:
         """Called around each run of a tool. Raises nothing of ours."""
@@ -163,7 +173,7 @@ def budgeted(
     *,
     agents: Limits | None = None,
     tool_prices: Mapping[str, Money] | None = None,
-    on_budget: OrAsk = "raise",
+    on_budget: OnBudget = "raise",
     others: Iterable[Agent] = (),
 ) -> A:
     """Let an agent spend from a budget: its model, and its tools. It is changed in place.
@@ -176,7 +186,8 @@ def budgeted(
         budget: a limit (``"$5"``), a `bursar.Budget`, or a `bursar.Session` to share one with others.
         agents: limits by the name of an agent.
         tool_prices: USD for a run, by tool; beside those of the budget.
-        on_budget: as `BudgetedModelConfig` takes it.
+        on_budget: as `BudgetedModelConfig` takes it; or ``"stop"``: the agent says so in its reply, and
+            ``reply.ask(...)`` goes on after a top-up.
         others: agents that spend from the same budget.
 
     Returns:
@@ -191,5 +202,5 @@ def budgeted(
         if one.config is None:
             raise ValueError(f"the agent {one.name!r} has no config= to put a budget before")
         one.config = BudgetedModelConfig(one.config, spender, name=one.name)
-        one.add_middleware(Middleware(_Tools, spender=spender, name=one.name))
+        one.add_middleware(Middleware(_Middleware, spender=spender, name=one.name))
     return agent

@@ -20,7 +20,7 @@ from bursar.integration import Limits, Payee, Payers, cover_later, covered_sdks
 
 from ._breakdown import Breakdown, clean
 from ._hooks import Hooks
-from ._refusal import CrewRefusal
+from ._refusal import CrewRefusal, keep_out_of_the_log
 from ._sink import Sink
 from ._tasks import Tasks
 
@@ -55,10 +55,11 @@ class BudgetMiddleware(Payee):
         budget: a limit (``"$3"``), a `bursar.Budget`, which gets a session for this middleware, or a
             `bursar.Session` to share one with others.
         agents: limits by the role of an agent, one or several: ``{"Researcher": "$1"}``.
-        tasks: limits by the name of a task (its description, where it has none), whoever works on it.
+        tasks: limits by the name of a task (its description, where it has none), whoever works on it; kept in
+            the store, beside the session.
         tool_prices: USD for a run, by the name of a tool; beside those of the budget.
         on_tool_denied: a tool that is refused never runs: ``"raise"`` ends the crew with the error,
-            ``"tell"`` lets the model know, where it called the tool natively, so that it can answer without.
+            ``"tell"`` lets the model know, so that it can answer without.
         on_budget: called with each refusal; it may raise the limit (`Budget.set_limit`) and return
             True, so that the call is tried once more.
         wrap_up: True to tell each agent once, when a soft limit of the budget is reached, to come to
@@ -104,7 +105,8 @@ class BudgetMiddleware(Payee):
         self.payers = Payers(budget, {"agents": agents})
         self.costs = Breakdown()
         tell = on_tool_denied == "tell"
-        self._sink = Sink(self.payers, self.costs, Tasks(tasks), tool_prices or {}, on_budget, tell=tell)
+        limited = Tasks(tasks, self.session)
+        self._sink = Sink(self.payers, self.costs, limited, tool_prices or {}, on_budget, tell=tell)
         self._hooks = Hooks(self._sink, budget if wrap_up else None)
         self._entries: ContextVar[tuple[Callable[[], None], ...]] = ContextVar(
             "bursar_crewai_entries", default=()
@@ -115,6 +117,7 @@ class BudgetMiddleware(Payee):
 
     def __enter__(self) -> BudgetMiddleware:
         covered_sdks()
+        keep_out_of_the_log()
         self.session.__enter__()
         leave: Callable[[], None] = _nothing if self in _entered.get() else self._enter()
         self._entries.set((*self._entries.get(), leave))

@@ -80,8 +80,11 @@ class Hooks:
 
     def before_tool(self, context: Any) -> None:
         """Called before a tool runs. Raises: `CrewRefusal`: CrewAI tells the model that it is not run."""
-        if get_current_parent_id() in self._sink.denied:
+        parent = get_current_parent_id()
+        if parent in self._sink.denied:
             raise CrewRefusal(f"the budget does not allow the tool {context.tool_name}")
+        if self._sink.tells:
+            self._sink.parsed_tool_starts(context, parent)
 
     def _hear(self, alert: Alert) -> None:
         self._wrap_up = self._wrap_up or alert.kind is AlertKind.SOFT_LIMIT

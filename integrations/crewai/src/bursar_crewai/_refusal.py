@@ -6,6 +6,7 @@ CrewAI retries whatever looks like a failure, or makes a message of it for the m
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -47,3 +48,12 @@ def being_handled() -> BaseException | None:
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
+
+
+def keep_out_of_the_log() -> None:
+    """Let CrewAI log no refusal as a failure of the provider: it tells the root logger what an SDK raises."""
+    logging.getLogger().addFilter(_is_no_refusal)  # once, however often it is added
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR or being_handled() is None

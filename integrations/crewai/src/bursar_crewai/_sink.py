@@ -25,7 +25,7 @@ from bursar.integration import (
     never_breaks,
 )
 
-from ._breakdown import Breakdown, Scopes
+from ._breakdown import Breakdown, Scopes, labels_of
 from ._refusal import CrewRefusal, being_handled
 from ._request import may_fit, read_request, sdk_of
 from ._tasks import Tasks
@@ -36,6 +36,8 @@ _RUNS = ("crew_kickoff", "crew_train", "crew_test", "flow", "lite_agent_executio
 _ENDS = ("_completed", "_finished", "_failed", "_error", "_paused")
 # After some of these CrewAI, or LiteLLM, drops the error.
 _SWALLOWERS = ("llm_call_failed", "tool_usage_error")
+# These ask a hook after their event, and tell the model where it says no.
+_ASK_HOOKS = frozenset({"crewai.agents.agent_executor", "crewai.agents.step_executor"})
 _BEFORE_IT_RAN = frozenset({"usage_limit", "unknown_tool", "invalid_input"})  # failures of a tool
 
 
@@ -65,7 +67,7 @@ class Sink:
         self.tasks = tasks
         self._tool_prices = {sanitize_tool_name(name): price for name, price in tool_prices.items()}
         self._on_budget = on_budget
-        self._tell = tell
+        self.tells = tell
         self._scopes = Scopes()
         self._runs: dict[tuple[str, int], Run] = {}
         self._costs = costs
@@ -73,6 +75,7 @@ class Sink:
         self._admission = Admission(self.calls, self._costs, raise_as=CrewRefusal, prefix="crewai")
         self.charged = 0  # calls that were admitted
         self.denied: set[str] = set()  # runs of tools that the model is about to be told of
+        self._running: dict[str, str] = {}  # the tool, by the event that began its run
         self._undelivered: dict[str | None, BudgetExceeded] = {}  # refusals of tools, by scope
         self.provisional: ContextVar[OpenCall | None] = ContextVar("bursar_crewai_provisional", default=None)
 
@@ -106,23 +109,43 @@ class Sink:
         """Called before a tool runs. Raises: `BursarError`: then it does not run."""
         name = sanitize_tool_name(event.tool_name)
         self._begins(source, event)
-        if _is_cached(source, name, event.tool_args):
+        of_a_plan = self._running.get(event.parent_event_id) == name  # a step of it tells of the run, too
+        self._running[event.event_id] = name
+        if of_a_plan or _is_cached(getattr(source, "tools_handler", None), name, event.tool_args):
             return
-        labels = {**self._scopes.of(event), "tools": name}
-        asked = {
-            "tool": name,
-            "messages": [event.tool_args],
-            "cost": self._tool_prices.get(name),
-        }
         call = OpenCall(event.event_id, (event,), event.parent_event_id, is_tool=True)
         try:
-            self.admit(call, asked, labels)
+            asked = {"tool": name, "cost": self._tool_prices.get(name), "messages": [event.tool_args]}
+            self.admit(call, asked, {**self._scopes.of(event), "tools": name})
         except BudgetExceeded as refusal:
-            if not (self._tell and type(source).__name__ == "AgentExecutor"):
+            if not self.tells or type(source).__module__ not in _ASK_HOOKS:
                 self._undelivered.update(dict.fromkeys((event.event_id, event.parent_event_id), refusal))
                 raise
             self._payers.session.handled(refusal)  # the hook that comes next tells the model
             self.denied.add(event.event_id)
+
+    @fails_closed(CrewRefusal)
+    def parsed_tool_starts(self, context: Any, parent: str | None) -> None:
+        """Called before CrewAI uses a tool that it read from a text: its event comes later, amid the run.
+
+        Raises:
+            BursarError: it does not fit; nothing is held for it yet.
+        """
+        name = sanitize_tool_name(context.tool_name)
+        handler = getattr(context.agent, "tools_handler", None)
+        if parent in self._running or _is_cached(handler, name, context.tool_input):
+            return
+        labels = {**labels_of(context.agent, context.task), "tools": name}
+        call = OpenCall(("probe", object()), parent=parent, is_tool=True)
+        try:
+            self.admit(call, {"tool": name, "cost": self._tool_prices.get(name)}, labels)
+        except BudgetExceeded as refusal:
+            self._payers.session.handled(refusal)
+            raise
+        self.calls.take(call.key)
+        call.withdraw()
+        self.tasks.settle(call)
+        self._costs.close(call.key)
 
     def admit(
         self,
@@ -190,7 +213,7 @@ class Sink:
 
     def _ends(self, source: Any, event: Any) -> None:
         if event.type.startswith("llm_call"):
-            self._model_ends(event)
+            self._model_ends(source, event)
         elif event.type.startswith("tool_usage"):
             self._tool_ends(event)
         else:
@@ -199,18 +222,19 @@ class Sink:
             raise refusal
 
     @never_breaks
-    def _model_ends(self, event: Any) -> None:
+    def _model_ends(self, llm: Any, event: Any) -> None:
         call = self.calls.take(event.call_id)
         if call is None:
             return  # a failure is told twice
         if call.is_open:  # else a covered SDK has booked it
-            _book(call, event)
+            _book(call, event, llm)
         self.tasks.settle(call)
         self._costs.close(call.key)
 
     @never_breaks
     def _tool_ends(self, event: Any) -> None:
         self.denied.discard(event.started_event_id)
+        self._running.pop(event.started_event_id, None)
         call = self.calls.take(event.started_event_id)
         if call is None:
             return
@@ -238,18 +262,18 @@ class Sink:
             run.close(BursarError() if failed else None)
 
 
-def _book(call: OpenCall, event: Any) -> None:
+def _book(call: OpenCall, event: Any, llm: Any) -> None:
     if event.type == "llm_call_completed":
-        call.settle(read_result(event))
+        call.settle(read_result(event, llm))
     elif (error := sys.exc_info()[1]) is not None:  # the event has a text only
         call.fail(error)
     else:
         call.lose()
 
 
-def _is_cached(source: Any, tool: str, arguments: Any) -> bool:
+def _is_cached(handler: Any, tool: str, arguments: Any) -> bool:
     """True where CrewAI is about to take the result from its cache; the event of the end may not say so."""
-    cache = getattr(getattr(source, "tools_handler", None), "cache", None)
+    cache = getattr(handler, "cache", None)
     if cache is None:
         return False
     if isinstance(arguments, str):  # as the model wrote them

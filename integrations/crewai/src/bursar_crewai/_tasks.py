@@ -1,6 +1,6 @@
 """Limits of tasks. An agent may work on several tasks, and a task may be worked on by several agents.
 
-So what a task spends is no part of what one agent spends: it is counted beside the session.
+So what a task spends is no part of what one agent spends: it is counted beside the session, in its store.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bursar import Budget, Hold, InvalidAmount, Session
-from bursar.integration import Limits, OpenCall, as_session
+from bursar.integration import Limits, OpenCall, beside
 
 from ._breakdown import clean
 
@@ -18,17 +18,19 @@ class Tasks:
 
     Args:
         limits: by the name of a task.
+        session: that pays.
 
     Raises:
         InvalidAmount: a limit is not one.
         ValueError: it is no mapping of names to limits.
     """
 
-    def __init__(self, limits: Limits | None) -> None:
+    def __init__(self, limits: Limits | None, session: Session) -> None:
         given: object = {} if limits is None else limits
         if not isinstance(given, Mapping):
             raise ValueError("tasks= takes a mapping of names to limits, like {'write': '$1'}")
-        self._accounts = {clean(name): _account(clean(name), own) for name, own in given.items()}
+        whole = beside(session, "tasks") if given else session
+        self._accounts = {clean(name): _account(whole, clean(name), own) for name, own in given.items()}
         self._beside: dict[object, list[tuple[Hold, Hold]]] = {}
 
     def pay(self, task: str | None, call: OpenCall) -> None:
@@ -42,8 +44,17 @@ class Tasks:
             return
 
         def reserve(hold: Hold) -> None:
-            beside = account.reserve(hold.call.model, tool=hold.call.tool, cost=hold.amount, clamp=False)
-            self._beside.setdefault(call.key, []).append((hold, beside))
+            made = hold.call
+            own = account.reserve(
+                made.model,
+                input_tokens=made.input_tokens,
+                max_output_tokens=made.max_output_tokens,
+                n=made.n,
+                tool=made.tool,
+                cost=hold.amount,
+                clamp=False,
+            )
+            self._beside.setdefault(call.key, []).append((hold, own))
 
         if call.promise is not None:
             call.promise.listeners.append(reserve)
@@ -52,18 +63,19 @@ class Tasks:
 
     def settle(self, call: OpenCall) -> None:
         """The call is over: what its agent paid is what the task has spent."""
-        for hold, beside in self._beside.pop(call.key, ()):
+        for hold, own in self._beside.pop(call.key, ()):
             if hold.charge is not None:
-                beside.settle(cost=hold.charge.cost)
+                own.settle(cost=hold.charge.cost, usage=hold.charge.usage)
             elif hold.state == "released":
-                beside.release()
+                own.release()
             else:
-                beside.settle_unknown()
+                own.settle_unknown()
 
 
-def _account(name: str, own: object) -> Session:
+def _account(whole: Session, name: str, own: object) -> Session:
     limits = own if isinstance(own, list | tuple) else (own,)
     try:
-        return as_session(Budget(*limits, name=name))
+        Budget(*limits)
     except InvalidAmount as error:
         raise InvalidAmount(f"tasks[{name!r}]: {error}") from None
+    return whole.part(name, *limits)

@@ -64,6 +64,7 @@ class BudgetCallback(PayingHandler, Payee):
     def __init__(self, budget: str | float | Budget | Session, *, agents: Limits | None = None) -> None:
         super().__init__([], [])
         self.payers = Payers(budget, {"agents": agents})
+        self._closed = False
         self._calls = OpenCalls()
         self.costs = Costs()
         self._admission = Admission(self._calls, self.costs, raise_as=Exception, prefix="llamaindex")
@@ -140,6 +141,11 @@ class BudgetCallback(PayingHandler, Payee):
             yield
         finally:
             self._pay(call)
+
+    def may_close(self) -> bool:
+        """True once, where the budget keeps a reserve for a closing answer."""
+        may, self._closed = self.session.keeps_reserve and not self._closed, True
+        return may
 
     def start_trace(self, trace_id: str | None = None) -> None:
         """Called when a trace begins; nothing is paid for by that."""

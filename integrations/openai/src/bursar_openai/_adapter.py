@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-from weakref import WeakSet
+from typing import Any
 
 from openai._base_client import AsyncAPIClient, SyncAPIClient
 
-from bursar import Session
 from bursar.sdk import Demand, Patching, Unbounded, body_of
 
 from ._demands import Bounded, Chat, Compact, Completions, Embeddings, Free, Responses
-from ._realtime import guard, unguard
+from ._realtime import guard, members, unguard
 from ._surfaces import where
-
-C = TypeVar("C")
 
 _BOUNDED: dict[str, type[Bounded]] = {
     "chat": Chat,
@@ -39,18 +35,10 @@ def read(client: Any, options: Any) -> Demand:
 
 
 class _WithSockets(Patching):
-    """Guards WebSockets, too: those of wrapped clients for as long as these are there."""
+    """Guards WebSockets, too."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._wrapped: WeakSet[Any] = WeakSet()
-
-    def wrap(self, client: C, session: Session) -> C | None:
-        wrapped = super().wrap(client, session)
-        if wrapped is not None:
-            guard(self)
-            self._wrapped.add(wrapped)
-        return wrapped
+    def _members(self, bare: type) -> dict[str, Any]:
+        return members(bare, self)
 
     def patch(self) -> None:
         super().patch()
@@ -58,8 +46,7 @@ class _WithSockets(Patching):
 
     def unpatch(self) -> None:
         super().unpatch()
-        if not self._wrapped:
-            unguard()
+        unguard()
 
 
 patching = _WithSockets(

@@ -1,4 +1,7 @@
-"""WebSockets, which pass no seam: opening one is refused unless the budget allows it."""
+"""WebSockets, which pass no seam: opening one is refused unless the budget allows it.
+
+In a covered process the SDK's resources are guarded; for a wrapped client its own class is.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from bursar.sdk import Patching
 _RESOURCES = (SyncAPIResource, AsyncAPIResource)
 _ENTERED = ("__enter__", "__aenter__", "enter")
 
+_CONFIGURED = ("_configure_realtime", "_configure_realtime_with_api_key")
+
+_passed: WeakSet[Any] = WeakSet()  # connections of wrapped clients that are allowed
 _guarded: list[tuple[type, str, Callable[..., Any]]] = []
 _allowed: WeakSet[Any] = WeakSet()  # connections that somebody pays for, and are not open yet
 
@@ -34,6 +40,39 @@ def guard(patching: Patching) -> None:
         _guard(resource, patching)
     for base in _RESOURCES:
         base.__init_subclass__ = classmethod(lambda cls, **_: _guard(cls, patching))  # type: ignore[assignment]
+
+
+def members(bare: type, patching: Patching) -> dict[str, Any]:
+    """What the class of a wrapped client has, so that the SDK's resources open no WebSocket unseen.
+
+    Each reads the client's address for WebSockets before it opens one, or has a client of Azure's make it.
+    """
+
+    def address(client: Any) -> Any:
+        reader = sys._getframe(1)
+        if str(reader.f_globals.get("__name__")).startswith("openai.resources."):
+            _pass(reader.f_locals["self"], client, patching)
+        return vars(client).get("websocket_base_url")
+
+    def set_address(client: Any, url: Any) -> None:
+        vars(client)["websocket_base_url"] = url
+
+    def configured(name: str) -> Callable[..., Any]:
+        def configure(client: Any, *args: Any, **kwargs: Any) -> Any:
+            _pass(sys._getframe(1).f_locals["self"], client, patching)
+            return getattr(bare, name)(client, *args, **kwargs)
+
+        return configure
+
+    azure = {name: configured(name) for name in _CONFIGURED if hasattr(bare, name)}
+    return {"websocket_base_url": property(address, set_address), **azure}
+
+
+def _pass(manager: Any, client: Any, patching: Patching) -> None:
+    """A connection is about to be opened; what is guarded in its own class was seen there."""
+    if not _guarded and manager not in _passed:
+        patching.open(client, "realtime")
+        _passed.add(manager)  # it asks more than once
 
 
 def unguard() -> None:

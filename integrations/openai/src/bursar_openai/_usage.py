@@ -55,7 +55,7 @@ class CompletionReading(Reading):
                 self.cut = self.cut or choice["finish_reason"] == "length"
                 self._going_on.discard(choice.get("index", 0))
         self.stopped = not self._going_on
-        usage = document.get("usage") or _part(document, "x_groq").get("usage")
+        usage = _usage_of(document, choices)
         if usage or self.answer is None:
             self.report(document, usage)
         self._running = self._running or bool(usage and choices and not self.stopped)
@@ -90,6 +90,12 @@ class ResponseReading(Reading):
             elif response.get("background"):
                 self.pending = response.get("id")
         return raw
+
+
+def _usage_of(document: Mapping[str, Any], choices: list[dict[str, Any]]) -> Any:
+    """The usage that a chunk tells: by itself, below ``x_groq``, or within a choice, as Moonshot does."""
+    told = [document.get("usage"), _part(document, "x_groq").get("usage")]
+    return next((usage for usage in (*told, *(one.get("usage") for one in choices)) if usage), None)
 
 
 def _part(choice: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -22,6 +22,9 @@ class Trip(NamedTuple):
     probe: str | None
 
 
+REFUSED, TOLD = "!", "?"
+"""After the fingerprint of a call: when it was refused in a row, and when that was told last."""
+
 CLOSED = Trip("closed", "tripped", "", 0, None)
 
 
@@ -63,29 +66,41 @@ class CircuitBreaker:
         return Refused(self.account, tripped=trip.reason, retry_after_s=wait_s, cause=trip.cause)
 
     def repeated(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
-        """The refusal of a call that was made too often with the same input; it opens the breaker."""
-        if entry.fingerprint is None or policy.max_repeated is None or self.trip.state != "closed":
+        """The refusal of a call that was made too often with the same input; it may open the breaker."""
+        call, most = entry.fingerprint, policy.max_repeated
+        if call is None or most is None or self.trip.state != "closed":
             return None
-        since_ms = now_ms - policy.loop_ms
-        made = sum(1 for made_ms in self.calls.get(entry.fingerprint, ()) if made_ms > since_ms)
-        if made < policy.max_repeated:
+        made = self._lately(call, policy, now_ms)
+        if len(made) < most:
             return None
         name = entry.subject.tool or (entry.subject.models or ("a call",))[0]
         within = f"{policy.loop_ms / 1000:g} s"
-        reason = f"{name!r} was called {made} times with the same input within {within}"
-        self._open(plan, "loop", reason, now_ms)
+        reason = f"{name!r} was called {len(made)} times with the same input within {within}"
+        in_a_row = (*self._lately(call + REFUSED, policy, now_ms), now_ms)
+        first = not self._lately(call + TOLD, policy, now_ms)  # once a window
+        if policy.loop_trips or len(in_a_row) >= most:
+            self._open(plan, "loop", reason, now_ms)
+            wait_s = _cooldown_s(policy)
+        else:
+            plan.call(_remember, self.calls, call + REFUSED, in_a_row)
+            wait_s = (made[-most] + policy.loop_ms - now_ms) / 1000
+        if first:
+            plan.call(_remember, self.calls, call + TOLD, (now_ms,))
         return Refused(
             self.account,
             cause="loop",
-            first=True,
-            times=made + 1,
+            first=first,
+            times=len(made) + 1,
             reason=reason,
-            retry_after_s=_cooldown_s(policy),
+            retry_after_s=wait_s,
         )
 
     def measures(self, policy: Breaker, entry: Entry) -> bool:
         """True where a velocity has a say about the call."""
         return policy.velocity is not None and policy.velocity.covers(entry.subject)
+
+    def _lately(self, key: str, policy: Breaker, now_ms: int) -> tuple[int, ...]:
+        return tuple(at_ms for at_ms in self.calls.get(key, ()) if at_ms > now_ms - policy.loop_ms)
 
     def exceeded(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
         """The velocity that a charge without a hold has passed; that opens the breaker, too."""
@@ -124,17 +139,35 @@ class CircuitBreaker:
         plan.carry_out()
         return rate
 
-    def admit(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> None:
-        """A call goes through: it is counted; if the breaker was open, it is the one that tries."""
+    def admit(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> tuple[str, int] | None:
+        """A call goes through: it is counted; if the breaker was open, it is the one that tries.
+
+        Returns:
+            What was counted, and when; None where its input is not known.
+        """
         calls = self.calls
         if self.trip.state != "closed":
             plan.set(self, "trip", self.trip._replace(state="half_open", probe=entry.id))
             calls = {}
             plan.set(self, "calls", calls)
-        if entry.fingerprint is not None and policy.max_repeated is not None:
-            made = (*calls.get(entry.fingerprint, ()), now_ms)[-policy.max_repeated - 1 :]
-            plan.call(_remember, calls, entry.fingerprint, made)
-            plan.call(_forget, calls, now_ms - policy.loop_ms)
+        if entry.fingerprint is None or policy.max_repeated is None:
+            return None
+        made = (*calls.get(entry.fingerprint, ()), now_ms)[-policy.max_repeated - 1 :]
+        plan.call(_remember, calls, entry.fingerprint, made)
+        plan.drop(calls, entry.fingerprint + REFUSED)
+        plan.call(_forget, calls, now_ms - policy.loop_ms)
+        return entry.fingerprint, now_ms
+
+    def forget(self, plan: Plan, call: str, at_ms: int) -> None:
+        """A call that was counted then has cost nothing: it does not count any more."""
+        made = self.calls.get(call, ())
+        if at_ms in made:
+            place = made.index(at_ms)
+            left = made[:place] + made[place + 1 :]
+            if left:
+                plan.put(self.calls, call, left)
+            else:
+                plan.drop(self.calls, call)
 
     def over(self, plan: Plan, id: str, *, answered: bool) -> None:
         """A call is over: if it was the one that tried, an answer closes the breaker."""

@@ -53,6 +53,7 @@ class Record:
         floor: what was not to be passed while others held the rest; None where nobody wrote it down.
         touched: the counts of windows that it takes part in.
         breaker: the breaker that let it through.
+        call: its fingerprint, and when the breaker counted it; None where it did not.
         lease_ms: when its hold ends.
         epoch: the number of resets before it.
         tz: the time zone of its budget, whose day counts it, too.
@@ -61,6 +62,7 @@ class Record:
 
     __slots__ = (
         "breaker",
+        "call",
         "call_path",
         "entry",
         "epoch",
@@ -86,7 +88,9 @@ class Record:
         lease_ms: int = 0,
         floor: Amounts | None = None,
         tz: str = "UTC",
+        call: tuple[str, int] | None = None,
     ) -> None:
+        self.call = call
         self.entry = entry
         self.call_path = call_path
         self.outcome = outcome
@@ -208,6 +212,8 @@ class Records:
             )
         if record.breaker is not None:
             record.breaker.over(plan, record.entry.id, answered=outcome.state == "settled")
+            if record.call is not None and outcome.state == "released":
+                record.breaker.forget(plan, *record.call)
         plan.calls.append((setattr, (record, "outcome", outcome)))
         plan.calls.append((self._final.append, (record.entry.id,)))
 

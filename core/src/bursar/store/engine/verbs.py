@@ -111,8 +111,9 @@ class Verbs:
         touched = call_path.touched(breaker, terms, now_ms)
         for part, unit, _ in touched:
             part.move(plan, reserved=decision[unit])
+        call = None
         if breaker is not None and terms.breaker is not None and ignored is None:
-            breaker.admit(plan, entry, terms.breaker, now_ms)
+            call = breaker.admit(plan, entry, terms.breaker, now_ms)
         record = Record(
             entry,
             call_path,
@@ -125,6 +126,7 @@ class Verbs:
             now_ms + terms.lease_ms,
             floor,
             terms.tz,
+            call=call,
         )
         self.records.add(plan, record)
         self.commit(plan)

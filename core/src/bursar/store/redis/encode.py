@@ -110,8 +110,9 @@ def encode_terms(terms: Terms, subject: Subject, now_ms: int) -> list[str]:
     if terms.breaker is None:
         return [*words, "", zone]
     name = subject.tool or (subject.models or ("a call",))[0]
-    most, loop, velocity, cooldown, within, too_fast = _encode_breaker(terms.breaker)
-    return [*words, "1", most, loop, velocity, cooldown, escape(repr(name)), within, too_fast, zone]
+    most, loop, velocity, cooldown, within, too_fast, trips = _encode_breaker(terms.breaker)
+    decides = (most, loop, velocity, cooldown, escape(repr(name)), within, too_fast, trips)
+    return [*words, "1", *decides, zone]
 
 
 @lru_cache(64)
@@ -143,4 +144,5 @@ def _encode_breaker(breaker: Breaker) -> tuple[str, ...]:
         "" if breaker.cooldown_ms is None else str(breaker.cooldown_ms),
         escape(f" times with the same input within {breaker.loop_ms / 1000:g} s"),
         "" if limit is None else escape(f"spending would pass {limit}"),
+        str(int(breaker.loop_trips)),
     )

@@ -45,6 +45,11 @@ class RedisStore(RemoteStore):
         return f"<RedisStore {self.place.where}>"
 
     @property
+    def identity(self) -> str:
+        """The same for all stores on one place."""
+        return f"{self.place.where} {self.place.prefix}"
+
+    @property
     def durability(self) -> str:  # type: ignore[override]
         """``"redis-always"``, ``"redis-everysec"`` or ``"redis-none"``, as the server was first seen."""
         if self._facts is None:

@@ -13,7 +13,7 @@ from ...values.policy import Terms
 from ...values.window import Period
 from ..base import MOST_AT_ONCE, Entry
 from ..engine.balances import Balance, Touched
-from ..engine.breaker import CircuitBreaker, Trip
+from ..engine.breaker import REFUSED, TOLD, CircuitBreaker, Trip
 from ..engine.constants import KEPT_MS
 from ..engine.paths import OpenPath
 from ..engine.records import Record
@@ -30,6 +30,7 @@ _NAMED = "IN (SELECT value FROM json_each(?))"
 _BLANK: dict[str, Any] = {
     column: 0 if column in tables.RECORDS.integers else "" for column in tables.RECORDS.values
 }
+_CALL = "WHERE account = ? AND fingerprint = ?"
 _OF_TREE = "IN (SELECT key FROM accounts WHERE root = json_extract(?, '$[0]'))"
 
 
@@ -143,9 +144,17 @@ class Loaded:
         breaker = rows.breaker_of(self.verbs.accounts[session])
         old = "WHERE account = ? AND last_ms <= ? ORDER BY last_ms LIMIT 16"
         found = self._fetch(tables.CALLS, old, session, self.now_ms - policy.loop_ms)
-        found += self._fetch(tables.CALLS, "WHERE account = ? AND fingerprint = ?", session, fingerprint)
-        for _, fingerprint, times, _ in found:
-            breaker.calls[fingerprint] = tuple(map(int, times.split(",")))
+        for kept in (fingerprint, fingerprint + REFUSED, fingerprint + TOLD):
+            found += self._fetch(tables.CALLS, _CALL, session, kept)
+        for _, kept, times, _ in found:
+            breaker.calls[kept] = tuple(map(int, times.split(",")))
+
+    def read_call_of(self, id: str) -> None:
+        """When the call that a hold pays for was made, for a breaker that is to forget it."""
+        record = self.verbs.records.get(id)
+        if record is not None and record.call is not None and record.breaker is not None:
+            for _, call, times, _ in self._fetch(tables.CALLS, _CALL, record.breaker.account, record.call[0]):
+                record.breaker.calls[call] = tuple(map(int, times.split(",")))
 
     def next_lease_ms(self) -> int | None:
         """When the first lease of an open hold ends; None where nothing is open."""

@@ -239,6 +239,7 @@ def record_row(record: Record, origin: Origin, final_ms: int | None) -> tuple[Ro
         outcome.state, *outcome.booked, tally_text(outcome.tally), outcome.at_ms,
         record.lease_ms, record.epoch, origin.parts, int(record.breaker is not None), final_ms,
         outcome.first_ms, record.tz, *(record.floor or (None, None, None)),
+        "" if record.call is None else "{} {}".format(*record.call),
     )  # fmt: skip
 
 
@@ -264,7 +265,13 @@ def record_of(
         found["lease_ms"],
         None if found["floor_usd"] is None else _three(found, "floor"),
         found["tz"],
+        call=_call(found["call"]),
     )
+
+
+def _call(text: str) -> tuple[str, int] | None:
+    fingerprint, _, at_ms = text.partition(" ")
+    return (fingerprint, int(at_ms)) if fingerprint else None
 
 
 def subject_of(found: Mapping[str, Any]) -> Subject:

@@ -65,6 +65,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE records ADD COLUMN first_ms INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE records ADD COLUMN tz TEXT NOT NULL DEFAULT 'UTC'",
         *(f"ALTER TABLE records ADD COLUMN floor_{unit} INTEGER" for unit in ("usd", "tokens", "calls")),
+        "ALTER TABLE records ADD COLUMN call TEXT NOT NULL DEFAULT ''",
         *(table.declaration() for table in HISTORY),
         *_BY_DAY,
     ),

@@ -82,6 +82,7 @@ class Step:
                 loaded.read_calls(first, self.arguments[2])
         elif self.verb in ("release", "extend"):
             loaded.read((), first)
+            loaded.read_call_of(first)
         elif self.verb == "audit":
             loaded.read_tree(first)
             loaded.read_sums(first)

@@ -49,6 +49,11 @@ class SqliteStore(RemoteStore):
     def __repr__(self) -> str:
         return f"<SqliteStore {str(self.place.path)!r}>"
 
+    @property
+    def identity(self) -> str:
+        """The same for all stores on one file."""
+        return str(self.place.path)
+
     def ledger_id(self, root: str) -> str:
         """What ``?ledger=`` takes to pin this ledger; empty where it was never written to."""
         self.read(root, (root,))

@@ -120,7 +120,7 @@ RECORDS = Table(
     (
         "root", "leaf", "lives", "kind", "models", "provider", "tool", *_three("want", "least", "held"),
         "state", *_three("booked"), "tally", "at_ms", "lease_ms", "epoch", "parts", "breaker", "final_ms",
-        "first_ms", "tz", *_three("floor"),
+        "first_ms", "tz", *_three("floor"), "call",
     ),
     frozenset({*_three("want", "least", "held", "booked", "floor"), "at_ms", "lease_ms", "epoch", "breaker"})
     | {"final_ms", "first_ms"},

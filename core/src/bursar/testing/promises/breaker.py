@@ -9,8 +9,9 @@ from ...values.limits import Limit
 from ...values.policy import Breaker, Terms
 from .vocabulary import GPT, LEASE_MS, Vocabulary, below, limit, root, usd
 
-_LOOP = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, None))
-_COOLS = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, 30_000))
+_LOOP = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, None, loop_trips=True))
+_COOLS = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, 30_000, loop_trips=True))
+_REFUSES = Terms(lease_ms=LEASE_MS, breaker=Breaker(3, 60_000, None, None))
 _FAST = Terms(lease_ms=LEASE_MS, breaker=Breaker(None, 60_000, limit(100, "60s"), None))
 _SHADOW = _LOOP._replace(enforce=False)
 
@@ -33,6 +34,54 @@ class Breaking(Vocabulary):
         assert (again.cause, again.first) == ("loop", False) and again.tripped
         assert self.view(path).circuit == "open"
         self.held("f", other, usd(1), terms=_LOOP, fingerprint="same")
+
+    def test_a_repeated_call_is_refused_until_its_window_has_room(self) -> None:
+        """Others go on; it is told once a window, and says when it is not refused any more."""
+        path = _session()
+        for id in "abc":
+            self.held(id, path, usd(1), terms=_REFUSES, fingerprint="same")
+            self.clock.advance(10)
+        refused = self.refused("d", path, usd(1), terms=_REFUSES, fingerprint="same")
+        assert (refused.cause, refused.times, refused.first) == ("loop", 4, True)
+        assert (refused.retry_after_s, refused.tripped) == (30, None)
+        assert self.view(path).circuit == "closed"
+        self.held("other", path, usd(1), terms=_REFUSES, fingerprint="other")
+        again = self.refused("e", path, usd(1), terms=_REFUSES, fingerprint="same")
+        assert again.cause == "loop" and not again.first
+        self.clock.advance(30)
+        self.held("f", path, usd(1), terms=_REFUSES, fingerprint="same")
+        assert self.refused("g", path, usd(1), terms=_REFUSES, fingerprint="same").retry_after_s == 10
+        self.clock.advance(70)
+        self.held("h", path, usd(1), terms=_REFUSES, fingerprint="same")
+
+    def test_a_call_that_is_refused_in_a_row_stops_its_session(self) -> None:
+        """As often as it may be made, within a window; one that is admitted in between begins anew."""
+        path = _session()
+        self.repeat("abc", path, _REFUSES)
+        for id in "de":
+            refused = self.refused(id, path, usd(1), terms=_REFUSES, fingerprint="same")
+            assert refused.tripped is None and self.view(path).circuit == "closed"
+        self.clock.advance(61)
+        self.repeat("fgh", path, _REFUSES)
+        for id in "ij":
+            self.refused(id, path, usd(1), terms=_REFUSES, fingerprint="same")
+            assert self.view(path).circuit == "closed"
+        last = self.refused("k", path, usd(1), terms=_REFUSES, fingerprint="same")
+        assert (last.cause, last.tripped) == ("loop", None) and self.view(path).circuit == "open"
+        assert self.refused("l", path, usd(1), terms=_REFUSES, fingerprint="other").tripped
+
+    def test_a_call_that_was_released_is_no_part_of_a_loop(self) -> None:
+        """It has cost nothing: an error answer, or never sent. One that is in doubt counts."""
+        path = _session()
+        for number in range(9):
+            self.held(f"r{number}", path, usd(1), terms=_REFUSES, fingerprint="same")
+            self.clock.advance(1)
+            self.store.release(f"r{number}", path, {})
+        self.repeat("ab", path, _REFUSES)
+        self.store.release("a", path, {})
+        self.doubt(Entry("b", path, GPT, usd(1)), _REFUSES)
+        self.repeat("cd", path, _REFUSES)
+        assert self.refused("e", path, usd(1), terms=_REFUSES, fingerprint="same").times == 4
 
     def test_only_admitted_calls_with_a_known_input_count(self) -> None:
         """Refused and repeated reserves do not, nor what has no fingerprint, nor different calls."""
@@ -124,7 +173,7 @@ class Breaking(Vocabulary):
             wait_s = None if cooldown_ms is None else cooldown_ms / 1000
             loop, fast = (
                 Terms(lease_ms=LEASE_MS, breaker=breaker._replace(cooldown_ms=cooldown_ms))
-                for breaker in (Breaker(1, 60_000, None, None), slow)
+                for breaker in (Breaker(1, 60_000, None, None, loop_trips=True), slow)
             )
             inner = [below(root(), session_account, f"{name}{number}") for number in range(3)]
             self.held(f"{name} once", inner[0], usd(1), terms=loop, fingerprint="same")

@@ -12,7 +12,7 @@ from .vocabulary import GPT, LEASE_MS, Vocabulary, below, dated, limit, root, us
 
 _EIGHTH = Terms(lease_ms=LEASE_MS, share_ppm=125_000)
 _FAST = _EIGHTH._replace(breaker=Breaker(None, 60_000, limit(100, "60s"), None))
-_LOOP = _EIGHTH._replace(breaker=Breaker(2, 60_000, None, 30_000))
+_LOOP = _EIGHTH._replace(breaker=Breaker(2, 60_000, None, 30_000, loop_trips=True))
 
 
 class Contention(Vocabulary):

@@ -8,6 +8,7 @@ from typing import Any
 
 from autogen_agentchat.agents import AssistantAgent, CodeExecutorAgent, UserProxyAgent
 from autogen_agentchat.agents._assistant_agent import AssistantAgentConfig
+from autogen_agentchat.agents._code_executor_agent import CodeExecutorAgentConfig
 from autogen_core.code_executor import CodeExecutor
 from autogen_core.models import ChatCompletionClient
 from pydantic import BaseModel
@@ -138,6 +139,12 @@ class BudgetedUserProxyAgent(UserProxyAgent, _OnBudget):
         return cls(config.name, budget=spender, description=config.description)
 
 
+class BudgetedCodeExecutorConfig(CodeExecutorAgentConfig):
+    """How a `BudgetedCodeExecutorAgent` is written down."""
+
+    budget: BudgetConfig
+
+
 class BudgetedCodeExecutorAgent(CodeExecutorAgent, _OnBudget):
     """A `CodeExecutorAgent` on a budget: its model, and its code as runs of the tool ``"code_execution"``.
 
@@ -148,7 +155,14 @@ class BudgetedCodeExecutorAgent(CodeExecutorAgent, _OnBudget):
         on_budget: see `budgeted`.
         tool_prices: ``{"code_execution": "$0.01"}``, for instance.
         kwargs: those of `CodeExecutorAgent`.
+
+    Raises:
+        InvalidAmount: a limit or a price is not one.
+        ValueError: a setting has a value that it cannot have.
     """
+
+    component_config_schema = BudgetedCodeExecutorConfig  # type: ignore[assignment]
+    component_provider_override = "bursar_autogen.agentchat.BudgetedCodeExecutorAgent"
 
     def __init__(
         self,
@@ -163,6 +177,15 @@ class BudgetedCodeExecutorAgent(CodeExecutorAgent, _OnBudget):
         super().__init__(name, code_executor, **kwargs)
         self.spender = _spender(budget, tool_prices, on_budget)
         spend_from(self, self.spender)
+
+    def _to_config(self) -> BudgetedCodeExecutorConfig:
+        return BudgetedCodeExecutorConfig(**dict(super()._to_config()), budget=dumped(self.spender))
+
+    @classmethod
+    def _from_config(cls, config: Any) -> Any:
+        make = partial(cls, budget=loaded(config.budget, get_session()))
+        build: Any = CodeExecutorAgent._from_config
+        return build.__func__(make, config)  # it calls what it is given with the arguments of an agent
 
 
 def _spender(

@@ -15,6 +15,7 @@ from bursar import BudgetExceeded, get_session
 from bursar.integration import OpenCall, Payee, Payers
 
 from .._spender import BudgetLike, OrAsk, Request, Spender, making, spender_of
+from ._closing import remember
 from ._components import BudgetConfig, dumped, loaded
 from ._request import asked, read_client, read_result
 
@@ -151,6 +152,7 @@ class BudgetedChatCompletionClient(ChatCompletionClient, Component[BudgetedClien
 
     def _admit(self, messages: Sequence[LLMMessage], given: Mapping[str, Any]) -> OpenCall | None:
         """Let the call be made. Raises: `BursarError`: it must not be."""
+        remember(self.session, self)
         return self.spender.admit(self._name, lambda: self._request(messages, given))
 
     def _request(self, messages: Sequence[LLMMessage], given: Mapping[str, Any]) -> Request:

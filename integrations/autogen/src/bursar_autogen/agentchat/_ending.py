@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -14,19 +13,16 @@ from autogen_agentchat.messages import (
     ToolCallExecutionEvent,
 )
 from autogen_core import CancellationToken
-from autogen_core.models import UserMessage
 
 from bursar import BudgetExceeded
 
 from .._spender import Spender
+from ._closing import final_answer
 from ._tools import BudgetedWorkbench
 
 ToolDenial: TypeAlias = Literal["tell", "raise"]
 
-_logger = logging.getLogger("bursar")
-
 MARK = {"bursar": "stopped"}  # the metadata of a message that says so
-_LAST = "The budget is used up. Give your final answer now, from what you know already."
 
 
 def stopped(message: object) -> bool:
@@ -79,17 +75,8 @@ def _raise_denied(agent: Any) -> None:
 
 
 async def _last_words(agent: Any, spender: Spender, cancellation_token: CancellationToken) -> str | None:
-    """The final answer of an agent, without tools, from the finalization reserve; once a session."""
-    if not spender.may_finalize() or not hasattr(agent, "_model_context"):
+    """The final answer of an agent, from what it knows."""
+    if not hasattr(agent, "_model_context"):
         return None
-    context = await agent._model_context.get_messages()
-    messages = [*agent._system_messages, *context, UserMessage(content=_LAST, source="user")]
-    with spender.session.finalize():
-        try:
-            result = await agent._model_client.create(messages, cancellation_token=cancellation_token)
-        except BudgetExceeded:
-            return None
-        except Exception:
-            _logger.exception("the final answer of %s could not be had", agent.name)
-            return None
-    return result.content if isinstance(result.content, str) else None
+    messages = [*agent._system_messages, *await agent._model_context.get_messages()]
+    return await final_answer(spender.session, messages, agent._model_client, cancellation_token)

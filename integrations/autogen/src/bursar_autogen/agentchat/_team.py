@@ -6,7 +6,13 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from autogen_agentchat.base import ChatAgent, TaskResult, Team
-from autogen_agentchat.messages import BaseAgentEvent, BaseChatMessage, ModelClientStreamingChunkEvent
+from autogen_agentchat.messages import (
+    BaseAgentEvent,
+    BaseChatMessage,
+    ModelClientStreamingChunkEvent,
+    StopMessage,
+    TextMessage,
+)
 from autogen_core import CancellationToken, Component, ComponentModel
 from pydantic import BaseModel
 from typing_extensions import Self
@@ -16,6 +22,7 @@ from bursar.integration import Limits, Payee, Payers, Run
 
 from .._refusals import RunRefusals
 from .._spender import BudgetLike, Money, OnBudget, Spender
+from ._closing import final_answer, said
 from ._components import BudgetConfig, dumped, loaded
 from ._tree import name_of, spend_from
 
@@ -89,13 +96,13 @@ class BudgetedTeam(Team, Component[BudgetedTeamConfig], Payee):
         own = CancellationToken()  # the caller's may be used elsewhere, too
         if cancellation_token is not None:
             cancellation_token.add_callback(own.cancel)
-        said: list[BaseAgentEvent | BaseChatMessage] = []
+        heard: list[BaseAgentEvent | BaseChatMessage] = []
         run, refusals = Run(), RunRefusals()
         stream = self.team.run_stream(task=task, cancellation_token=own, **options)
         try:
             async for message in stream:
                 if not isinstance(message, TaskResult | ModelClientStreamingChunkEvent):
-                    said.append(message)
+                    heard.append(message)
                 yield message
         except GeneratorExit as error:
             own.cancel()
@@ -105,8 +112,12 @@ class BudgetedTeam(Team, Component[BudgetedTeamConfig], Payee):
             refusal = error if isinstance(error, BudgetExceeded) else refusals.cause_of(error)
             if self.spender.stops and isinstance(refusal, BudgetExceeded):
                 self.spender.handled(refusal)
+                answer = await final_answer(self.spender.session, said(heard or _asked(task)))
                 run.close()
-                yield TaskResult(messages=said, stop_reason=f"Stopped by the budget: {refusal}")
+                if answer is not None:
+                    heard.append(StopMessage(content=answer, source=self.name))
+                    yield heard[-1]
+                yield TaskResult(messages=heard, stop_reason=f"Stopped by the budget: {refusal}")
                 return
             run.close(error)
             if refusal is None or refusal is error:
@@ -145,6 +156,13 @@ class BudgetedTeam(Team, Component[BudgetedTeamConfig], Payee):
         team = Team.load_component(config.team)
         spend_from(team, spender)
         return cls(team, spender)
+
+
+def _asked(task: str | BaseChatMessage | Sequence[BaseChatMessage] | None) -> Sequence[BaseChatMessage]:
+    """What a team was asked, which it has not said yet where its first call is refused."""
+    if isinstance(task, str):
+        return [TextMessage(content=task, source="user")]
+    return [task] if isinstance(task, BaseChatMessage) else task or []
 
 
 @overload

@@ -15,6 +15,7 @@ from bursar import get_session
 from bursar.integration import Payee, Payers
 
 from .._spender import BudgetLike, Spender
+from ._closing import final_answer, said
 from ._components import BudgetConfig, dumped, loaded
 from ._ending import stopped
 
@@ -31,6 +32,10 @@ class BudgetTermination(TerminationCondition, Component[BudgetTerminationConfig]
 
     AutoGen asks it after each message of an agent, never in the middle of its turn: it ends a team well,
     and refuses nothing. Clients and agents with a budget do that. Composes with ``|`` and ``&``.
+
+    Where the budget has a `finalization_reserve`, the client that asked last is asked once more, without
+    tools, for a final answer from it, once a session; the stop reason ends with the answer. An agent that
+    was stopped has given its own.
 
     Args:
         budget: the `bursar.Session` that the agents spend from, or a budgeted client or agent.
@@ -52,6 +57,7 @@ class BudgetTermination(TerminationCondition, Component[BudgetTerminationConfig]
             self.spender = Spender(budget.session if isinstance(budget, Payee) else budget)
         self._at = at
         self._terminated = False
+        self._heard: list[BaseAgentEvent | BaseChatMessage] = []
 
     @property
     def payers(self) -> Payers:  # type: ignore[override]  # an attribute of `Payee`
@@ -67,6 +73,7 @@ class BudgetTermination(TerminationCondition, Component[BudgetTerminationConfig]
         """Called with what was said since the last time. Raises: `TerminatedException`: it has ended."""
         if self._terminated:
             raise TerminatedException("Termination condition has already been reached")
+        self._heard += messages
         session = self.session
         spent, remaining = session.spent, session.remaining
         limit = None if remaining is None else spent + session.reserved + remaining
@@ -76,11 +83,14 @@ class BudgetTermination(TerminationCondition, Component[BudgetTerminationConfig]
         self._terminated = True
         of = "" if limit is None else f" of ${limit.normalize():f}"
         why = f"Stopped by the budget: ${spent.normalize():f}{of} spent"
-        return StopMessage(content=why, source="BudgetTermination")
+        answer = await final_answer(session, said(self._heard))
+        content = why if answer is None else f"{why}. Final answer: {answer}"
+        return StopMessage(content=content, source="BudgetTermination")
 
     async def reset(self) -> None:
         """Let the team go on, for instance after a top-up."""
         self._terminated = False
+        self._heard = []
 
     def _to_config(self) -> BudgetTerminationConfig:
         return BudgetTerminationConfig(budget=dumped(self.spender), at=self._at)

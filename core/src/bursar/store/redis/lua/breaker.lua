@@ -6,7 +6,7 @@ local function take_breaker()
   end
   local breaker = {
     most = tonumber(take()), loop = tonumber(take()), velocity = take(), cooldown = tonumber(take()),
-    what = take(), within = take(), too_fast = take(),
+    what = take(), within = take(), too_fast = take(), trips = take() == '1',
   }
   breaker.velocity = breaker.velocity ~= '' and parse_limit(breaker.velocity) or nil
   return breaker
@@ -19,6 +19,8 @@ local function fuse_of(line)
     end
   end
 end
+
+local REFUSED_MARK, TOLD_MARK = '!', '?' -- after a fingerprint: when it was refused in a row, when that was told
 
 local function calls_of(fuse)
   return base .. 'c:' .. fuse.account.key, base .. 'l:' .. fuse.account.key
@@ -78,23 +80,47 @@ local function too_fast(fuse, breaker, spent, reserved)
   })
 end
 
--- The refusal of a call that was made too often with the same input; it opens the breaker.
-local function repeated(fuse, breaker, entry)
-  if entry.fingerprint == '' or not breaker.most or get(fuse.account, 'trip') then
-    return nil
-  end
-  local made = 0
-  for _, at in ipairs(split(call('HGET', calls_of(fuse), entry.fingerprint) or '', ',')) do
+-- When a call was made within the window; `mark` is that of what is kept beside it.
+local function lately(fuse, breaker, fingerprint, mark)
+  local found = {}
+  for _, at in ipairs(split(call('HGET', calls_of(fuse), fingerprint .. mark) or '', ',')) do
     if tonumber(at) > now - breaker.loop then
-      made = made + 1
+      found[#found + 1] = at
     end
   end
-  if made < breaker.most then
+  return found
+end
+
+local function keep_call(fuse, fingerprint, times)
+  local by_call, by_time = calls_of(fuse)
+  write('HSET', by_call, fingerprint, table.concat(times, ','))
+  write('ZADD', by_time, times[#times], fingerprint)
+end
+
+-- The refusal of a call that was made too often with the same input; told once a window. It may open the breaker.
+local function repeated(fuse, breaker, entry)
+  local fingerprint = entry.fingerprint
+  if fingerprint == '' or not breaker.most or get(fuse.account, 'trip') then
     return nil
   end
-  local reason = breaker.what .. '%20was%20called%20' .. int(made) .. breaker.within
-  open_fuse(fuse, 'loop', reason)
-  return refusal(fuse.account, 'loop', {first = true, times = made + 1, reason = reason, wait = breaker.cooldown})
+  local made = lately(fuse, breaker, fingerprint, '')
+  if #made < breaker.most then
+    return nil
+  end
+  local reason = breaker.what .. '%20was%20called%20' .. int(#made) .. breaker.within
+  local row, wait = lately(fuse, breaker, fingerprint, REFUSED_MARK), breaker.cooldown
+  local first = #lately(fuse, breaker, fingerprint, TOLD_MARK) == 0
+  row[#row + 1] = int(now)
+  if breaker.trips or #row >= breaker.most then
+    open_fuse(fuse, 'loop', reason)
+  else
+    keep_call(fuse, fingerprint .. REFUSED_MARK, row)
+    wait = made[#made - breaker.most + 1] + breaker.loop - now
+  end
+  if first then
+    keep_call(fuse, fingerprint .. TOLD_MARK, {int(now)})
+  end
+  return refusal(fuse.account, 'loop', {first = first, times = #made + 1, reason = reason, wait = wait})
 end
 
 -- The velocity as one more limit, where it has a say about the call.
@@ -120,7 +146,7 @@ local function too_fast_now(fuse, breaker, entry)
   return spent > limit.amount and too_fast(fuse, breaker, spent, reserved) or nil
 end
 
--- A call goes through: it is counted; if the breaker was open, it is the one that tries.
+-- A call goes through: it is counted; if the breaker was open, it is the one that tries. What was counted, and when.
 local function admit(fuse, breaker, entry)
   local by_call, by_time = calls_of(fuse)
   local made = {}
@@ -132,15 +158,16 @@ local function admit(fuse, breaker, entry)
     made = split(call('HGET', by_call, entry.fingerprint) or '', ',')
   end
   if entry.fingerprint == '' or not breaker.most then
-    return
+    return ''
   end
   made[#made + 1] = int(now)
   local kept = {}
   for i = math.max(1, #made - breaker.most), #made do
     kept[#kept + 1] = made[i]
   end
-  write('HSET', by_call, entry.fingerprint, table.concat(kept, ','))
-  write('ZADD', by_time, int(now), entry.fingerprint)
+  keep_call(fuse, entry.fingerprint, kept)
+  write('HDEL', by_call, entry.fingerprint .. REFUSED_MARK)
+  write('ZREM', by_time, entry.fingerprint .. REFUSED_MARK)
   local gone = call('ZRANGEBYSCORE', by_time, '-inf', int(now - breaker.loop), 'LIMIT', 0, 100)
   if call('ZCARD', by_time) >= MOST_CALLS then
     gone[#gone + 1] = call('ZRANGE', by_time, 0, 0)[1]
@@ -150,6 +177,30 @@ local function admit(fuse, breaker, entry)
       write('HDEL', by_call, fingerprint)
       write('ZREM', by_time, fingerprint)
     end
+  end
+  return entry.fingerprint .. ' ' .. int(now)
+end
+
+-- A call that was counted has cost nothing: it does not count any more.
+local function forget_call(account, counted)
+  local fingerprint, at = string.match(counted or '', '^(%S+) (%d+)$')
+  if not fingerprint then
+    return
+  end
+  local by_call, by_time = calls_of({account = account})
+  local left, gone = {}, false
+  for _, made in ipairs(split(call('HGET', by_call, fingerprint) or '', ',')) do
+    if made == at and not gone then
+      gone = true
+    else
+      left[#left + 1] = made
+    end
+  end
+  if #left > 0 then
+    write('HSET', by_call, fingerprint, table.concat(left, ','))
+  elseif gone then
+    write('HDEL', by_call, fingerprint)
+    write('ZREM', by_time, fingerprint)
   end
 end
 

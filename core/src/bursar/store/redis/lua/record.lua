@@ -4,7 +4,7 @@ local BATCH = 100 -- are swept or folded at once
 local NOTHING = {'0', '0', '0'}
 local FIELDS = {
   'subject', 'want', 'least', 'leaf', 'epochs', 'parts', 'fuse', 'state', 'held', 'booked', 'tally', 'at', 'lease', 'by',
-  'floor', 'first', 'zone',
+  'floor', 'first', 'zone', 'call',
 }
 local records = {}
 
@@ -127,7 +127,7 @@ local function new_record(id, entry, line, parts, fuse, held, state, lease, zone
     subject = entry.subject and entry.subject.text or '', want = triple(entry.amounts), least = triple(entry.least),
     leaf = #line > 0 and line[#line].key or '', epochs = table.concat(epochs, ','), parts = table.concat(parts, ' '),
     fuse = fuse and fuse.account.key or '', state = state, held = triple(held), booked = triple(NOTHING),
-    tally = '', at = '0', lease = int(lease), by = nonce,
+    tally = '', at = '0', lease = int(lease), by = nonce, call = '',
     floor = triple(entry.floor), first = '0', zone = zone or '',
   }
   local fields = {}
@@ -210,6 +210,9 @@ local function close(h, state, booked, tally, at)
   local session = h.seen.fuse ~= '' and find(h.seen.fuse)
   if session then
     tried(session, h.id, state == 'settled')
+    if state == 'released' then
+      forget_call(session, h.seen.call)
+    end
   end
   local words = {}
   for name, amount in pairs(tally) do

@@ -114,7 +114,7 @@ local function reserve(only_probe)
   local h = new_record(entry.id, entry, line, parts, fuse, granted, 'reserved', now + terms.lease, terms.zone)
   move_parts(h, line, {}, granted, 0, NOTHING, 0, NOTHING)
   if fuse and not refused then
-    admit(fuse, terms.breaker, entry)
+    put(h, 'call', admit(fuse, terms.breaker, entry))
   end
   write('ZADD', base .. 'leases', h.seen.lease, entry.id)
   return concat(granted_answer(granted, 'reserved', false), refused or {})

@@ -1,0 +1,154 @@
+"""Waits for calls in flight: a call that only they keep out asks again when they have ended."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+from ..runtime.log import logger
+from ..store.base import UNITS, Ask, Contended, Entry, Granted, Refused, StalePeriod
+from ..values.amounts import Amounts
+from ..values.policy import Terms
+from . import verbs
+from .hook_call import at_work
+from .ledger import Ledger
+from .own import OwnHold, own_holds
+from .queue import Waiter
+from .steps import Steps
+
+
+class Admission(NamedTuple):
+    """What became of a reserve.
+
+    Attributes:
+        answer: of the store.
+        waited_s: how long it waited for others, in seconds.
+        why_not: what kept it from waiting for what is only held, for people; empty where nothing did.
+    """
+
+    answer: Granted | Refused
+    waited_s: float = 0
+    why_not: str = ""
+
+
+_HELD_HERE = "this thread or task holds too much of it itself: settle or release that first"
+_LOOP = "it cannot wait in a running event loop: await areserve(), or use an asynchronous client"
+
+
+def admit(ledger: Ledger, reserve: Reserve, terms: Terms, check: Callable[[], object]) -> Steps[Admission]:
+    """Reserve; where only calls in flight are in the way, wait for them and ask again.
+
+    Args:
+        ledger: of the budget.
+        reserve: the call.
+        terms: of the budget.
+        check: raises what ends the wait, such as a closed session.
+    """
+    wait_s = ledger.policy.wait_s
+    if not wait_s or not terms.enforce or at_work():
+        return Admission((yield from reserve.last()))
+    queue = ledger.queue(reserve.entry.path)
+    own, seen = own_holds(queue), queue.changes
+    account = None if own else queue.line_for(reserve.entry.path)
+    if account is None:
+        answer = yield from reserve.ask()
+        if not isinstance(answer, Contended):
+            return Admission(answer)
+        if not reserve.may_wait(answer, own):
+            return Admission((yield from reserve.last()), 0, _HELD_HERE)
+        account = answer.limits[0].account
+    waiter, end_s = Waiter(reserve.entry.path), time.monotonic() + terms.lease_ms / 1000
+    with queue.joined(waiter, account, first=bool(own), seen=seen):
+        while True:
+            until_s, now_s = min(queue.moved_s(waiter) + wait_s, end_s), time.monotonic()
+            if now_s >= until_s:
+                return Admission((yield from reserve.last()), now_s - waiter.since_s)
+            pause_s = until_s - now_s
+            if queue.is_head(waiter):
+                pause_s = min(pause_s, queue.look_s(), reserve.lease_s())
+            if not (yield from verbs.pause(waiter, pause_s)):
+                return Admission((yield from reserve.last()), now_s - waiter.since_s, _LOOP)
+            yield from ledger.leftovers()
+            check()
+            if not queue.is_head(waiter):
+                continue
+            before = reserve.contended
+            answer = yield from reserve.ask()
+            waited_s = time.monotonic() - waiter.since_s
+            if not isinstance(answer, Contended):
+                logger.debug("call %s waited %.3f s for calls in flight", reserve.entry.id, waited_s)
+                return Admission(answer, waited_s)
+            if not reserve.may_wait(answer, own_holds(queue)):
+                return Admission((yield from reserve.last()), waited_s, _HELD_HERE)
+            if before is not None and _progressed(before, answer):
+                queue.progressed(waiter)
+            queue.move(waiter, answer.limits[0].account)
+
+
+class Reserve:
+    """A call that is asked for: once, again, and for the last time.
+
+    Args:
+        ledger: of the budget.
+        entry: the call at its worst case.
+        minimum: less is of no use.
+        floor: less is not taken while others hold the rest.
+        terms: of the budget.
+
+    Attributes:
+        contended: the last answer, where that was one.
+    """
+
+    def __init__(self, ledger: Ledger, entry: Entry, minimum: Amounts, floor: Amounts, terms: Terms) -> None:
+        self.entry = entry
+        self.contended: Contended | None = None
+        self._ledger = ledger
+        self._minimum = minimum
+        self._asked = (minimum, terms, floor)
+        self._again = False
+
+    def ask(self) -> Steps[Granted | Contended | Refused]:
+        """Ask, and come again where it is contended."""
+        answer = yield from self._ask("again" if self._again else "first")
+        self._again = True
+        if isinstance(answer, Contended):
+            self.contended = answer
+        return answer
+
+    def last(self) -> Steps[Granted | Refused]:
+        """Take what is there, or be refused."""
+        return cast("Granted | Refused", (yield from self._ask("last")))
+
+    def _ask(self, ask: Ask) -> Steps[Granted | Contended | Refused]:
+        stated = yield from verbs.reserve(self.entry, *self._asked, ask)
+        if isinstance(stated, StalePeriod):
+            stated = yield from self._ledger.again(stated, verbs.reserve, self.entry, *self._asked, ask)
+        return cast("Granted | Contended | Refused", stated)
+
+    def may_wait(self, contended: Contended, own: tuple[OwnHold, ...]) -> bool:
+        """True where others hold enough of each limit in the way, so that this call can fit one day."""
+        for held in contended.limits:
+            mine = sum(hold.reserves(held) for hold in own)
+            least = self._minimum[UNITS.index(held.limit.unit)]
+            if held.spent + held.kept + mine + least > held.limit.amount:
+                return False
+        return True
+
+    def lease_s(self) -> float:
+        """Seconds until a lease ends that may be in the way, by the store's clock; 0 before the first ask."""
+        if self.contended is None:
+            return 0
+        expires_ms = self.contended.expires_ms
+        return math.inf if expires_ms is None else max(0, expires_ms - self.contended.now_ms) / 1000
+
+
+def _progressed(before: Contended, after: Contended) -> bool:
+    """True where something was settled or released since in a limit in the way."""
+    then = {(held.account, held.limit.key): held for held in before.limits}
+    for now in after.limits:
+        was = then.get((now.account, now.limit.key))
+        if was is None or was.spent != now.spent or now.reserved < was.reserved:
+            return True
+    return False

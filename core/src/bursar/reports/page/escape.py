@@ -1,0 +1,27 @@
+"""How amounts and names are written on the page."""
+
+from __future__ import annotations
+
+import html
+import math
+
+from ..text import clean
+
+
+def escaped(text: object) -> str:
+    """A hostile text as text: no markup, no control characters, nothing that turns the line round."""
+    return html.escape(clean(str(text)))
+
+
+def usd(amount: float, step: float | None = None) -> str:
+    """Dollars: with as many decimals as a step needs, else as many as the amount has, two at least."""
+    if step is not None:
+        return f"${amount:,.{max(2 if step < 1 else 0, -math.floor(math.log10(step)))}f}"
+    text = f"{amount:,.9f}".rstrip("0")
+    whole, _, decimals = text.partition(".")
+    return f"${whole}.{decimals.ljust(2, '0')}".replace("$-", "-$")
+
+
+def count(number: float, word: str) -> str:
+    """So many of something."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
