@@ -36,7 +36,9 @@ def size(store: Store) -> int:
     if isinstance(store, MemoryStore):
         verbs = store._verbs
         days = verbs.days._days.values()
-        counted = sum(len(day.sums) + len(day.tally) for ds in days for zones in ds.values() for day in zones.values())
+        counted = sum(
+            len(day.sums) + len(day.tally) for ds in days for zones in ds.values() for day in zones.values()
+        )
         return counted + sum(len(balance.subjects) for balance in verbs.accounts._balances.values())
     if isinstance(store, SqliteStore):
         with closing(sqlite3.connect(store.place.path)) as other:

@@ -85,7 +85,7 @@ class Declared(Vocabulary):
         assert self.store.audit("other") == ()
 
     def test_hostile_names_are_counted_together(self) -> None:
-        """An account names 200 subjects; later ones are one for models and one for tools. No limit misses one."""
+        """An account names 200 subjects; later ones are one for models, one for tools. No limit misses one."""
         path = below(root(Limit("7 calls/total", tool="*"), limit(50, model="gpt-4o")), session_account, "s")
         for number in range(230):
             subject = Subject("model", (f"m {number}|;,",), "openai")
@@ -99,7 +99,9 @@ class Declared(Vocabulary):
         self.settle(Entry("gpt", path, GPT, usd(49)))
         assert self.refused("gpt 3", path, usd(2)).spent == 49
         other, tools = Subject("model", (OTHER,)), Subject("tool", (), None, OTHER)
-        for account, others in zip(path, ({other: 60, tools: 7, GPT: 49}, {other: 109, tools: 7}), strict=True):
+        for account, others in zip(
+            path, ({other: 60, tools: 7, GPT: 49}, {other: 109, tools: 7}), strict=True
+        ):
             subjects = self.store.read("default", (account.key,)).accounts[account.key].subjects
             found = {subject: spent.usd for subject, (spent, _) in subjects.items()}
             assert len(found) == 200 + len(others) and sum(found.values()) == 230 * 2 + 7 + 49
