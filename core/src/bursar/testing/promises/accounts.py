@@ -85,7 +85,7 @@ class Declared(Vocabulary):
         assert self.store.audit("other") == ()
 
     def test_hostile_names_are_counted_together(self) -> None:
-        """An account names 200 subjects; later ones are one for models, one for tools. No limit misses one."""
+        """An account names 200 subjects; the others are one of models, one of tools. No limit misses any."""
         path = below(root(Limit("7 calls/total", tool="*"), limit(50, model="gpt-4o")), session_account, "s")
         for number in range(230):
             subject = Subject("model", (f"m {number}|;,",), "openai")

@@ -99,11 +99,12 @@ class History(Vocabulary):
             before = day_number(int(self.clock.now() * 1000), zone)
             self.book(Entry(f"{zone} before", top, GPT, usd(20)), terms)
             self.clock.advance(1)
-            self.book(Entry(f"{zone} after", top, GPT, usd(30)), terms)
+            self.book(Entry(f"{zone} after", below(top, child_account, "new"), GPT, usd(30)), terms)
             days = {day.day: day.spent.usd for day in self.days(top, tz=zone)[0]}
             assert days == {before: 20, before + 1: 30}
             utc = {day.day: day.spent.usd for day in self.days(top)[0]}
             assert utc == {int(self.clock.now()) // _DAY_S: 50}
+            self.clean()
             self.setup_method()
 
     @_where_kept
