@@ -246,9 +246,9 @@ def core(session: Session) -> None:
 def cli(session: Session) -> None:
     """The command line, beside the SDKs that it covers, in this process and in those that it starts."""
     wheels(session, CORE, "integrations/openai", "integrations/anthropic")
-    session.install("./core[cli]", "--no-sources")
+    session.install("./core[cli]", "uvicorn", "--no-sources")
     tools(session, "core")
-    measured = () if session.posargs else ("--cov", "--cov-config=tests/cli/coverage.toml")
+    measured = () if session.posargs else ("--cov", "--cov-config=tests/cli/coverage.toml", *AT_ONCE[2:])
     pytest(session, "tests/cli", *measured, minimum="cli")
 
 

@@ -22,6 +22,7 @@ from .ledger.reading import read_session
 from .ledger.reservation import Reserving
 from .ledger.steps import Steps, awaitable, blocking
 from .ledger.swallowed import SwallowedRefusals, current_run
+from .ledger.twice import offer, remember_charges
 from .pricing.request import CallRequest
 from .reports.balance import account_views
 from .reports.events import Events
@@ -107,6 +108,8 @@ class Session(Tracking):
     def covers(self) -> bool:
         """True where it pays, once entered, for the SDKs; not with ``budget.session(cover=False)``."""
         return self._cover is not None
+
+    _covers = covers
 
     # -- paid calls -------------------------------------------------------------------------
 
@@ -204,6 +207,7 @@ class Session(Tracking):
             raise
         self._swallowed.note(None)
         self._end_was_told = False
+        offer(hold)
         return hold
 
     reserve = blocking(_reserve)
@@ -455,6 +459,7 @@ class Session(Tracking):
             except BaseException:
                 context.count_inside(-1)
                 raise
+            remember_charges()
         self._entered += 1
         self._end_was_told = False
         context.enter(self)

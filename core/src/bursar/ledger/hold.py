@@ -55,6 +55,8 @@ class Hold(OneProcess):
         charge: what was booked so far, or None.
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
         session: whose call it is: it pays for what is sent beside it within ``with hold:``.
+        used: True once a covered SDK has sent a request on it.
+        charged_by_sdk: True once that has charged the answer, by the usage that it read.
     """
 
     _cover: Cover  # from the moment it is entered
@@ -84,6 +86,8 @@ class Hold(OneProcess):
         if granted.state == "reserved" and not granted.repeated:
             self._own = OwnHold(ledger.queue(path), path, asked.subject, granted.amounts)
         self.repeated = granted.repeated
+        self.used = False
+        self.charged_by_sdk = False
 
     @property
     def id(self) -> str:
@@ -132,7 +136,8 @@ class Hold(OneProcess):
         An answer without usage, or with nonsense for usage, is booked at the hold and
         marked `estimated`; it is never free. Where the cost was known from the start (a
         tool, an explicit `cost=`), nothing needs to be given. An answer that was charged
-        already, to another hold of the budget, books nothing and gives this one back.
+        already, to another hold of the budget, books nothing and gives this one back. What a
+        covered SDK has charged to this hold stays, whatever is given.
 
         Args:
             response: the provider's answer, an object or a dict with ``usage``.
@@ -153,6 +158,8 @@ class Hold(OneProcess):
             TypeError: nothing was given to settle with.
         """
         self._check_process()
+        if self.charged_by_sdk and self.charge is not None:
+            return self.charge
         answer = read_answer(response) if response is not _ABSENT else Answer(usage)
         if response is not _ABSENT and answer is not response:
             known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
@@ -426,13 +433,21 @@ class Hold(OneProcess):
         if self._own is not None:
             self._own.open = False
 
-    def explain(self, error: BaseException) -> None:
-        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was."""
-        if self.charge is not None and self.charge.truncated and hasattr(error, "add_note"):
-            error.add_note(f"bursar: {self._truncation()}")
+    def explain(self, error: BaseException, *, cut: bool | None = False) -> None:
+        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was.
 
-    def _truncation(self) -> str:
-        return truncation(self._path, self.call, self.wanted_output_tokens)
+        Args:
+            error: gets the note, once.
+            cut: True where the answer said so before it was settled; None: it has not said yet why it ended.
+        """
+        certain = bool(cut) or (self.charge is not None and self.charge.truncated)
+        if self.clamped and (certain or cut is None) and hasattr(error, "add_note"):
+            note = f"bursar: {self._truncation(certain=certain)}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+
+    def _truncation(self, *, certain: bool = True) -> str:
+        return truncation(self._path, self.call, self.wanted_output_tokens, certain=certain)
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"
