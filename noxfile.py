@@ -431,7 +431,7 @@ def autogen_between(session: Session, line: str) -> None:
 
 @nox.session(default=False)
 def bench(session: Session) -> None:
-    """Time and memory of a paid call, beside two peers; `-- reserving`, `-- profile`, `-- --json`."""
+    """Time and memory of a paid call, beside two peers; `-- passing`, `-- profile`, `-- --json`."""
     wheels(session, CORE)
     session.install("agentbudget", "shekel", "rich")
     session.run("python", "tests/benchmarks/bench.py", *session.posargs)
@@ -476,6 +476,7 @@ def planted(session: Session, suite: str) -> None:
         home = [f"integrations/{SUITES[suite]}", *neighbours(SUITES[suite])]
         test = ("--group", f"integrations/{SUITES[suite]}/pyproject.toml:{group(suite)}")
     links(session, CORE, *home, options=test)
+    session.install(*extras(CORE)["cli"])
     tools(session, "test")
     session.run("python", "tests/planted/run.py", suite, *session.posargs)
 

@@ -1,4 +1,4 @@
-"""A plugin of a company: it knows the prices of the house's own models, and lets nobody use a large one at night.
+"""A plugin that knows the prices of a house's own models, and lets nobody use the large one at night.
 
 Runs against a provider on this machine.
 """

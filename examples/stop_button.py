@@ -33,22 +33,24 @@ async def stream(client: openai.AsyncOpenAI, pressed: asyncio.Event) -> str:
 
 
 async def main(provider: ScriptedProvider) -> None:
-    # "observed": a stream that is left is booked by what was seen of it; by default it is booked at its worst case
-    async with Budget("$0.01", unknown_outcome="observed").session() as session:
-        async with openai.AsyncOpenAI() as client:
-            story = "Once upon a time there was a program that spent no more than it had. " * 20
-            provider.script(Reply(story, stream_chunks=100))
-            print(f"shown: {await stream(client, asyncio.Event())!r}")
-            stopped = session.spent
-            print(f"${stopped} is booked for it, ${session.reserved} reserved")
-            assert stopped > 0 and session.reserved == 0 and session.report()["estimated"] == 1
+    # "observed": a stream that is left is booked by what was seen of it, and not at its worst case
+    async with (
+        Budget("$0.01", unknown_outcome="observed").session() as session,
+        openai.AsyncOpenAI() as client,
+    ):
+        story = "Once upon a time there was a program that spent no more than it had. " * 20
+        provider.script(Reply(story, stream_chunks=100))
+        print(f"shown: {await stream(client, asyncio.Event())!r}")
+        stopped = session.spent
+        print(f"${stopped} is booked for it, ${session.reserved} reserved")
+        assert stopped > 0 and session.reserved == 0 and session.report()["estimated"] == 1
 
-            provider.script(Reply("The end."))
-            whole = await client.chat.completions.create(
-                model="gpt-4o-mini", messages=[{"role": "user", "content": "And then?"}], max_tokens=50
-            )
-            print(whole.choices[0].message.content)
-            assert session.calls == 2 and session.remaining is not None and session.remaining > 0
+        provider.script(Reply("The end."))
+        whole = await client.chat.completions.create(
+            model="gpt-4o-mini", messages=[{"role": "user", "content": "And then?"}], max_tokens=50
+        )
+        print(whole.choices[0].message.content)
+        assert session.calls == 2 and session.remaining is not None and session.remaining > 0
     print(f"${session.spent} of $0.01")
 
 

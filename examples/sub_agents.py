@@ -1,4 +1,4 @@
-"""An orchestrator with three sub-agents: each has a cap of its own, in a thread of its own, and all share one budget.
+"""An orchestrator with three sub-agents in threads: each has a cap of its own, and all share one budget.
 
 Runs against a provider on this machine; with OPENAI_API_KEY set, against the real one.
 """

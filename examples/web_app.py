@@ -1,4 +1,4 @@
-"""A web app in which each user has a budget for the day, also after a restart, and in whatever process it is served.
+"""A web app in which each user has a budget for the day, also after a restart, and in whatever process.
 
 Runs against a provider on this machine. The store is a file, and one process serves; ``--store redis://...
 --workers 4`` lets four processes share the budgets.
@@ -69,7 +69,7 @@ def serve(store: str) -> None:
 
 
 async def ask_at_once(ports: list[int], first: int, requests: int) -> Counter[int]:
-    """So many requests at the same time, of all users in turn, to all processes in turn; counts the statuses."""
+    """So many requests at once, of all users in turn, to all processes in turn; counts the statuses."""
     async with httpx.AsyncClient(timeout=60) as browser:
 
         async def ask(number: int) -> int:
