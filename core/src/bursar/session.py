@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
@@ -22,6 +22,7 @@ from .ledger.reading import read_session
 from .ledger.reservation import Reserving
 from .ledger.steps import Steps, awaitable, blocking
 from .ledger.swallowed import SwallowedRefusals, current_run
+from .ledger.twice import offer, remember_charges
 from .pricing.request import CallRequest
 from .reports.balance import account_views
 from .reports.events import Events
@@ -108,6 +109,8 @@ class Session(Tracking):
         """True where it pays, once entered, for the SDKs; not with ``budget.session(cover=False)``."""
         return self._cover is not None
 
+    _covers = covers
+
     # -- paid calls -------------------------------------------------------------------------
 
     def _reserve(
@@ -133,6 +136,7 @@ class Session(Tracking):
         stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
         sent: bool = False,
+        alternatives: Sequence[Mapping[str, Any]] = (),
         **unknown: NoReturn,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
@@ -159,6 +163,9 @@ class Session(Tracking):
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.
             requests: how often such tools may run, by name (``{"web_search": 3}``).
+            alternatives: how often such tools may run where the request can be given a bound, the most
+                wanted first: ``{"runs": 8, "windows": 9, "requests": {"web_search": 8}}``. The first that
+                fits is granted, and its `runs` are those of the hold.
             sent: True where the request is sent as it is, and not as a part of a batch: it is priced at
                 `tier`, and a cheaper tier of the budget does not hold.
 
@@ -194,6 +201,7 @@ class Session(Tracking):
             stored_tokens=stored_tokens,
             requests=requests or {},
             sent=sent,
+            alternatives=alternatives,
         )
         try:
             hold = yield from reservation.reserve(
@@ -204,6 +212,7 @@ class Session(Tracking):
             raise
         self._swallowed.note(None)
         self._end_was_told = False
+        offer(hold)
         return hold
 
     reserve = blocking(_reserve)
@@ -455,6 +464,7 @@ class Session(Tracking):
             except BaseException:
                 context.count_inside(-1)
                 raise
+            remember_charges()
         self._entered += 1
         self._end_was_told = False
         context.enter(self)

@@ -15,6 +15,7 @@ from .ledger.deduplication import forget, remember, was_charged
 from .ledger.ledger import Ledger
 from .ledger.reservation import probe
 from .ledger.steps import Steps, awaitable, blocking
+from .ledger.twice import warn_of_twice, was_just_charged
 from .pricing.price import Rates, cost_nanos
 from .pricing.request import CallRequest
 from .pricing.response import read_answer
@@ -41,6 +42,11 @@ class Tracking(Handle):
 
     def _terms(self) -> Terms:
         """What the budget has decided, at this place."""
+        raise NotImplementedError
+
+    @property
+    def _covers(self) -> bool:
+        """True where covered SDKs charge it by themselves."""
         raise NotImplementedError
 
     # -- after the fact -----------------------------------------------------------------------
@@ -85,6 +91,8 @@ class Tracking(Handle):
                 usage = Usage(_count("input_tokens", input_tokens), _count("output_tokens", output_tokens))
         if usage.flaw:
             raise ValueError(f"the usage cannot be booked: {usage.flaw}")
+        if self._covers and was_just_charged(name, usage, self._ledger.clock.now()):
+            warn_of_twice(self._ledger)
         charge = yield from self._book(_call(name, provider, usage, tier), cost_nanos(rates, usage), usage)
         return charge
 
@@ -156,6 +164,8 @@ class Tracking(Handle):
         nanos = to_nanos(cost)
         if tool_name is not None:
             check_name("tool", tool_name)
+        if self._covers and self._was_charged(result):
+            warn_of_twice(self._ledger)
         try:
             yield from self._book(Call(new_id(), "tool", tool=tool_name), nanos, None)
         except BudgetExceeded as refusal:
@@ -164,6 +174,15 @@ class Tracking(Handle):
         return result
 
     track, atrack = blocking(_track), awaitable(_track)
+
+    def _was_charged(self, result: object) -> bool:
+        """True for an answer that a covered SDK, or a hold, has charged."""
+        if was_charged(result):
+            return True
+        try:
+            return self._ledger.charged.get(read_answer(result)) is not None
+        except Exception:  # of a tool's own object
+            return False
 
     def _rates(self, model: str, provider: str | None, tier: str | None) -> Rates:
         return self._ledger.prices.rates(model, provider, self._ledger.policy.tier or tier)

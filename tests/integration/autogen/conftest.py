@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,10 @@ from autogen_core.models import ChatCompletionClient, ModelInfo
 from autogen_ext.models.anthropic import AnthropicChatCompletionClient
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 
-from bursar import Session
-from bursar.integration import Payee
-from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
+from bursar.testing import Rate, ScriptedProvider
+
+from ..script import Script as AnyScript
+from ..script import choose, missing
 
 os.environ["AUTOGEN_DISABLE_RUNTIME_TRACING"] = "true"
 
@@ -48,33 +48,10 @@ LEDGER = (
 )
 
 
-class Script:
+class Script(AnyScript):
     """What the tests ask of the provider, and the clients that talk to it."""
 
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-        provider.always(Reply("ok", output_tokens=1))
-
-    @property
-    def sent(self) -> int:
-        """Requests that arrived, whatever became of them."""
-        return self.provider.hits
-
-    @property
-    def bodies(self) -> list[Mapping[str, Any]]:
-        return [served.body for served in self.provider.served]
-
-    def says(self, *texts: str, **reply: Any) -> None:
-        """Answer the next requests with these texts."""
-        reply.setdefault("output_tokens", 5)
-        self.provider.script(*[Reply(text, **reply) for text in texts])
-
-    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
-        """Answer the next request with calls of tools."""
-        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
-
-    def fails(self, status: int, times: int = 1) -> None:
-        self.provider.script(*[Reply(status=status)] * times)
+    tokens = 5
 
     def openai(self, **settings: Any) -> OpenAIChatCompletionClient:
         return OpenAIChatCompletionClient(
@@ -94,19 +71,6 @@ class Script:
 
     def client(self, brand: str, **settings: Any) -> ChatCompletionClient:
         return self.openai(**settings) if brand == "openai" else self.anthropic(**settings)
-
-    def run(self, *asked: Awaitable[Any]) -> list[Any]:
-        """Await these one after the other, in one event loop; a client belongs to one. Nothing may hang."""
-
-        async def one_after_the_other() -> list[Any]:
-            return [await asyncio.wait_for(one, 20) for one in asked]
-
-        return asyncio.run(one_after_the_other())
-
-    def assert_exact(self, payer: Payee | Session) -> None:
-        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
-        assert payer.spent * 10**9 == self.provider.bill_nanos
-        assert payer.reserved == 0
 
 
 @pytest.fixture
@@ -178,17 +142,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """Say what is missing, and so why tests are deselected."""
-    missing = [what for what, here in HERE.items() if not here]
-    return [f"not in this environment: {', '.join(missing) or 'nothing'}"]
+    return missing(HERE)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What the frameworks warn about among themselves is not ours to fail on."""
-    mine = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in mine:
-        for warning in THEIRS:
-            item.add_marker(pytest.mark.filterwarnings(warning))
-    without = {item for item in mine if not all(HERE[mark.args[0]] for mark in item.iter_markers("needs"))}
-    if without:
-        config.hook.pytest_deselected(items=[item for item in items if item in without])
-        items[:] = [item for item in items if item not in without]
+    choose(config, items, Path(__file__).parent, THEIRS, HERE)

@@ -138,6 +138,18 @@ def test_a_bug_before_a_call_prevents_it(
     assert client.reserved == 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_bug_after_a_call_breaks_no_team(
+    provider: Script, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """What goes wrong where an answer is booked is logged; the team has its answers."""
+    monkeypatch.setattr("bursar_autogen._spender.Spender._take", lambda *_: 1 / 0)
+    team = budgeted(team_of("round robin", provider.openai(), 2, model_client_stream=stream), "$1")
+    (result,) = provider.run(team.run(task="go"))
+    assert [message.content for message in result.messages] == ["go", "ok", "ok"]
+    assert provider.sent == 2
+
+
 def test_per_agent_limits_are_parts_of_the_budget(provider: Script) -> None:
     """The critic may make one call: it is refused at its second turn; the report has the cost of each."""
     team = budgeted(team_of("round robin", provider.openai()), "$1", agents={"critic": "1 calls"})

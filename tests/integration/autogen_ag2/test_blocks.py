@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded
+from bursar import Budget, BudgetExceeded, BursarError
 from bursar_autogen.ag2 import BudgetedModelConfig, budgeted
 
 from .conftest import Script
@@ -149,6 +149,22 @@ def test_stopped_agent_goes_on_after_a_top_up(provider: Script, stream: bool) ->
     assert provider.sent == 2
     assert "found a" in str(provider.provider.served[-1].body["messages"])
     provider.assert_exact(agent.config)
+
+
+@pytest.mark.parametrize(("place", "sent"), [("ag2._Client._request", 0), ("_spender.Spender._take", 1)])
+def test_bug_prevents_a_call_or_breaks_nothing(
+    provider: Script, monkeypatch: pytest.MonkeyPatch, place: str, sent: int
+) -> None:
+    """Before the call it sends nothing; after it the agent has its answer."""
+    monkeypatch.setattr(f"bursar_autogen.{place}", lambda *_: 1 / 0)
+    agent: Any = budgeted(provider.agent(), "$1")
+    if sent:
+        (reply,) = provider.run(agent.ask("Why?"))
+        assert reply.body == "ok"
+    else:
+        with pytest.raises(BursarError, match="so that the call was not made"):
+            provider.run(agent.ask("Why?"))
+    assert provider.sent == sent
 
 
 def test_provider_that_is_not_covered_is_refused() -> None:

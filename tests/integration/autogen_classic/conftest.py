@@ -11,28 +11,16 @@ import autogen
 import pytest
 from autogen import ConversableAgent, GroupChat, UserProxyAgent
 
-from bursar import Session
-from bursar.integration import Payee
-from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
+from bursar.testing import Rate, ScriptedProvider
+
+from ..script import Script as AnyScript
+from ..script import choose, missing
 
 
-class Script:
+class Script(AnyScript):
     """What the tests ask of the provider, and the configs that talk to it."""
 
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-        provider.always(Reply("ok", output_tokens=1))
-
-    @property
-    def sent(self) -> int:
-        return self.provider.hits
-
-    def says(self, *texts: str, **reply: Any) -> None:
-        reply.setdefault("output_tokens", 5)
-        self.provider.script(*[Reply(text, **reply) for text in texts])
-
-    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
-        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
+    tokens = 5
 
     def config(self, stream: bool = False, **entry: Any) -> dict[str, Any]:
         """An llm_config; without the cache on disk that old versions have by default."""
@@ -40,11 +28,6 @@ class Script:
         if stream:
             model["stream"] = True
         return {"config_list": [model], "cache_seed": None, "max_tokens": 50}
-
-    def assert_exact(self, payer: Payee | Session) -> None:
-        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
-        assert payer.spent * 10**9 == self.provider.bill_nanos
-        assert payer.reserved == 0
 
 
 @pytest.fixture
@@ -92,17 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """Say what is missing, and so why tests are deselected."""
-    missing = [what for what, here in HERE.items() if not here]
-    return [f"not in this environment: {', '.join(missing) or 'nothing'}"]
+    return missing(HERE)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What the frameworks warn about among themselves is not ours to fail on."""
-    mine = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in mine:
-        for category in ("DeprecationWarning", "ResourceWarning", "UserWarning", "RuntimeWarning"):
-            item.add_marker(pytest.mark.filterwarnings(f"ignore::{category}"))
-    without = {item for item in mine if not all(HERE[mark.args[0]] for mark in item.iter_markers("needs"))}
-    if without:
-        config.hook.pytest_deselected(items=[item for item in items if item in without])
-        items[:] = [item for item in items if item not in without]
+    categories = ("DeprecationWarning", "ResourceWarning", "UserWarning", "RuntimeWarning")
+    choose(config, items, Path(__file__).parent, [f"ignore::{category}" for category in categories], HERE)

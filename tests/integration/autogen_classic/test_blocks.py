@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
-from autogen import AssistantAgent, GroupChat, GroupChatManager
+from autogen import AssistantAgent, Cache, GroupChat, GroupChatManager
 
 import bursar_autogen
-from bursar import Budget, BudgetExceeded
+from bursar import Budget, BudgetExceeded, BursarError
 from bursar_autogen import classic
 from bursar_autogen.classic import (
     BudgetedAssistantAgent,
@@ -155,6 +156,36 @@ def test_next_config_is_another_call(provider: Script) -> None:
     chat("sync", proxy(), assistant, 1)
     assert provider.sent == 2
     provider.assert_exact(assistant)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_hit_of_the_cache_is_free(provider: Script, way: str, tmp_path: Path) -> None:
+    """The same chat again, out of autogen's cache: one request, one charge, also where nothing is left."""
+    assistant = BudgetedAssistantAgent(
+        "assistant", budget=Budget("1 call"), llm_config={**provider.config(), "cache_seed": 7}
+    )
+    with Cache.disk(cache_seed=7, cache_path_root=str(tmp_path)) as cache:
+        for _ in range(2):
+            chat(way, proxy(), assistant, 1, cache=cache)
+    assert provider.sent == assistant.session.calls == 1
+    provider.assert_exact(assistant)
+
+
+def test_bug_before_a_call_prevents_it(provider: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong where money is reserved sends nothing."""
+    monkeypatch.setattr("bursar_autogen.classic._client.PaidClient._request", lambda *_: 1 / 0)
+    assistant = BudgetedAssistantAgent("assistant", budget="$1", llm_config=provider.config())
+    with pytest.raises(BursarError, match="so that the call was not made"):
+        chat("sync", proxy(), assistant, 1)
+    assert (provider.sent, assistant.reserved) == (0, 0)
+
+
+def test_bug_after_a_call_breaks_nothing(provider: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong where an answer is booked leaves the chat its answer."""
+    monkeypatch.setattr("bursar_autogen._spender.Spender._take", lambda *_: 1 / 0)
+    assistant = BudgetedAssistantAgent("assistant", budget="$1", llm_config=provider.config())
+    chat("sync", proxy(), assistant, 2)
+    assert provider.sent == 2
 
 
 def test_agent_that_is_there_is_budgeted_in_place(provider: Script) -> None:

@@ -95,6 +95,8 @@ class Bench:
         if self.cover == "init":
             return bursar.init(*limits, **settings)
         session = bursar.Budget(*limits, **settings).session()
+        if hasattr(client, "__bursar_unwrap__"):
+            bursar.unwrap_client(client)
         assert bursar.wrap_client(client, session) is client
         return session
 

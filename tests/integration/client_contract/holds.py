@@ -64,13 +64,15 @@ class Holds:
     def test_an_answer_that_was_charged_is_not_charged_again(
         self, client: Any, provider: ScriptedProvider, sdk: ClientSdk
     ) -> None:
-        """A hold that was not in the context is given back by its settle: the client has paid already."""
+        """A hold that was reserved before the call pays for it; one from afterwards is given back by its settle."""
         session = Budget("$1").session()
         bursar.wrap_client(client, session)
         hold = session.reserve(sdk.model, input_tokens=100, max_output_tokens=50)
         answer = sdk.ask(client)
-        assert hold.settle(answer).cost == 0 and session.wrap(answer) is answer
-        assert (hold.state, session.calls, session.reserved) == ("released", 1, 0)
+        assert hold.settle(answer).cost == provider.bill and session.wrap(answer) is answer
+        later = session.reserve(sdk.model, input_tokens=100, max_output_tokens=50)
+        assert later.settle(answer).cost == 0
+        assert (hold.state, later.state, session.calls, session.reserved) == ("settled", "released", 1, 0)
         assert session.spent == provider.bill
 
     def test_a_client_that_nobody_pays_for_leaves_the_hold_alone(

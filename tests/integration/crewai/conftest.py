@@ -23,9 +23,9 @@ import pytest  # noqa: E402
 from crewai import LLM, Agent, Crew, Task  # noqa: E402
 from crewai.hooks import clear_all_hooks  # noqa: E402
 
-from bursar import Session  # noqa: E402
-from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall  # noqa: E402
-from bursar_crewai import BudgetMiddleware  # noqa: E402
+from bursar.testing import Rate, ScriptedProvider  # noqa: E402
+
+from ..script import Script as AnyScript  # noqa: E402
 
 if _before is not None:
     os.environ["HOME"] = _before
@@ -39,37 +39,13 @@ RATES = {
 }
 
 
-class Script:
+class Script(AnyScript):
     """What the tests ask of the provider, in their own words, and the crews that talk to it."""
-
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-        provider.always(Reply("ok", output_tokens=1))
-
-    @property
-    def sent(self) -> int:
-        """Requests that arrived, whatever became of them."""
-        return self.provider.hits
-
-    @property
-    def bodies(self) -> list[Any]:
-        return [served.body for served in self.provider.served]
 
     @property
     def roles(self) -> list[str]:
         """The agent that each request is of, as its prompt says."""
         return [role_of(body) for body in self.bodies]
-
-    def says(self, text: str = "ok", **reply: Any) -> None:
-        """Answer the next request with a text."""
-        self.provider.script(Reply(text, **{"output_tokens": max(1, len(text) // 4), **reply}))
-
-    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
-        """Answer the next request with calls of tools."""
-        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
-
-    def fails(self, status: int, times: int = 1) -> None:
-        self.provider.script(*[Reply(status=status)] * times)
 
     # -- models, agents and crews -----------------------------------------------------------------
 
@@ -110,13 +86,6 @@ class Script:
         second = self.agent("Writer", llm=self.llm(brand, **(llm or {})))
         tasks = [self.task(first, "look"), self.task(second, "write")]
         return Crew(**{"agents": [first, second], "tasks": tasks, **settings})
-
-    # -- the oracle
-
-    def assert_exact(self, *payers: BudgetMiddleware | Session) -> None:
-        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
-        assert sum(payer.spent for payer in payers) * 10**9 == self.provider.bill_nanos
-        assert all(payer.reserved == 0 for payer in payers)
 
 
 def role_of(body: Any) -> str:

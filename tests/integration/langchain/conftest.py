@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from langchain_mistralai import ChatMistralAI
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from bursar import Session
 from bursar.integration import admission
 from bursar.ledger.context import _by_text, innermost, paying
 from bursar.ledger.swallowed import current_run
-from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
+from bursar.testing import Rate, ScriptedProvider
 from bursar_langchain import BudgetCallback
+
+from ..script import Script as AnyScript
+from ..script import choose, missing
 
 os.environ["LANGSMITH_TRACING"] = "false"
 
@@ -46,37 +48,8 @@ RATES = {
 TIERS = {"flex": Rate("0.625", "5", "0.0625"), "priority": Rate("2.50", "20", "0.25")}  # of gpt-5
 
 
-class Script:
+class Script(AnyScript):
     """What the tests ask of the provider, in their own words, and the models that talk to it."""
-
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-        provider.always(Reply("ok", output_tokens=1))
-
-    @property
-    def sent(self) -> int:
-        """Requests that arrived, whatever became of them."""
-        return self.provider.hits
-
-    @property
-    def bodies(self) -> list[Mapping[str, Any]]:
-        return [served.body for served in self.provider.served]
-
-    @property
-    def bill_nanos(self) -> int:
-        return self.provider.bill_nanos
-
-    def says(self, text: str = "ok", **reply: Any) -> None:
-        """Answer the next request with a text, of about as many tokens as it looks like."""
-        reply.setdefault("output_tokens", max(1, len(text) // 4) + reply.get("reasoning_tokens", 0))
-        self.provider.script(Reply(text, **reply))
-
-    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
-        """Answer the next request with calls of tools."""
-        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
-
-    def fails(self, status: int, times: int = 1) -> None:
-        self.provider.script(*[Reply(status=status)] * times)
 
     def serves_at(self, tier: str | None) -> None:
         """Bill gpt-5 at the tier, and say so."""
@@ -128,13 +101,6 @@ class Script:
         """The model of an async agent: below Python 3.11 LangChain does not hand callbacks on to it."""
         return self.openai(callbacks=[budget] if sys.version_info < (3, 11) else None, **settings)
 
-    # -- the oracle
-
-    def assert_exact(self, payer: BudgetCallback | Session) -> None:
-        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
-        assert payer.spent * 10**9 == self.bill_nanos
-        assert payer.reserved == 0
-
 
 @pytest.fixture
 def provider() -> Iterator[Script]:
@@ -184,20 +150,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """Say what is missing, and so why tests are deselected."""
-    missing = [what for what, here in HERE.items() if not here]
-    return [f"not in this environment: {', '.join(missing) or 'nothing'}"]
+    return missing(HERE)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What the frameworks warn about among themselves is not ours to fail on."""
-    mine = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in mine:
-        for warning in THEIRS:
-            item.add_marker(pytest.mark.filterwarnings(warning))
-    without = {item for item in mine if not all(HERE[mark.args[0]] for mark in item.iter_markers("needs"))}
-    if without:
-        config.hook.pytest_deselected(items=[item for item in items if item in without])
-        items[:] = [item for item in items if item not in without]
+    choose(config, items, Path(__file__).parent, THEIRS, HERE)
 
 
 @pytest.fixture(autouse=True)

@@ -25,9 +25,11 @@ from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.anthropic import Anthropic
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
-from bursar import Session
-from bursar.testing import Rate, Reply, ScriptedProvider, ToolCall
+from bursar.testing import Rate, ScriptedProvider
 from bursar_llamaindex import BudgetCallback, uninstall
+
+from ..script import Script as AnyScript
+from ..script import choose, missing
 
 RATES = {
     "gpt-4o": Rate("2.50", "10", "1.25"),
@@ -73,29 +75,10 @@ class Elsewhere(CustomLLM):
         )
 
 
-class Script:
+class Script(AnyScript):
     """What the tests ask of the provider, in their own words, and the models that talk to it."""
 
-    def __init__(self, provider: ScriptedProvider) -> None:
-        self.provider = provider
-        provider.always(Reply("ok", output_tokens=1))
-
-    @property
-    def sent(self) -> int:
-        """Requests that arrived, whatever became of them."""
-        return self.provider.hits
-
-    @property
-    def bill_nanos(self) -> int:
-        return self.provider.bill_nanos
-
-    def says(self, text: str = "ok", **reply: Any) -> None:
-        """Answer the next request with a text."""
-        self.provider.script(Reply(text, **{"output_tokens": 3, **reply}))
-
-    def calls(self, *tools: tuple[str, dict[str, Any]]) -> None:
-        """Answer the next request with calls of tools."""
-        self.provider.script(Reply(tool_calls=[ToolCall(*tool) for tool in tools], output_tokens=20))
+    tokens = 3
 
     # -- models ---------------------------------------------------------------------------------
 
@@ -114,13 +97,6 @@ class Script:
     def embedding(self, **settings: Any) -> OpenAIEmbedding:
         wanted = {"model": "text-embedding-3-small", "max_retries": 0, "api_key": "none", **settings}
         return OpenAIEmbedding(api_base=self.provider.openai_url, **wanted)
-
-    # -- the oracle
-
-    def assert_exact(self, payer: BudgetCallback | Session) -> None:
-        """The provider's bill and the ledger agree to the nano-dollar, and nothing is left held."""
-        assert payer.spent * 10**9 == self.bill_nanos
-        assert payer.reserved == 0
 
 
 @pytest.fixture
@@ -217,17 +193,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> list[str]:
     """Say what is missing, and so why tests are deselected."""
-    missing = [what for what, here in HERE.items() if not here]
-    return [f"not in this environment: {', '.join(missing) or 'nothing'}"]
+    return missing(HERE)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What the frameworks warn about among themselves is not ours to fail on."""
-    mine = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in mine:
-        for warning in THEIRS:
-            item.add_marker(pytest.mark.filterwarnings(warning))
-    without = {item for item in mine if not all(HERE[mark.args[0]] for mark in item.iter_markers("needs"))}
-    if without:
-        config.hook.pytest_deselected(items=[item for item in items if item in without])
-        items[:] = [item for item in items if item not in without]
+    choose(config, items, Path(__file__).parent, THEIRS, HERE)

@@ -85,7 +85,7 @@ def test_a_cap_is_added_only_where_one_is_needed(
     client, _ = sync_bench.paid("$9")
     client.chat.completions.create(**body)
     assert sync_bench.provider.served[-1].body == body
-    tight = bursar.wrap_client(client, Budget("$0.002").session())
+    tight = bursar.wrap_client(bursar.unwrap_client(client), Budget("$0.002").session())
     tight.chat.completions.create(**body)
     (added,) = set(sync_bench.provider.served[-1].body) - set(body)
     assert added == member
@@ -130,7 +130,7 @@ def test_what_takes_no_cap_is_given_none(sync_bench: Bench) -> None:
         with session.reserve("gpt-4o", input_tokens=100, max_output_tokens=100):
             client.post(path, body=body, cast_to=object)
     assert [served.body for served in sync_bench.provider.served] == [*bodies.values()]
-    tight = bursar.wrap_client(client, Budget("$0.10").session())
+    tight = bursar.wrap_client(bursar.unwrap_client(client), Budget("$0.10").session())
     with pytest.raises(BudgetExceeded):  # the most that the model writes is $0.16, and cannot be lowered
         tight.post("/responses/compact", body=compact, cast_to=object)
     sync_bench.assert_exact(session)
@@ -247,9 +247,9 @@ def test_a_prediction_may_be_billed_above_the_cap(sync_bench: Bench) -> None:
     text = "word " * 100
     sync_bench.provider.rates["gpt-4o"] = Rate("2.50", "10")
     with pytest.raises(BudgetExceeded):
-        bursar.wrap_client(client, Budget("$0.005").session()).chat.completions.create(
+        bursar.wrap_client(bursar.unwrap_client(client), Budget("$0.005").session()).chat.completions.create(
             **CHAT, prediction={"type": "content", "content": text}
         )
-    client = bursar.wrap_client(client, session)
+    client = bursar.wrap_client(bursar.unwrap_client(client), session)
     client.chat.completions.create(**CHAT, prediction={"type": "content", "content": text})
     sync_bench.assert_exact(session)

@@ -50,6 +50,12 @@ class Found:
         """Of the account itself."""
         return self.views[-1]
 
+    @property
+    def zone(self) -> str:
+        """The time zone of its calendar limits, or of those above it."""
+        known = (limit.limit.tz for view in reversed(self.views) for limit in view.limits)
+        return next(filter(None, known), "UTC")
+
     def with_tree(self) -> Found:
         """The same, read with all budgets below it."""
         return Found(self.store, self.key, self.store.read(self.key))
@@ -58,6 +64,11 @@ class Found:
 def keys_of_path(key: str) -> tuple[str, ...]:
     """The keys from the root to an account."""
     return tuple(accumulate(key.split("/"), lambda above, own: f"{above}/{own}"))
+
+
+def names_of_path(key: str) -> list[str]:
+    """The names from the root to an account, as they were given."""
+    return [name_of(key) for key in keys_of_path(key)]
 
 
 def path_of(key: str) -> Path:
@@ -79,7 +90,7 @@ def find(store: Store, name: str) -> Found:
         if len(keys) > 1:
             raise Mistake(f"there are several accounts {name!r}: {_listed([known[key] for key in keys])}")
         if not keys:
-            raise Mistake(_unknown(name, list(known.values())))
+            raise Mistake(_unknown(name, known))
         key = keys[0]
     return Found(store, key, store.read(root_key(key), keys_of_path(key)))
 
@@ -142,16 +153,15 @@ def _spellings(names: list[str]) -> Iterator[str]:
         yield "/".join((*plain[:budgets], *sessions))
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, MOST_NAMES, 0.5)
-    near += [path for path in known if path not in near and name.lower() in path.lower()]
-    if near:
-        return f"there is no account {name!r}; close to it: {_listed(near)}"
-    return (
-        f"there is no account {name!r}; there are {_listed(known)}"
-        if known
-        else (f"there is no account {name!r}; the store has none yet")
-    )
+def _unknown(name: str, known: dict[str, str]) -> str:
+    """Which accounts are close to a name, by their paths or their own names; else which there are."""
+    words = {*known.values(), *map(name_of, known)}
+    near = {*get_close_matches(name, words, MOST_NAMES, 0.6), *(word for word in words if name in word)}
+    paths = [path for key, path in known.items() if path in near or name_of(key) in near]
+    if paths:
+        return f"there is no account {name!r}; close to it: {_listed(paths)}"
+    there = f"there are {_listed([*known.values()])}" if known else "the store has none yet"
+    return f"there is no account {name!r}; {there}"
 
 
 def _listed(names: list[str]) -> str:

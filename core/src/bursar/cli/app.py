@@ -10,7 +10,9 @@ import typer
 
 from .. import __version__
 from ..errors import BursarError
+from .demo import demo
 from .export import export
+from .history import history
 from .holds import app as holds
 from .mistake import Mistake
 from .operate import acknowledge, audit, doctor, reset, set_limit, trip, untrip
@@ -18,7 +20,9 @@ from .plugins import plugins
 from .prices import estimate, models
 from .read import status, tree, who
 from .report import report
+from .run.command import Launcher, run
 from .screen import harmless
+from .top import top
 
 # Of the errors of the command line typer exports the most special one only.
 _WrongUse: Any = typer.BadParameter.__mro__[2]
@@ -47,6 +51,7 @@ def _bursar(
     """Hard dollar budgets for AI agents: a call that may not fit is never sent.
 
     \b
+    bursar run --budget '$5' agent.py
     bursar status --store sqlite:///budget.db
     bursar reset --yes --store redis://localhost:6379 --account default/alice
     bursar models 'claude-*'
@@ -55,9 +60,11 @@ def _bursar(
     """
 
 
+# Its program may have options that look like ours.
+app.command(cls=Launcher, context_settings={"allow_interspersed_args": False})(run)
 for command in (
-    *(status, who, tree, set_limit, reset, trip, untrip, acknowledge),
-    *(audit, doctor, export, report, models, estimate, plugins),
+    *(status, who, top, tree, history, set_limit, reset, trip, untrip, acknowledge),
+    *(audit, doctor, export, report, models, estimate, plugins, demo),
 ):
     app.command()(command)
 app.add_typer(holds, name="holds")
@@ -78,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _told(error.format_message())
     except typer.Abort:
         return _told("nothing was changed")
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # pragma: no cover - the reader, another process, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status if isinstance(status, int) else 0

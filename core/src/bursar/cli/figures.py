@@ -102,7 +102,8 @@ def facts(view: AccountView) -> list[str]:
 
 def counted(count: int, word: str) -> str:
     """``1 call``, ``2 calls``."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+    plural = f"{word}es" if word.endswith("s") else f"{word}s"
+    return f"{count:,} {word if count == 1 else plural}"
 
 
 def _nanos(usd: Any) -> int:

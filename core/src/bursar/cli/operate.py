@@ -47,17 +47,11 @@ def set_limit(
         found = accounts.chosen(place.open_store(store), account)
         if tz is not None:
             zone(tz)
-        wanted = wanted.in_zone(tz or _zone(found))
+        wanted = wanted.in_zone(tz or found.zone)
     except ValueError as error:
         raise Mistake(str(error)) from None
     found.store.set_limit(found.path, wanted)
     _done(found, "limit", f"has the limit {wanted}", as_json=as_json, limit=str(wanted))
-
-
-def _zone(found: Found) -> str:
-    """The time zone of the calendar limits that there are."""
-    known = (limit.limit.tz for view in reversed(found.views) for limit in view.limits)
-    return next(filter(None, known), "UTC")
 
 
 def reset(

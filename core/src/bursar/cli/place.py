@@ -20,7 +20,7 @@ def open_store(given: str) -> Store:
     return open_budget(given)._ledger.store
 
 
-def open_budget(given: str, name: str = "default") -> Budget:
+def open_budget(given: str, name: str = "default", tz: str = "UTC") -> Budget:
     """A budget without limits of its own: what its store says holds.
 
     Raises:
@@ -33,6 +33,6 @@ def open_budget(given: str, name: str = "default") -> Budget:
                 f"there is no file {str(path)!r}; give the store of your budgets: --store sqlite:///budget.db,"
                 " or redis://host:6379/0"
             )
-        return Budget(name=name, store=url)
+        return Budget(name=name, store=url, tz=tz)
     except ValueError as error:
         raise Mistake(f"--store: {error}") from None

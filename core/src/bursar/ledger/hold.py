@@ -56,10 +56,12 @@ class Hold(OneProcess):
         state: ``"reserved"``, ``"settled"``, ``"released"`` or ``"in_doubt"``.
         max_output_tokens: the output cap to send, lowered where the budget clamped it;
             None for a call without output tokens.
-        clamped: True when that cap was lowered to what was left.
+        clamped: True when that cap was lowered to what was left, or runs of tools were bounded.
         charge: what was booked so far, or None.
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
         session: whose call it is: it pays for what is sent beside it within ``with hold:``.
+        used: True once a covered SDK has sent a request on it.
+        charged_by_sdk: True once that has charged the answer, by the usage that it read.
     """
 
     _cover: Cover  # from the moment it is entered
@@ -82,7 +84,7 @@ class Hold(OneProcess):
         self._events = events
         self._forks = forks()
         self.call = call
-        self.clamped = call.max_output_tokens < asked.call.max_output_tokens
+        self.clamped = call.max_output_tokens < asked.call.max_output_tokens or asked.runs is not None
         self.charge: Charge | None = None
         self.state: State = granted.state
         self._own: OwnHold | None = None
@@ -91,6 +93,8 @@ class Hold(OneProcess):
             self._watched = True
             self._own = OwnHold(ledger.queue(path), path, asked.subject, granted.amounts)
         self.repeated = granted.repeated
+        self.used = False
+        self.charged_by_sdk = False
 
     @property
     def id(self) -> str:
@@ -113,9 +117,15 @@ class Hold(OneProcess):
         return self._asked.call.max_output_tokens
 
     @property
+    def runs(self) -> int | None:
+        """How often tools of the provider's may run, to be put into the request; None: it says so itself."""
+        return self._asked.runs
+
+    @property
     def binding_cap(self) -> int | None:
         """The cap that a request without one has to carry; None: its provider lets nothing grow above it."""
-        return None if self._asked.enforced and not self.clamped else self.max_output_tokens
+        lowered = self.call.max_output_tokens < self.wanted_output_tokens
+        return None if self._asked.enforced and not lowered else self.max_output_tokens
 
     # -- outcomes -------------------------------------------------------------------------
 
@@ -139,7 +149,8 @@ class Hold(OneProcess):
         An answer without usage, or with nonsense for usage, is booked at the hold and
         marked `estimated`; it is never free. Where the cost was known from the start (a
         tool, an explicit `cost=`), nothing needs to be given. An answer that was charged
-        already, to another hold of the budget, books nothing and gives this one back.
+        already, to another hold of the budget, books nothing and gives this one back. What a
+        covered SDK has charged to this hold stays, whatever is given.
 
         Args:
             response: the provider's answer, an object or a dict with ``usage``.
@@ -160,6 +171,8 @@ class Hold(OneProcess):
             TypeError: nothing was given to settle with.
         """
         self._check_process()
+        if self.charged_by_sdk and self.charge is not None:
+            return self.charge
         answer = read_answer(response) if response is not _ABSENT else Answer(usage)
         if response is not _ABSENT and answer is not response:
             known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
@@ -447,13 +460,21 @@ class Hold(OneProcess):
         if self._own is not None:
             self._own.open = False
 
-    def explain(self, error: BaseException) -> None:
-        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was."""
-        if self.charge is not None and self.charge.truncated and hasattr(error, "add_note"):
-            error.add_note(f"bursar: {self._truncation()}")
+    def explain(self, error: BaseException, *, cut: bool | None = False) -> None:
+        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was.
 
-    def _truncation(self) -> str:
-        return truncation(self._path, self.call, self.wanted_output_tokens)
+        Args:
+            error: gets the note, once.
+            cut: True where the answer said so before it was settled; None: it has not said yet why it ended.
+        """
+        certain = bool(cut) or (self.charge is not None and self.charge.truncated)
+        if self.clamped and (certain or cut is None) and hasattr(error, "add_note"):
+            note = f"bursar: {self._truncation(certain=certain)}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+
+    def _truncation(self, *, certain: bool = True) -> str:
+        return truncation(self._path, self.call, self.wanted_output_tokens, self.runs, certain=certain)
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"

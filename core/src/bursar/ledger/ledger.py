@@ -83,6 +83,7 @@ class Ledger:
         calendars: the periods of now by time zone, as the store last asked for them.
         hooks: asks the plugins and tells them.
         charged: the answers that were charged lately.
+        twice_told: True once the log says that a call was charged by a covered SDK and booked by hand.
         renewal_told: its user was warned of a limit that counts anew at each start.
     """
 
@@ -102,6 +103,7 @@ class Ledger:
         self.clock = clock
         self.hooks = hooks
         self.charged = ChargedAnswers()
+        self.twice_told = False
         self.renewal_told = False
         self._late: deque[Steps[Any]] = deque()
         self._queue: Queue | None = None

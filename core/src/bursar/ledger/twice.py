@@ -1,0 +1,76 @@
+"""Keeps a call from being charged twice by hand and by a covered SDK: holds not entered, charges just made.
+
+Both are kept by context: that of the thread or task in which the hold was reserved, or the call was sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+from weakref import ref
+
+from ..runtime.log import logger
+from ..values.charge import Charge
+from ..values.usage import Usage
+
+_HOLDS, _CHARGES, _RECENT_S = 32, 32, 60
+
+_offered: ContextVar[tuple[ref[Any], ...]] = ContextVar("bursar_offered", default=())
+_Charged: TypeAlias = "tuple[float, frozenset[str | None], Usage | None]"
+_charges: ContextVar[deque[_Charged] | None] = ContextVar("bursar_charges", default=None)
+
+
+def offer(hold: Any) -> None:
+    """A hold was reserved in this context: a covered call of its session and model is made on it, once."""
+    kept = [one for one in _offered.get() if (known := one()) is not None and known.state == "reserved"]
+    _offered.set((*kept[1 - _HOLDS :], ref(hold)))
+
+
+def taken(session: Any, model: object) -> Any:
+    """The newest unused hold of a session and model that was reserved in this context, or None."""
+    if not isinstance(model, str) or not _offered.get():
+        return None
+    name = session._ledger.prices.canonical(model)
+    for one in reversed(_offered.get()):
+        hold = one()
+        fits = hold is not None and hold._open and not hold.used and hold.call.model == name
+        if fits and hold.session is not None and hold.session.is_same_account(session):
+            return hold
+    return None
+
+
+def remember_charges() -> None:
+    """Have the tasks that start from here share what they remember."""
+    if _charges.get() is None:
+        _charges.set(deque(maxlen=_CHARGES))
+
+
+def note_charge(hold: Any, charge: Charge, model: str | None) -> None:
+    """A covered SDK has charged a call of this context, which this model answered."""
+    remember_charges()
+    charges = _charges.get()
+    if charges is not None:  # pragma: no branch - it was just made
+        ledger = hold._ledger
+        answered = None if model is None else ledger.prices.canonical(model)
+        charges.append((ledger.clock.now(), frozenset({hold.call.model, answered}), charge.usage))
+
+
+def was_just_charged(model: str, usage: Usage, now_s: float) -> bool:
+    """True where a covered SDK has charged a call of this model and these counts in this context lately."""
+    counts = (usage.input_tokens, usage.output_tokens)
+    for at_s, models, charged in _charges.get() or ():
+        lately = model in models and abs(now_s - at_s) <= _RECENT_S
+        if lately and charged is not None and (charged.input_tokens, charged.output_tokens) == counts:
+            return True
+    return False
+
+
+def warn_of_twice(ledger: Any) -> None:
+    """Say once in a budget that something was booked by hand beside the charge of a covered SDK."""
+    if not ledger.twice_told:
+        ledger.twice_told = True
+        logger.warning(
+            "this call was charged already, and is booked once more as you say: drop the line, or use"
+            " session(cover=False)"
+        )
