@@ -170,6 +170,10 @@ def _why(asked: Quote) -> str:
     call, cap = asked.call, asked.call.max_output_tokens
     if asked.rates is None:
         return ""
+    if asked.others:
+        fewest = asked.others[-1]
+        run = "one run" if fewest.runs == 1 else f"{fewest.runs} runs"
+        return f" (with {run} of the provider's tools, for which {show_usd(fewest.minimum.usd)} would do)"
     times = f", {call.n} times" if call.n > 1 else ""
     if not cap:
         return f" ({call.input_tokens:,} tokens of input at the most)"

@@ -244,10 +244,19 @@ class Sending:
         given = self._payer._ledger.prices.given
         return None if given(self._demand.ask.get("model")) else self._demand.surcharge
 
+    @property
+    def _lowers(self) -> bool:
+        """True where the budget may put a bound of its own into the request."""
+        policy = self._payer._ledger.policy
+        formats = policy.clamps_formats or not self._demand.ask.get("formatted")
+        return policy.terms.enforce and policy.smallest_cap is not None and formats
+
     def _reserve(self) -> Steps[Hold]:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
         why_not, promise = demand.why_not or self._surcharge, self._promise
+        if demand.unlowered is not None and not self._lowers:
+            why_not = why_not or demand.unlowered
         asked = False
         while True:
             try:
