@@ -1,4 +1,4 @@
-"""A LangChain agent that is stuck: whatever its tool finds, it searches on."""
+"""A LangChain agent that is stuck: it remembers its question and its last search only, and searches on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_model_call
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -15,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from bursar import Budget, BudgetExceeded, Session
 from bursar_langchain import BudgetCallback
 
-QUESTION = "Which of our suppliers ships fastest to Reykjavik? Search until you are certain."
+QUESTION = "Which supplier ships fastest to Oslo? Search until you are certain."
 MAX_TOKENS = 300
 
 
@@ -57,8 +58,15 @@ class Watch(BaseCallbackHandler):
 
 @tool
 def search_suppliers(query: str) -> str:
-    """Search the list of suppliers."""
-    return f"312 results for {query!r}; page 1 of 32: ... no shipping times on this page."
+    """Search suppliers."""
+    return f"{query}: no shipping times here."
+
+
+@wrap_model_call  # type: ignore[arg-type]
+def short_memory(request: Any, model: Callable[[Any], Any]) -> Any:
+    """The question and the last search are sent, so that inputs stay short, and nothing is learned."""
+    question, *rest = request.messages
+    return model(request.override(messages=[question, *rest[-2:]]))
 
 
 def run(
@@ -77,7 +85,7 @@ def run(
     """
     session = budget.session()
     chat = ChatOpenAI(model=model, max_tokens=MAX_TOKENS, max_retries=0, **provider)
-    agent = create_agent(chat, [search_suppliers])
+    agent = create_agent(chat, [search_suppliers], middleware=[short_memory])
     callbacks = [BudgetCallback(session), Watch(session, tell)]
     try:
         agent.invoke(

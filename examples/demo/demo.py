@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from views import Result, view
 from bursar import Budget, BursarError
 from bursar.testing import Reply, Request, ScriptedProvider, ToolCall
 
-OUTPUT_TOKENS = 120
+OUTPUT_TOKENS = 280
 PAUSE_S = 0.12  # so that people can watch
 
 
@@ -73,9 +74,10 @@ def show(
 def stuck(request: Request) -> Reply:
     """The model's answer, always: search on, one page further."""
     pause = PAUSE_S if sys.stdout.isatty() else 0
-    page = 1 + sum(message["role"] == "tool" for message in request.body["messages"])
+    found = re.search(r"page (\d+)", str(request.body["messages"][-1]["content"]))
+    page = 1 + int(found[1]) if found else 1
     return Reply(
-        tool_calls=[ToolCall("search_suppliers", {"query": f"shipping time Reykjavik, page {page}"})],
+        tool_calls=[ToolCall("search_suppliers", {"query": f"Oslo, page {page}"})],
         output_tokens=OUTPUT_TOKENS,
         delay=pause,
     )

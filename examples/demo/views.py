@@ -76,7 +76,8 @@ class LineView:
         if result.billed is not None:
             print(f"bill      {usd(result.billed)}  {result.served} requests, counted by the provider")
         print(f"ledger    {usd(result.ledger)}  {result.calls} calls, counted by bursar")
-        print(f"limit     {usd(result.limit)}  {verdict(result)}")
+        print(f"limit     {usd(result.limit)}")
+        print(verdict(result))
 
 
 class JsonView(LineView):
@@ -157,13 +158,14 @@ def usd(amount: Decimal) -> str:
 
 
 def verdict(result: Result) -> str:
-    """What the numbers say."""
+    """What the numbers say, in one sentence."""
+    spent = f"{usd(result.ledger)} of {usd(result.limit)}"
     if not result.refusal:
-        return "the agent ended by itself"
+        return "The agent ended by itself."
     if result.ledger > result.limit:
-        return "ABOVE the limit"
+        return "ABOVE the limit."
     if result.billed is None:
-        return "stopped at or below the limit; the provider's bill comes later"
+        return f"Stopped at its budget: {spent} is spent; the provider's bill comes later."
     if not result.holds:
-        return "bill and ledger DIFFER"
-    return f"stopped at its budget: {usd(result.ledger)} of {usd(result.limit)}; bill and ledger are equal"
+        return "Bill and ledger DIFFER."
+    return f"Stopped at its budget: {spent} is spent, and bill and ledger are equal."

@@ -9,6 +9,7 @@ import sys
 from contextlib import ExitStack
 
 import endurance
+import passing
 import reserving
 import tracking
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.progress import Progress
 from tables import Found, document, show
 from timing import Case, timings
 
-PARTS = ("reserving", "tracking", "endurance", "growth")
+PARTS = ("reserving", "passing", "tracking", "endurance", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,6 +60,8 @@ def measured(parts: list[str], calls: int, long: int) -> Found:
         if "reserving" in parts:
             timed("reserving", list(reserving.cases()))
             timed("files", list(reserving.files(stack)), max(1, calls // 25))
+        if "passing" in parts:
+            timed("passing", list(passing.cases()))
         if "tracking" in parts:
             timed("tracking", list(tracking.cases(stack)))
         if "endurance" in parts:

@@ -37,6 +37,10 @@ def show(found: Found, console: Console) -> None:
         console.print(timing_table("Reserve + settle, memory store", found["reserving"]))
     if "files" in found:
         console.print(timing_table("Reserve + settle, by where the balances are", found["files"], ratio=True))
+    if "passing" in found:
+        plain, covered = found["passing"]
+        console.print(timing_table("A call of an SDK that nobody pays for", found["passing"]))
+        console.print(f"  the cover adds {covered.median_us - plain.median_us:.1f} us; allowed are 2\n")
     if "tracking" in found:
         beside = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
         console.print(timing_table(f"After the call: {beside}", found["tracking"], ratio=True))

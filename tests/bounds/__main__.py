@@ -91,7 +91,7 @@ def beside(store: Store, url: str) -> tuple[float, int, float]:
         longest_ms = float(reader.communicate()[0].split()[-1])
     else:
         longest: list[float] = []
-        timed(Verbs, ("read", "sessions", "holds", "book"), longest)
+        timed(Verbs, ("read", "sessions", "holds", "history", "book"), longest)
         thread = threading.Thread(target=read_on, args=(store, time.monotonic() + SECONDS))
         thread.start()
         took, refused = spend(store)

@@ -36,4 +36,6 @@ def readings(store: Store) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "spent", lambda: session.spent
     yield "an alert", lambda: inner.track(None, "0.0001") if inner.spent < 9 else None
     yield "doctor", budget.doctor
+    yield "history", budget.history
+    yield "history of a tenant", lambda: tenant.history(days=400)
     yield "holds", lambda: store.holds("default")  # type: ignore[attr-defined]

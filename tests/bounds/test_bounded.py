@@ -76,7 +76,7 @@ def measured(store: Store, server: Server | None) -> dict[str, int]:
         act()  # the first time it may make accounts
     for name, act in acts.items():
         meter, sound = Meter(store, server), {}
-        for verb in ("read", "sessions", "holds", "reserve", "book", "settle"):
+        for verb in ("read", "sessions", "holds", "history", "reserve", "book", "settle"):
             sound[verb] = getattr(store, verb)
             setattr(store, verb, counting(meter, sound[verb]))
         act()

@@ -76,8 +76,8 @@ def test_a_file_that_is_no_database(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("set-limit $5/dy --store S --account bob", "the window 'dy' is none of"),
-        ("set-limit 5k --store S --account bob", "not an amount"),
+        ("set-limit $5/dy --store S --account bob", "did you mean '$5/day'?"),
+        ("set-limit 5k --store S --account bob", "did you mean '5k tokens'?"),
         ("set-limit $1/day --tz Mars --store S --account bob", "Mars"),
         ("status --storage S", "No such option: --storage"),
         ("stats", "Did you mean 'status'"),

@@ -14,6 +14,7 @@ from typing import Any
 from bursar import LimitConflict
 from bursar.store import (
     NOTHING,
+    OTHER,
     UNITS,
     WHOLE_PPM,
     AccountView,
@@ -34,6 +35,7 @@ from bursar.store import (
 
 Key = tuple[str, ...]
 DAY_MS = 86_400_000
+MOST_SUBJECTS = 200
 
 
 @dataclass
@@ -310,12 +312,11 @@ class Lines:
                     line.booked if current else NOTHING,
                     line.held if line.state == "reserved" else NOTHING,
                 )
-                before = subjects.get(line.entry.subject, (NOTHING, NOTHING))
-                subjects[line.entry.subject] = before[0].plus(more[0]), before[1].plus(more[1])
+                subject = self.shown(book, line.entry.subject, subjects)
+                before = subjects.get(subject, (NOTHING, NOTHING))
+                subjects[subject] = before[0].plus(more[0]), before[1].plus(more[1])
                 spent, reserved = spent.plus(more[0]), reserved.plus(more[1])
-        books = [book]
-        while books[0].above is not None:
-            books.insert(0, books[0].above)
+        books = self.path_to(book)
         return AccountView(
             key=book.key,
             spent=spent,
@@ -331,6 +332,23 @@ class Lines:
             circuit="forced_open" if book.tripped is not None else book.circuit,
             sessions=len(self.sessions_below(book.key)),
         )
+
+    def shown(self, book: Book, subject: Subject, known: Mapping[Subject, object]) -> Subject:
+        """What an account shows a subject as: those beyond the most are one, where no limit tells them apart."""
+        if subject in known or len(known) < MOST_SUBJECTS:
+            return subject
+        limits = [limit for owner, limit in self.in_order(self.path_to(book)) if owner is book]
+        provider = subject.provider if subject.provider in {limit.provider for limit in limits} else None
+        models, tool = (OTHER,) if subject.models else (), OTHER if subject.tool else None
+        other = Subject(subject.kind, models, provider, tool)
+        return other if all(limit.covers(subject) == limit.covers(other) for limit in limits) else subject
+
+    def path_to(self, book: Book) -> list[Book]:
+        """The accounts from the root to one."""
+        books = [book]
+        while books[0].above is not None:
+            books.insert(0, books[0].above)
+        return books
 
     def sessions_below(self, key: str) -> list[Book]:
         """The sessions right below an account, the newest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -76,8 +77,23 @@ def test_lines_where_there_is_no_terminal() -> None:
         "bill",
         "ledger",
         "limit",
+        "Stopped",
     ]
-    assert "equal" in lines[-1] and "$0.02" in lines[-1]
+    assert re.fullmatch(
+        r"Stopped at its budget: \$0\.0\d+ of \$0\.02 is spent, and bill and ledger are equal\.", lines[-1]
+    )
+
+
+def test_the_budget_is_used_up(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Less than a tenth is left when the agent is stopped, and no lowered cap would have been of use any more."""
+    monkeypatch.syspath_prepend(str(DEMO))
+    import demo
+
+    assert demo.main(["--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    left = Fraction(shown["result"]["limit"]) - Fraction(shown["result"]["ledger"])
+    assert 0 <= left < Fraction(shown["result"]["limit"]) / 10
+    assert "with its output cap lowered to 16 tokens" in shown["result"]["refusal"]
 
 
 @pytest.mark.parametrize(

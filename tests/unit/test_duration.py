@@ -20,11 +20,6 @@ from bursar.values.duration import to_seconds
         ("24h", 86_400),
         ("30d", 2_592_000),
         (" 1s ", 1),
-        ("90 sec", 90),
-        ("1 second", 1),
-        ("15 minutes", 900),
-        ("24  hours", 86_400),
-        ("30 days", 2_592_000),
         ("999999999s", 999_999_999),
         (900, 900),
         (0.25, 0.25),
@@ -34,6 +29,11 @@ from bursar.values.duration import to_seconds
         (timedelta.max, 86_399_999_999_999.999999),
         (1e300, 1e12),
         pytest.param(10**5000, 1e12, id="huge"),
+        ("90 sec", 90),
+        ("1 second", 1),
+        ("15 minutes", 900),
+        ("24  hours", 86_400),
+        ("30 days", 2_592_000),
     ],
 )
 def test_span_is_read(value: Any, seconds: float) -> None:
@@ -44,7 +44,7 @@ def test_span_is_read(value: Any, seconds: float) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "", "s", "0s", "-5s", "+5s", "1.5h", "5", "5 mins", "5m", "5 hrs", "5S", "05s", "1h30min", "1w", "٥s", "5s\n", "9999999999s",
+        "", "s", "0s", "-5s", "+5s", "1.5h", "5", "5 mins", "5m", "5S", "05s", "1h30min", "1w", "٥s", "5s\n", "9999999999s",
         0, -1, 0.0, -0.0, math.nan, math.inf, -math.inf, pytest.param(-(10**5000), id="-huge"),
         timedelta(0), timedelta(seconds=-1), timedelta.min,
         True, False, None, b"90s", [], Fraction(1, 2),

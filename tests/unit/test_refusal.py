@@ -45,23 +45,25 @@ def usd(text: str) -> int:
 def test_refusal_by_a_dollar_limit() -> None:
     """The message says what was asked, what was left, of which limit, and what to do; the attributes say it in dollars."""
     error = refusal(
-        Refused("default/alice/@run-7", Limit("$5"), usd("4.5"), usd("0.4"), usd("0.6"), retry_after_s=30.0),
+        Refused(
+            "default/alice/@run-7", Limit("$5"), usd("4.59"), usd("0.4"), usd("0.025"), retry_after_s=30.0
+        ),
         MODEL,
     )
     assert type(error) is BudgetExceeded
     assert str(error) == (
-        "a call to 'gpt-4o' was not made: it needs up to $0.60 (with its output cap lowered to 16 tokens,"
-        " and 8,000 tokens of input at the most), and $0.10 of the $5/session limit of 'default/alice/run-7'"
+        "a call to 'gpt-4o' was not made: it needs up to $0.0202 (with its output cap lowered to 16"
+        " tokens, and 8,000 tokens of input at the most), and $0.01 of the $5/session limit of 'default/alice/run-7'"
         " is left, $0.40 of it is held by calls in flight; wait 30 s, raise the limit, shorten the input,"
         " or use a cheaper model"
     )
     assert vars(error) == {
         "limit": "$5/session",
         "account": "default/alice/run-7",
-        "spent": Decimal("4.5"),
+        "spent": Decimal("4.59"),
         "reserved": Decimal("0.4"),
-        "asked": Decimal("0.6"),
-        "remaining": Decimal("0.1"),
+        "asked": Decimal("0.025"),
+        "remaining": Decimal("0.01"),
         "retry_after": 30.0,
         "model": "gpt-4o",
         "tool": None,

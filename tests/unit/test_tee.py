@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -67,13 +68,15 @@ class Body:
 class Case:
     """A response with a meter on it."""
 
-    def __init__(self, response: Any, *, document: bool = False, events: bool = False) -> None:
-        self.session: Session = Budget("$1").session()
-        self.hold: Hold = self.session.reserve("gpt-4o", input_tokens=10, max_output_tokens=10)
+    def __init__(
+        self, response: Any, *, document: bool = False, events: bool = False, limit: str = "$1", cap: int = 10
+    ) -> None:
+        self.session: Session = Budget(limit, name="support").session()
+        self.hold: Hold = self.session.reserve("gpt-4o", input_tokens=10, max_output_tokens=cap)
         self.meter = Meter(self.hold, Words(hidden=True), Background())
         self.meter.sent = True
         self.response = response
-        attach(response, self.meter, document=document, events=events)
+        attach(response, self.meter, document=document, events=events, package="their_sdk")
 
     def read(self, asynchronous: bool, size: int | None = None, most: int = 10**6) -> list[bytes]:
         if not asynchronous:
@@ -178,3 +181,58 @@ def test_a_body_that_is_left(close: bool, asynchronous: bool) -> None:
         gc.collect()
     assert case.session.reserved == 0 and case.hold.state == "in_doubt"
     assert case.session.spent == case.hold.amount
+
+
+def raise_(error: Exception) -> None:
+    """The caller's own code."""
+    raise error
+
+
+THEIRS: dict[str, Any] = {"__name__": "their_sdk.lib.parsing"}
+exec("def parse(error):\n    raise error", THEIRS)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("error", "raised_by", "said", "note"),
+    [
+        pytest.param(RuntimeError, THEIRS["parse"], {"cut": True}, "was cut", id="said-that-it-was-cut"),
+        pytest.param(ValueError, THEIRS["parse"], {}, "may have been cut", id="has-not-said-why-it-ends"),
+        pytest.param(ValueError, THEIRS["parse"], {"stopped": True}, None, id="ended-by-itself"),
+        pytest.param(RuntimeError, THEIRS["parse"], {}, None, id="no-parser"),
+        pytest.param(ValueError, raise_, {"cut": True}, None, id="error-of-the-caller"),
+    ],
+)
+@pytest.mark.parametrize("limit", ["$0.0005", "$1"])
+def test_an_error_of_the_sdks_helper_is_explained(
+    limit: str,
+    error: type[Exception],
+    raised_by: Any,
+    said: dict[str, bool],
+    note: str | None,
+    asynchronous: bool,
+) -> None:
+    """Once, where the budget had lowered the cap, and only where that may be why the helper failed."""
+    case = Case(Body(list(EVENTS)), events=True, limit=limit, cap=1_000)
+    case.read(asynchronous, most=1) if not asynchronous else None
+    for name, value in said.items():
+        setattr(case.meter.reading, name, value)
+
+    async def aleave() -> None:
+        await case.response.aclose()
+
+    with pytest.raises(error) as failed:
+        try:
+            raised_by(error("no JSON"))
+        finally:
+            for _ in range(2):
+                asyncio.run(aleave()) if asynchronous else case.response.close()
+    notes = getattr(failed.value, "__notes__", [])
+    expected = 1 if note and limit != "$1" and sys.version_info >= (3, 11) else 0
+    assert len(notes) == expected
+    assert all(
+        f"{note} at " in text and "the budget 'support' had lowered the cap from 1,000" in text
+        for text in notes
+    )
+    case.response.close()
+    assert case.session.reserved == 0 and case.session.spent > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zoneinfo
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bursar import InvalidAmount
-from bursar.values.window import Calendar, Period, calendar, parse_window, zone
+from bursar.values.window import Calendar, Period, calendar, day_number, day_text, parse_window, shift, zone
 
 from ..scale import scaled
 
@@ -262,3 +263,19 @@ def test_utc_needs_no_time_zone_data(monkeypatch: pytest.MonkeyPatch) -> None:
     assert zone("UTC") is timezone.utc
     with pytest.raises(ValueError, match="pip install tzdata"):
         zone("Europe/Oslo")
+
+
+@pytest.mark.parametrize(
+    "tz", ["Europe/Oslo", "America/St_Johns", "Australia/Lord_Howe", "Asia/Tokyo", "UTC"]
+)
+def test_a_shift_tells_the_local_day_of_any_moment_near(tz: str) -> None:
+    """Half a year around a day, to the minute in which clocks are moved; without one where they never are."""
+    dice = random.Random(tz)
+    for day in range(20_400, 20_800, 37):
+        before_ms, at_ms, after_ms = shift(tz, day)
+        for _ in range(50):
+            moment_ms = (day * 86_400 + dice.randrange(-60 * 86_400, 60 * 86_400)) * 1000
+            local_ms = moment_ms + (before_ms if moment_ms < at_ms else after_ms)
+            assert local_ms // 86_400_000 == day_number(moment_ms, tz)
+    assert (shift("Europe/Oslo", 20_541).at_ms, shift("Asia/Tokyo", 20_541).at_ms) == (1_774_746_000_000, 0)
+    assert day_text(day_number(1_774_746_000_000, "Europe/Oslo")) == "2026-03-29"

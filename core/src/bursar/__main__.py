@@ -10,7 +10,7 @@ def main() -> int:
     try:
         from .cli.app import main as run
     except ModuleNotFoundError as error:
-        if error.name not in ("rich", "typer"):
+        if (error.name or "").partition(".")[0] not in ("rich", "typer"):
             raise
         sys.stderr.write("bursar: the command line needs typer and rich: pip install 'bursar[cli]'\n")
         return 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
@@ -136,6 +136,7 @@ class Session(Tracking):
         stored_tokens: int = 0,
         requests: Mapping[str, int] | None = None,
         sent: bool = False,
+        alternatives: Sequence[Mapping[str, Any]] = (),
         **unknown: NoReturn,
     ) -> Steps[Hold]:
         """Set aside what a call may cost at the worst, before it is sent.
@@ -162,6 +163,9 @@ class Session(Tracking):
                 and one more for each run of a tool of the provider's.
             stored_tokens: input that the provider keeps, and reads again beside the messages.
             requests: how often such tools may run, by name (``{"web_search": 3}``).
+            alternatives: how often such tools may run where the request can be given a bound, the most
+                wanted first: ``{"runs": 8, "windows": 9, "requests": {"web_search": 8}}``. The first that
+                fits is granted, and its `runs` are those of the hold.
             sent: True where the request is sent as it is, and not as a part of a batch: it is priced at
                 `tier`, and a cheaper tier of the budget does not hold.
 
@@ -197,6 +201,7 @@ class Session(Tracking):
             stored_tokens=stored_tokens,
             requests=requests or {},
             sent=sent,
+            alternatives=alternatives,
         )
         try:
             hold = yield from reservation.reserve(

@@ -139,6 +139,23 @@ def test_a_parser_that_fails_on_a_cut_answer_names_the_budget(
     bench.assert_exact(session)
 
 
+@pytest.mark.skipif("messages-parse" not in SURFACES, reason="younger than the floor")
+@pytest.mark.parametrize(("limit", "lowered"), [("$0.01", True), ("$1", False)])
+def test_a_helper_of_streams_that_fails_on_a_cut_answer_names_the_budget(
+    limit: str, lowered: bool, bench: Bench
+) -> None:
+    """In one note, where it was the budget that had the answer cut, and not the caller's own cap."""
+    bench.provider.always(Reply('{"word": "bl', output_tokens="most"))
+    client, session = bench.paid(limit)
+    body = {**CHAT, "max_tokens": 2_000}
+    with pytest.raises(ValueError, match="(?i)json") as failed:
+        bench.take(Surface(lambda c: c.messages.stream(**body, output_format=Word), "manager"), client)
+    notes = getattr(failed.value, "__notes__", [])
+    told = ["the budget" in note and "had lowered the cap from 2,000" in note for note in notes]
+    assert told == ([True] if lowered and sys.version_info >= (3, 11) else [])
+    assert bench.provider.bill <= session.spent and session.reserved == 0
+
+
 @pytest.mark.parametrize(
     ("limit", "budget", "sent"),
     [

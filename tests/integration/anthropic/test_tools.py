@@ -203,7 +203,7 @@ def test_tools_whose_schema_the_provider_has(tool: str, limit: str, requests: in
 
 def test_no_prompt_is_in_an_error(sync_bench: Bench) -> None:
     """What is refused is named, what was asked is not."""
-    client, _ = sync_bench.paid("$0.0000001")
+    client, _ = sync_bench.paid("$0.0000001", clamp=False)
     secret = "the launch code is 0000"
     for members, _ in WITHOUT_A_BOUND.values():
         with pytest.raises(UnpriceableCall) as unpriced:
@@ -213,3 +213,31 @@ def test_no_prompt_is_in_an_error(sync_bench: Bench) -> None:
         client.messages.create(**CHAT, system=secret)
     assert secret not in str(refused.value)
     assert sync_bench.provider.arrivals == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "runs"), [("$3.90", 8), ("$2.30", 4), ("$1.40", 2), ("$0.90", 1), ("$0.50", 0)]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_without_a_bound_is_given_the_largest_that_fits(
+    stream: bool, limit: str, runs: int, bench: Bench
+) -> None:
+    """8, 4, 2 or 1 uses in one request, which count as lowered; a tool with a bound of its own keeps it."""
+    bench.provider.always(Reply("ok", hidden_tokens=30_000, runs={"web_search": 9}))
+    client, session = bench.paid(limit)
+    tools: Any = [{"type": "web_search_20250305", "name": "web_search"}]
+    call = Surface(
+        lambda c: c.messages.create(**{**CHAT, "model": "claude-haiku-4-5"}, tools=tools, stream=stream),
+        "events" if stream else "value",
+    )
+    if not runs:
+        with pytest.raises(BudgetExceeded, match="one run of the provider's tools"):
+            bench.take(call, client)
+        assert bench.provider.arrivals == 0
+    else:
+        bench.take(call, client)
+        (served,) = bench.provider.served
+        assert served.body["tools"][0]["max_uses"] == runs and "max_uses" not in tools[0]
+        report = session.report()
+        assert (report["clamped"], report["truncated"], report["overruns"]["count"]) == (1, 1, 0)
+    bench.assert_exact(session)

@@ -67,7 +67,7 @@ class Tools:
         """Refused with the way out; within a hold of the caller's it is sent, and charged with what is hidden."""
         members, way_out = sdk.window.unbounded[without_bound]
         bench.provider.always(Reply("ok", hidden_tokens=100_000))
-        client, session = bench.paid("$9")
+        client, session = bench.paid("$9", clamp=how == "covered")  # else it may be given a bound
         call = sdk.window.asking(**members)
         if how == "refused":
             with pytest.raises(UnpriceableCall, match=way_out):

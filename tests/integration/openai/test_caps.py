@@ -254,6 +254,45 @@ def test_a_parser_that_fails_on_a_cut_answer_names_the_budget(surface: str, benc
     bench.assert_exact(session)
 
 
+STREAMED = {
+    "chat": Surface(
+        lambda c: parsing(c).stream(**{**CHAT, "max_tokens": 2_000}, response_format=Word), "manager"
+    ),
+    "responses": Surface(
+        lambda c: c.responses.stream(**{**RESPONSE, "max_output_tokens": 2_000}, text_format=Word), "manager"
+    ),
+}
+
+
+@pytest.mark.parametrize(("limit", "lowered"), [("$0.01", True), ("$1", False)])
+@pytest.mark.parametrize("surface", STREAMED)
+def test_a_helper_of_streams_that_fails_on_a_cut_answer_names_the_budget(
+    surface: str, limit: str, lowered: bool, bench: Bench
+) -> None:
+    """In one note, where it was the budget that had the answer cut, and not the caller's own cap."""
+    bench.provider.always(Reply('{"word": "bl', output_tokens="most"))
+    client, session = bench.paid(limit)
+    with pytest.raises(Exception, match=r"(?i)length|json") as failed:
+        bench.take(STREAMED[surface], client)
+    assert not isinstance(failed.value, bursar.BursarError)
+    notes = getattr(failed.value, "__notes__", [])
+    told = ["the budget" in note and "had lowered the cap from 2,000" in note for note in notes]
+    assert told == ([True] if lowered and sys.version_info >= (3, 11) else [])
+    assert bench.provider.bill <= session.spent and session.reserved == 0
+
+
+def test_an_error_of_the_callers_own_gets_no_note(sync_bench: Bench) -> None:
+    """Although the answer was cut: it is not why the caller fails."""
+    sync_bench.provider.always(_MOST)
+    client, session = sync_bench.paid("$0.01")
+    with pytest.raises(KeyError) as failed, parsing(client).stream(**{**CHAT, "max_tokens": 2_000}) as events:
+        for event in events:
+            last = event
+        raise KeyError(last.type)
+    assert not hasattr(failed.value, "__notes__")
+    assert session.report()["truncated"] == 1
+
+
 @pytest.mark.parametrize(("limit", "requests"), [("$0.01", 0), ("$0.03", 1)])
 @pytest.mark.parametrize("surface", PARSED)
 def test_a_format_is_not_lowered_where_only_text_is(

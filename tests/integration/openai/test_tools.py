@@ -209,3 +209,35 @@ def test_a_model_that_searches_by_itself(limit: str, requests: int, sync_bench: 
         with pytest.raises(BudgetExceeded):
             client.chat.completions.create(**body)
     assert (sync_bench.provider.arrivals, session.reserved) == (requests, 0)
+
+
+@pytest.mark.parametrize(("limit", "runs"), [("$3", 8), ("$2", 4), ("$1", 2), ("$0.70", 1), ("$0.60", 0)])
+def test_a_tool_without_a_bound_is_given_the_largest_that_fits(limit: str, runs: int, bench: Bench) -> None:
+    """8, 4, 2 or 1 runs in one request, which count as lowered; where none fits the text names what would do."""
+    bench.provider.always(Reply("ok", hidden_tokens=30_000, runs={"web_search": 9}))
+    client, session = bench.paid(limit)
+    call = Surface(lambda c: c.responses.create(**RESPONSE, tools=[{"type": "web_search"}]))
+    if not runs:
+        with pytest.raises(
+            BudgetExceeded, match=r"one run of the provider's tools, for which \$0\.65.* would do"
+        ):
+            bench.take(call, client)
+        assert bench.provider.arrivals == 0
+    else:
+        bench.take(call, client)
+        (served,) = bench.provider.served
+        assert served.body["max_tool_calls"] == runs and served.tokens.runs == {"web_search": runs}
+        report = session.report()
+        assert (report["clamped"], report["truncated"], report["overruns"]["count"]) == (1, 1, 0)
+    bench.assert_exact(session)
+
+
+def test_an_answer_that_needs_fewer_runs_is_whole(sync_bench: Bench) -> None:
+    """It counts as lowered, not as cut; a bound of the caller's is left as it is."""
+    sync_bench.provider.always(Reply("ok", runs={"web_search": 2}))
+    client, session = sync_bench.paid("$3")
+    client.responses.create(**RESPONSE, tools=[{"type": "web_search"}])
+    client.responses.create(**RESPONSE, tools=[{"type": "web_search"}], extra_body={"max_tool_calls": 3})
+    assert [served.body["max_tool_calls"] for served in sync_bench.provider.served] == [8, 3]
+    assert (session.report()["clamped"], session.report()["truncated"]) == (1, 0)
+    sync_bench.assert_exact(session)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from rich.tree import Tree
 
 from ..reports.balance import Below, balance, by_parent
 from ..reports.report import tree as nested
@@ -18,7 +17,7 @@ from ..values.money import show_usd
 from . import accounts, figures, place, prometheus
 from .accounts import Found
 from .options import AccountOption, JsonOption, StoreOption
-from .screen import Screen, styled
+from .screen import Cell, Screen
 
 MOST_SESSIONS = 200  # that `who` looks at below an account: the newest
 
@@ -79,13 +78,16 @@ def _one(found: Found, screen: Screen, *, as_json: bool) -> None:
         for limit in owner.limits
     ]
     if limits:
+        screen.gap()
         screen.table(("limit of", "limit", ">left", "used"), limits)
     subjects = figures.by_subject((view,))
     if subjects:
+        screen.gap()
         screen.table(
             ("model or tool", ">spent", ">calls", ">tokens"),
             [(name, show_usd(a.usd), f"{a.calls:,}", f"{a.tokens:,}") for _, name, a in subjects],
         )
+    screen.gap()
     if view.for_sessions:
         screen.line("each session:", ", ".join(map(str, view.for_sessions)))
     screen.line(", ".join((*figures.facts(view), f"in use for {span((now_ms - view.opened_ms) / 1000)}")))
@@ -164,37 +166,22 @@ def tree(store: StoreOption, account: AccountOption = None, as_json: JsonOption 
         for one in found:
             document |= nested(one.snapshot, one.views)
         screen.json(document)
-    elif screen.plain:
-        lines = [line for one in found for line in _indented(screen, by_parent(one.snapshot), one.views, 0)]
-        screen.table(figures.HEADINGS, lines)
     else:
-        for one in found:
-            top = Tree(_label(screen, one.views), guide_style="dim")
-            _grow(screen, top, by_parent(one.snapshot), one.views)
-            screen.show(top)
+        rows = [line for one in found for line in _nested(screen, by_parent(one.snapshot), one.views, "", "")]
+        screen.table(figures.HEADINGS, rows)
 
 
-def _indented(
-    screen: Screen, below: Below, views: tuple[AccountView, ...], depth: int
-) -> Iterator[tuple[Any, ...]]:
-    name, *figures_ = figures.row(screen, name_of(views[-1].key), views)
-    yield (styled("  " * depth + str(name), ""), *figures_)
-    for view in below.get(views[-1].key, ()):
-        yield from _indented(screen, below, (*views, view), depth + 1)
-
-
-def _grow(screen: Screen, branch: Tree, below: Below, views: tuple[AccountView, ...]) -> None:
-    for view in below.get(views[-1].key, ()):
-        path = (*views, view)
-        _grow(screen, branch.add(_label(screen, path)), below, path)
-
-
-def _label(screen: Screen, views: tuple[AccountView, ...]) -> Text:
-    name, spent, _, left, _, used = figures.row(screen, name_of(views[-1].key), views)
-    label = Text.assemble(name, f"  {spent} spent")
-    if str(left):
-        label.append_text(Text.assemble(", ", left, " left"))
-    return Text.assemble(label, "  ", used)
+def _nested(
+    screen: Screen, below: Below, views: tuple[AccountView, ...], before: str, inside: str
+) -> Iterator[tuple[Cell, ...]]:
+    """A row for an account and for each one below it; the lines of the tree stand before the names."""
+    name, *others = figures.row(screen, name_of(views[-1].key), views)
+    yield (Text.assemble((before, "dim"), name), *others)
+    children = below.get(views[-1].key, [])
+    for view in children:
+        last = view is children[-1]
+        drawn = ("  ", "  ") if screen.plain else ("└─ ", "   ") if last else ("├─ ", "│  ")
+        yield from _nested(screen, below, (*views, view), inside + drawn[0], inside + drawn[1])
 
 
 def span(seconds: float) -> str:

@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from rich import box
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +17,7 @@ from ..reports.text import clean
 Cell: TypeAlias = "str | Text"
 Rows: TypeAlias = "Iterable[Sequence[Cell]]"
 
-BAR = 20
+BAR = 12
 
 
 class Screen:
@@ -38,7 +37,11 @@ class Screen:
         if self.plain:
             self.write(" ".join(map(_plain, cells)))
         else:
-            self.console.print(Text(" ").join(map(_text, cells)), soft_wrap=True)
+            self.console.print(Text(" ").join(map(_text, cells)))
+
+    def gap(self) -> None:
+        """An empty line between two tables."""
+        self.write("")
 
     def table(self, headings: Sequence[str], rows: Rows) -> None:
         """Rows below headings; a heading that begins with ``>`` has its column at the right."""
@@ -46,10 +49,6 @@ class Screen:
             self.write(aligned(headings, rows))
         else:
             self.console.print(drawn(headings, rows))
-
-    def show(self, renderable: RenderableType) -> None:
-        """Something of rich's."""
-        self.console.print(renderable)
 
     def bar(self, fraction: float) -> Cell:
         """How much of a limit is used, as a bar; as a percentage where nobody looks."""
@@ -83,12 +82,14 @@ def bar(fraction: float, width: int = BAR) -> Text:
 
 
 def drawn(headings: Sequence[str], rows: Rows) -> Table:
-    """The table of a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading in headings:
-        right = heading.startswith(">")
-        table.add_column(heading.removeprefix(">"), justify="right" if right else "left", overflow="fold")
-    for row in rows:
+    """The table of a terminal; a column without anything in it is left out."""
+    columns = [column for column in zip(headings, *rows, strict=True) if any(map(len, column[1:]))]
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading, *_ in columns:
+        text = str(heading)
+        right = text.startswith(">")
+        table.add_column(text.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+    for row in zip(*(column[1:] for column in columns), strict=True):
         table.add_row(*map(_text, row))
     return table
 

@@ -95,6 +95,7 @@ def top(
         elif screen.plain:
             for rates, sample in looks:
                 screen.write(aligned(HEADINGS, _accounts(screen, rates, sample, most)))
+                screen.gap()
                 screen.write(aligned(MODELS, _subjects(rates, sample, most)))
         else:
             with Live(console=screen.console, screen=times is None, auto_refresh=False) as live:
@@ -184,7 +185,7 @@ def _drawn(screen: Screen, rates: Rates, sample: Sample, most: int) -> Renderabl
         drawn(HEADINGS, _accounts(screen, rates, sample, most)),
         drawn(MODELS, _subjects(rates, sample, most)),
     )
-    return Group(title, *tables)
+    return Group(title, "", tables[0], "", tables[1])
 
 
 def _usd(rate: float) -> str:

@@ -14,6 +14,7 @@ from ..ledger.context import FoundByText, Promise
 from ..ledger.hold import Cover, Hold
 from ..ledger.ledger import Ledger
 from ..ledger.steps import Steps
+from ..pricing.response import Answer
 from ..session import Session
 from ..values.usage import Usage
 
@@ -32,6 +33,7 @@ class Result:
         of_all: True when the usage may be that of several calls, which were sent together.
         finished: True when the provider said why it stopped.
         text_tokens: the most tokens that the visible output can have; 0 when there is none.
+        cost_nanos: what the answer says that it cost, in nano-dollars.
     """
 
     usage: Usage | None = None
@@ -41,6 +43,7 @@ class Result:
     of_all: bool = False
     finished: bool = False
     text_tokens: int = 0
+    cost_nanos: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -186,7 +189,10 @@ class OpenCall:
         elif result.cached:
             yield from hold._release(saved=result.usage)
         elif result.usage is not None:
-            yield from hold._settle(usage=result.usage, model=result.model, tier=result.tier)
+            answer = Answer(result.usage, result.model, result.tier, cost_nanos=result.cost_nanos)
+            most = hold.call.n * hold.call.max_output_tokens
+            shown = most if self.hidden and result.text_tokens else result.text_tokens
+            yield from hold._settle(answer, seen_tokens=shown)
         elif not result.finished:
             yield from hold._settle_unknown(_by_text(hold, result))  # it broke, and looked like an end
         elif self.hidden:

@@ -319,6 +319,11 @@ def count_inside(difference: int) -> None:
     _inside += difference
 
 
+def is_idle() -> bool:
+    """True where nobody can pay from here, and nobody in the process would be told so."""
+    return not (_inside or _of_process or _innermost.get() or _entered.get())
+
+
 def is_somebody_inside() -> bool:
     """True while a session that covers the SDKs is entered, in whatever thread or task."""
     return _inside > 0

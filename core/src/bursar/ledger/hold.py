@@ -51,7 +51,7 @@ class Hold(OneProcess):
         state: ``"reserved"``, ``"settled"``, ``"released"`` or ``"in_doubt"``.
         max_output_tokens: the output cap to send, lowered where the budget clamped it;
             None for a call without output tokens.
-        clamped: True when that cap was lowered to what was left.
+        clamped: True when that cap was lowered to what was left, or runs of tools were bounded.
         charge: what was booked so far, or None.
         repeated: True when the key of this reserve was seen before: nothing was reserved again.
         session: whose call it is: it pays for what is sent beside it within ``with hold:``.
@@ -79,7 +79,7 @@ class Hold(OneProcess):
         self._events = events
         self._forks = forks()
         self.call = call
-        self.clamped = call.max_output_tokens < asked.call.max_output_tokens
+        self.clamped = call.max_output_tokens < asked.call.max_output_tokens or asked.runs is not None
         self.charge: Charge | None = None
         self.state: State = granted.state
         self._own: OwnHold | None = None
@@ -110,9 +110,15 @@ class Hold(OneProcess):
         return self._asked.call.max_output_tokens
 
     @property
+    def runs(self) -> int | None:
+        """How often tools of the provider's may run, to be put into the request; None: it says so itself."""
+        return self._asked.runs
+
+    @property
     def binding_cap(self) -> int | None:
         """The cap that a request without one has to carry; None: its provider lets nothing grow above it."""
-        return None if self._asked.enforced and not self.clamped else self.max_output_tokens
+        lowered = self.call.max_output_tokens < self.wanted_output_tokens
+        return None if self._asked.enforced and not lowered else self.max_output_tokens
 
     # -- outcomes -------------------------------------------------------------------------
 
@@ -433,13 +439,21 @@ class Hold(OneProcess):
         if self._own is not None:
             self._own.open = False
 
-    def explain(self, error: BaseException) -> None:
-        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was."""
-        if self.charge is not None and self.charge.truncated and hasattr(error, "add_note"):
-            error.add_note(f"bursar: {self._truncation()}")
+    def explain(self, error: BaseException, *, cut: bool | None = False) -> None:
+        """Note on an error that the answer was cut at a cap that the budget had lowered, if it was.
 
-    def _truncation(self) -> str:
-        return truncation(self._path, self.call, self.wanted_output_tokens)
+        Args:
+            error: gets the note, once.
+            cut: True where the answer said so before it was settled; None: it has not said yet why it ended.
+        """
+        certain = bool(cut) or (self.charge is not None and self.charge.truncated)
+        if self.clamped and (certain or cut is None) and hasattr(error, "add_note"):
+            note = f"bursar: {self._truncation(certain=certain)}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+
+    def _truncation(self, *, certain: bool = True) -> str:
+        return truncation(self._path, self.call, self.wanted_output_tokens, self.runs, certain=certain)
 
     def __repr__(self) -> str:
         return f"<Hold {self.id} {self.state} ${self.amount}>"

@@ -150,9 +150,10 @@ def _named(call: Call) -> str:
 
 def _what_is_left(limit: Limit, refused: Refused, asked: Quote) -> str:
     """What was asked and why so much, and what is left of which limit."""
-    needed, left = _readable(limit, refused.asked), _readable(limit, refused.remaining)
+    least = min(refused.asked, getattr(asked.minimum, limit.unit)) if _lowered(asked) else refused.asked
+    needed, left = _readable(limit, least), _readable(limit, refused.remaining)
     if needed == left:  # once rounded
-        needed, left = limit.show(refused.asked), limit.show(refused.remaining)
+        needed, left = limit.show(least), limit.show(refused.remaining)
     why = _why(asked) if limit.unit != "calls" else ""
     is_ = "is" if limit.unit == "usd" else "are"
     up_to = "" if limit.unit == "calls" else "up to "
@@ -169,16 +170,25 @@ def _why(asked: Quote) -> str:
     call, cap = asked.call, asked.call.max_output_tokens
     if asked.rates is None:
         return ""
+    if asked.others:
+        fewest = asked.others[-1]
+        run = "one run" if fewest.runs == 1 else f"{fewest.runs} runs"
+        return f" (with {run} of the provider's tools, for which {show_usd(fewest.minimum.usd)} would do)"
     times = f", {call.n} times" if call.n > 1 else ""
     if not cap:
         return f" ({call.input_tokens:,} tokens of input at the most)"
-    if asked.smallest < cap:
+    if _lowered(asked):
         lowered = f"with its output cap lowered to {asked.smallest:,} tokens{times}"
         return f" ({lowered}, and {call.input_tokens:,} tokens of input at the most)"
     if not asked.given:
         no_cap = "no output cap was set" if asked.cap_name else "it takes no output cap"
         return f" ({no_cap}: the model's own {cap:,} tokens{times})"
     return f" ({call.input_tokens:,} tokens of input and {cap:,} of output at the most{times})"
+
+
+def _lowered(asked: Quote) -> bool:
+    """True for a call whose output cap could be lowered, and that did not even fit so."""
+    return asked.rates is not None and 0 < asked.smallest < asked.call.max_output_tokens
 
 
 def _advice(limit: Limit, refused: Refused, asked: Quote) -> str:

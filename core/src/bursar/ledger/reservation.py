@@ -76,6 +76,7 @@ def reserve(
         refused = refusal(answer, asked, _loop_s(ledger.policy), admission.waited_s, admission.why_not)
         _refuse(ledger, asked.call, refused, events)
         raise refused
+    asked = asked.granted(answer.amounts)
     cap = asked.cap(answer.amounts)
     call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
     hold = Hold(ledger, path, call, asked, answer, events, session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..errors import InvalidAmount, UnpriceableCall
@@ -35,6 +36,8 @@ class Quote(NamedTuple):
         cap_name: what the request calls its output cap; empty where it takes none.
         hour_cache: True where its input may be written to a cache for an hour.
         sent: True where a tier that the budget declares does not make it cheaper.
+        runs: how often tools of the provider's may run, where the request is to be given that bound.
+        others: the quotes of fewer and fewer runs, itself the first; `minimum` is that of the last.
     """
 
     call: Call
@@ -51,6 +54,17 @@ class Quote(NamedTuple):
     cap_name: str = "max_tokens"
     hour_cache: bool = False
     sent: bool = False
+    runs: int | None = None
+    others: tuple[Quote, ...] = ()
+
+    def granted(self, granted: Amounts) -> Quote:
+        """The alternative that what was granted pays for: the first whose worst case fits."""
+        fitting = (
+            other
+            for other in self.others
+            if all(least <= held for least, held in zip(other.minimum, granted, strict=True))
+        )
+        return next(fitting, self.others[-1]) if self.others else self
 
     def cap(self, granted: Amounts) -> int:
         """The largest output cap whose worst case fits what was granted."""
@@ -86,6 +100,8 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         UnknownModel: the model has no price.
         UnpriceableCall: its worst case has no bound.
     """
+    if request.alternatives:
+        return _alternatives(request, id, prices, policy)
     nanos = request.cost_nanos
     if request.model is None:
         return _tool_quote(
@@ -149,7 +165,18 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         enforced,
         request.cap_name,
     )
-    return new_tuple(Quote, (*facts, hour_cache, request.sent))
+    return new_tuple(Quote, (*facts, hour_cache, request.sent, None, ()))
+
+
+def _alternatives(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Quote:
+    """Asks for the first, waits for its worst case, and takes the last where no more is to be had."""
+    others = []
+    for one in request.alternatives:
+        terms = {name: value for name, value in one.items() if name != "runs"}
+        bounded = replace(request, alternatives=(), **terms)
+        others.append(quote(bounded, id, prices, policy)._replace(runs=one["runs"]))
+    first, last = others[0], others[-1]
+    return first._replace(minimum=last.minimum, others=tuple(others))
 
 
 def _dearness(priced: tuple[str | None, Rates]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class CallRequest:
         floor: the output cap that is worth waiting for, in tokens; 0: the budget's own.
         formatted: True when the answer is to have a format, which a lower output cap may cut off.
         cap_name: what the request calls its output cap; empty where it takes none.
+        alternatives: how often the provider's tools may run, the most wanted first: each with the arguments
+            that go with it (`windows`, `n`, `requests`) beside its number of ``runs``.
         sent: True for a request that is sent as it is: a tier that the budget declares is no cheaper then.
 
     Raises:
@@ -43,6 +45,7 @@ class CallRequest:
     formatted: bool = False
     cap_name: str = "max_tokens"
     sent: bool = False
+    alternatives: Sequence[Mapping[str, Any]] = ()
     windows: int = 1
     stored_tokens: int = 0
     requests: Mapping[str, int] = field(default_factory=dict)

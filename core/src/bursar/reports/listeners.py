@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..runtime.log import logger
 from ..runtime.worker import Worker
 from .alert import Alert, AlertKind
+
+if TYPE_CHECKING:
+    import asyncio  # heavy: imported where a listener is a coroutine
 
 ReportCallback: TypeAlias = "Callable[[dict[str, Any]], object]"
 AlertCallback: TypeAlias = "Callable[[Alert], object]"
@@ -76,6 +79,8 @@ def _tell(listener: Callable[[Any], object], what: object, loop: asyncio.Abstrac
 
 def _run(told: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop | None) -> None:
     """Run it in the loop of the call; where there is none, or none any more, in one of its own."""
+    import asyncio
+
     if loop is not None:
         try:
             asyncio.run_coroutine_threadsafe(told, loop)
@@ -100,6 +105,7 @@ def _log(listener: object, error: Exception) -> None:
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
+        running: asyncio.AbstractEventLoop = sys.modules["asyncio"].get_running_loop()
+    except (KeyError, RuntimeError):  # nobody has imported it, or no loop runs here
         return None
+    return running

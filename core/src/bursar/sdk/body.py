@@ -7,6 +7,7 @@ uses; only the methods named here are relied on.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from .settlement import Meter
 
 
-def attach(response: Any, meter: Meter, *, document: bool, events: bool) -> None:
+def attach(response: Any, meter: Meter, *, document: bool, events: bool, package: str) -> None:
     """Let a meter read a body that its caller has not read yet.
 
     Whoever leaves the body before its end abandons the meter, also if only the garbage
@@ -25,17 +26,20 @@ def attach(response: Any, meter: Meter, *, document: bool, events: bool) -> None
         meter: books the call.
         document: True for a body that is one JSON document.
         events: True for a stream of server-sent events.
+        package: the SDK, whose helpers close the response when they fail on the answer.
     """
     tap = _Tap(meter, document, events)
     iter_bytes, aiter_bytes = response.iter_bytes, response.aiter_bytes
     close, aclose = response.close, response.aclose
 
     def closing() -> None:
+        meter.explain(sys.exc_info()[1], package)
         if not tap.pulling:  # else the end of the body, which the tap itself will notice
             meter.abandon()
         close()
 
     async def aclosing() -> None:
+        meter.explain(sys.exc_info()[1], package)
         if not tap.pulling:
             meter.abandon()
         await aclose()

@@ -19,16 +19,18 @@ class Allowed(NamedTuple):
         needed: True where a request without a cap of its own has to carry this one; False where its
             provider lets no answer grow above it.
         model: the model behind the name that is sent.
+        runs: how often tools of the provider's may run, where the request does not say so.
     """
 
     cap: int | None = None
     needed: bool = True
     model: str | None = None
+    runs: int | None = None
 
     @classmethod
     def by(cls, hold: Hold) -> Allowed:
         """What a hold pays for."""
-        return cls(hold.max_output_tokens, hold.binding_cap is not None, hold.call.model)
+        return cls(hold.max_output_tokens, hold.binding_cap is not None, hold.call.model, hold.runs)
 
 
 class Demand:
@@ -38,6 +40,8 @@ class Demand:
         ask: the arguments of `Session.reserve` for it.
         endpoint: a word of `Budget`'s ``allow=`` where no request like it has a bound.
         why_not: why this request has none, and the way out, where others like it have one.
+        unlowered: why it has no bound where the budget lowers nothing, and the way out; elsewhere the request
+            is given one (the `alternatives` of `ask`).
         surcharge: why it costs more than the price of its model, which then does not hold; a price
             that the user gave the model does.
         polled: the id of an answer made in the background that the request, free itself, asks after.
@@ -52,12 +56,14 @@ class Demand:
         endpoint: str | None = None,
         why_not: str | None = None,
         surcharge: str | None = None,
+        unlowered: str | None = None,
         polled: str | None = None,
     ) -> None:
         self.ask = dict(ask or {})
         self.endpoint = endpoint
         self.why_not = why_not
         self.surcharge = surcharge
+        self.unlowered = unlowered
         self.polled = polled
 
     @property

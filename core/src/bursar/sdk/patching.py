@@ -180,7 +180,11 @@ class Patching:
         }
 
     def _begin(self, payer: Callable[[object], Session | None]) -> Begin:
+        of_process = payer is _payer
+
         def begin(client: object, options: Any) -> Sending | None:
+            if of_process and context.is_idle() and not self._background.waits and client is not self._asking:
+                return None  # first, as this is all that most calls of a program without a budget cost
             if under_way(client) is not None:
                 return None  # another layer of ours
             if client is self._asking and not self._read(client, options).free:

@@ -90,7 +90,7 @@ class Reading:
         if self.hidden:
             return None
         most = call.n * call.max_output_tokens
-        written = self.visible_bytes + call.n * _PER_CHOICE
+        written = most if self.cut else self.visible_bytes + call.n * _PER_CHOICE
         seen = Usage(call.input_tokens, min(written, most) if most else 0)
         told = self.answer.usage if self.answer is not None else None
         if told is None or told.flaw or told.output_tokens <= seen.output_tokens:

@@ -201,7 +201,7 @@ class Sending:
             return True
         if _FRAMED in content:
             self.meter.events = Frames()
-        attach(response, self.meter, document=document, events=events)
+        attach(response, self.meter, document=document, events=events, package=_package(self.client))
         return False
 
     def over(self, answer: Any) -> Any:
@@ -244,10 +244,19 @@ class Sending:
         given = self._payer._ledger.prices.given
         return None if given(self._demand.ask.get("model")) else self._demand.surcharge
 
+    @property
+    def _lowers(self) -> bool:
+        """True where the budget may put a bound of its own into the request."""
+        policy = self._payer._ledger.policy
+        formats = policy.clamps_formats or not self._demand.ask.get("formatted")
+        return policy.terms.enforce and policy.smallest_cap is not None and formats
+
     def _reserve(self) -> Steps[Hold]:
         demand, session = self._demand, self._payer
         model, ask = demand.ask.get("model"), demand.ask
         why_not, promise = demand.why_not or self._surcharge, self._promise
+        if demand.unlowered is not None and not self._lowers:
+            why_not = why_not or demand.unlowered
         asked = False
         while True:
             try:
@@ -306,6 +315,12 @@ def allow_or_refuse(session: Session, endpoint: str | None, why_not: str | None 
             " pays for it",
             endpoint=endpoint,
         )
+
+
+def _package(client: object) -> str:
+    """The SDK that a client is of, whoever made a class below its own."""
+    (*_, base) = (cls for cls in type(client).__mro__ if "_build_request" in vars(cls))
+    return base.__module__.partition(".")[0]
 
 
 class _Status(Exception):

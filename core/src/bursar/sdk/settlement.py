@@ -94,6 +94,17 @@ class Meter:
         rest, self.events.rest = self.events.rest, b""
         return self.reading.event(rest) if data_of(rest) else rest
 
+    def explain(self, error: BaseException | None, package: str) -> None:
+        """Note on an error of an SDK's helper that the budget had the answer cut, if it had.
+
+        Args:
+            error: why the answer is left before its end.
+            package: the SDK; an error that did not pass through its modules has another reason.
+        """
+        if error is not None and _passed(error, package):
+            unsaid = isinstance(error, ValueError) and not self.reading.stopped  # text that cannot be parsed
+            self.hold.explain(error, cut=self.reading.cut or (None if unsaid else False))
+
     # -- outcomes ---------------------------------------------------------------------------
 
     @property
@@ -203,3 +214,12 @@ class Meter:
         logger.warning("call %s could not be booked: %s", self.hold.id, error)
         if isinstance(error, StoreError):
             self.hold._ledger.later(steps())
+
+
+def _passed(error: BaseException, package: str) -> bool:
+    trace = error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == package:
+            return True
+        trace = trace.tb_next
+    return False

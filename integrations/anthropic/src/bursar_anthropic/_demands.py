@@ -27,6 +27,7 @@ _OWN_TOOLS = ("", "custom")
 _RUN_BY_CALLER = re.compile(r"(?:bash|computer|memory|text_editor)_[0-9]{8}")
 _TOOLSET_OF_CALLER = re.compile(r"(?:browser|computer)_toolset_[0-9]{8}")  # the provider has its schema
 _RUN_BY_PROVIDER = re.compile(r"(web_search|web_fetch)_[0-9]{8}")
+_MOST_RUNS = (8, 4, 2, 1)  # that are asked for where a tool does not say how often it may run
 _WITH_A_FEE = ("web_search",)
 _LEAST_ANSWER = 16  # tokens, after the thinking
 _USEFUL_ANSWER = 4_096  # likewise; worth waiting for
@@ -45,6 +46,7 @@ class Generation(Demand):
         cap: the member that bounds the output.
         why_not: why its worst case is not known, and the way out.
         surcharge: why it costs more than the price of its model.
+        unlowered: why its worst case is not known where the budget lowers nothing.
         ask: arguments of `Session.reserve` beside those that all surfaces share.
     """
 
@@ -55,6 +57,7 @@ class Generation(Demand):
         cap: str,
         why_not: str | None = None,
         surcharge: str | None = None,
+        unlowered: str | None = None,
         **ask: Any,
     ) -> None:
         self.model = body.get("model") or where.model
@@ -70,7 +73,7 @@ class Generation(Demand):
             "cap_name": cap,
             "formatted": formatted(body),
         }
-        super().__init__({**shared, **ask}, why_not=why_not, surcharge=surcharge)
+        super().__init__({**shared, **ask}, why_not=why_not, surcharge=surcharge, unlowered=unlowered)
 
     def fit(self, options: Any, allowed: Allowed) -> Any:
         options = copy.copy(options)
@@ -102,14 +105,17 @@ class Messages(Generation):
         tools = [tool if isinstance(tool, Mapping) else {} for tool in listed(body.get("tools"))]
         runs = _runs(tools)
         self._smallest = _smallest_cap(body.get("thinking"))
-        super().__init__(where, body, "max_tokens", _no_bound(body, tools), _surcharge(where, body))
-        calls = sum(runs.values())
-        self.ask |= {
-            "tier": body.get("speed"),
-            "windows": (calls + 1) * (_LONGER if long else 1),
-            "n": calls + 1,  # whether the cap holds for all turns or for each is not published
-            "requests": {tool: uses for tool, uses in runs.items() if tool in _WITH_A_FEE},
-        }
+        unlowered = _endless(tools)
+        super().__init__(
+            where, body, "max_tokens", _no_bound(body, tools), _surcharge(where, body), unlowered
+        )
+        self._tools = tools
+        self._runs: int | None = None
+        self.ask |= {"tier": body.get("speed"), **_terms(runs, long=long)}
+        if unlowered is not None:
+            self.ask["alternatives"] = [
+                {"runs": most, **_terms(_runs(tools, most), long=long)} for most in _MOST_RUNS
+            ]
         if self._smallest:
             self.ask["clamp"] = self._smallest
             self.ask["floor"] = _thinking_budget(body.get("thinking")) + _USEFUL_ANSWER
@@ -126,19 +132,26 @@ class Messages(Generation):
 
     def members(self, allowed: Allowed) -> dict[str, Any]:
         lowered = super().members(allowed)
+        self._runs = allowed.runs
         if lowered and allowed.cap is not None and allowed.cap < self._smallest:
             raise UnpriceableCall(
                 f"this hold pays for {allowed.cap:,} tokens of output, and with its thinking budget the call"
                 f" needs {self._smallest:,}; reserve more with max_output_tokens=, or lower the budget",
                 endpoint=self.model,
             )
+        if allowed.runs is not None:
+            lowered["tools"] = [
+                {**tool, "max_uses": allowed.runs} if _is_endless(tool) else tool for tool in self._tools
+            ]
         return lowered
 
     def reading(self) -> Reading:
         hidden = hides_output(self.model, self._body.get("thinking"))
         anywhere = self.surcharge is None
         threaded = bool(self._body.get("thread"))
-        return MessageReading(self._body, hidden=hidden, threaded=threaded, anywhere=anywhere)
+        return MessageReading(
+            self._body, hidden=hidden, threaded=threaded, anywhere=anywhere, most_runs=self._runs
+        )
 
 
 class Completions(Generation):
@@ -192,13 +205,42 @@ def _stored_tokens(thread: object) -> int | None:
     return threads.get(thread.get("previous_message_id")) if isinstance(thread, Mapping) else None
 
 
-def _runs(tools: list[Mapping[str, Any]]) -> dict[str, int]:
-    """How often tools may run at the provider, by name."""
+def _terms(runs: Mapping[str, int], *, long: bool) -> dict[str, Any]:
+    """What runs of tools at the provider add to a request."""
+    calls = sum(runs.values())
+    return {
+        "windows": (calls + 1) * (_LONGER if long else 1),
+        "n": calls + 1,  # whether the cap holds for all turns or for each is not published
+        "requests": {tool: uses for tool, uses in runs.items() if tool in _WITH_A_FEE},
+    }
+
+
+def _is_endless(tool: Mapping[str, Any]) -> bool:
+    """True for a tool that may run at the provider as often as the model likes."""
+    return _RUN_BY_PROVIDER.fullmatch(_kind(tool)) is not None and tool.get("max_uses") is None
+
+
+def _without_end(kind: str) -> str:
+    return f"the tool {kind!r:.60} may run at the provider without end; give it max_uses, or {_WAY_OUT}"
+
+
+def _endless(tools: list[Mapping[str, Any]]) -> str | None:
+    """Why a tool has no bound where the budget puts none into the request; None: all have one."""
+    return next((_without_end(_kind(tool)) for tool in filter(_is_endless, tools)), None)
+
+
+def _runs(tools: list[Mapping[str, Any]], most: int = 0) -> dict[str, int]:
+    """How often tools may run at the provider, by name.
+
+    Args:
+        most: how often those may that do not say so.
+    """
     runs: dict[str, int] = {}
     for tool in tools:
         ran = _RUN_BY_PROVIDER.fullmatch(_kind(tool))
         if ran is not None:
-            runs[ran[1]] = runs.get(ran[1], 0) + (whole(tool.get("max_uses")) or 0)
+            uses = whole(tool.get("max_uses"))
+            runs[ran[1]] = runs.get(ran[1], 0) + (most if uses is None else uses)
     return runs
 
 
@@ -210,9 +252,8 @@ def _no_bound(body: Mapping[str, Any], tools: list[Mapping[str, Any]]) -> str | 
             continue
         if not _RUN_BY_PROVIDER.fullmatch(kind):
             return f"nothing bounds beforehand what the tool {kind!r:.60} costs; {_WAY_OUT}"
-        if whole(tool.get("max_uses")) is None:
-            why = f"the tool {kind!r:.60} may run at the provider without end"
-            return f"{why}; give it max_uses, or {_WAY_OUT}"
+        if whole(tool.get("max_uses")) is None and not _is_endless(tool):
+            return _without_end(kind)
     edits = body.get("context_management")
     edits = edits.get("edits") if isinstance(edits, Mapping) else None
     compacts = [edit for edit in listed(edits) if "compact" in str(edit)]

@@ -35,6 +35,7 @@ class MessageReading(Reading):
         hidden: True when output may be billed that the answer does not show.
         threaded: True when the provider keeps the conversation, for who continues it.
         anywhere: False when the price is that of the place where the model runs.
+        most_runs: the bound of ours for tools that run at the provider; None: there is none.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class MessageReading(Reading):
         hidden: bool = False,
         threaded: bool = False,
         anywhere: bool = True,
+        most_runs: int | None = None,
     ) -> None:
         super().__init__(hidden=hidden)
         self._body = body
+        self._most_runs = most_runs
         self._anywhere = anywhere
         self._threaded = threaded
         self._begun: dict[str, Any] = {}
@@ -101,6 +104,8 @@ class MessageReading(Reading):
             answer, self.hidden = replace(answer, usage=None), True
         elif self._threaded and answer.id is not None and answer.usage is not None and not answer.usage.flaw:
             threads.put(answer.id[0], answer.usage)
+        runs = sum(count for count in _mapping(usage.get("server_tool_use")).values() if type(count) is int)
+        self.cut = self.cut or (self._most_runs is not None and runs >= self._most_runs)
         self.answer = answer
 
 

@@ -23,7 +23,7 @@ from ._embeddings import warn_of_embeddings
 from ._payers import LimitLike, Money, Payers
 from ._refusal import LangChainRefusal
 from ._stops import tell
-from ._usage import read_result
+from ._usage import read_result, usage_of
 
 
 class BudgetCallback(Payee, BaseCallbackHandler):
@@ -143,6 +143,10 @@ class BudgetCallback(Payee, BaseCallbackHandler):
         The consumer of the stream runs in the same context and may make calls of its own.
         """
         self._runs.uncover(run_id)
+        told = usage_of(kwargs.get("chunk"))
+        for call in self._runs.known(run_id) if told else ():
+            if isinstance(call, Call) and told is not None:
+                call.reports.append(told)
 
     @never_breaks
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -156,7 +160,7 @@ class BudgetCallback(Payee, BaseCallbackHandler):
         self._roots.end(run_id)
         if not isinstance(call, Call) or call.is_tool:
             return
-        result = read_result(response, hour_cache=call.hour_cache)
+        result = read_result(response, hour_cache=call.hour_cache, reports=call.reports)
         others = self._runs.take_others(call) if call.text and result.of_all and result.usage else []
         if others and result.usage:  # LangChain tells the usage of all prompts with the first answer
             for one, usage in divide(result.usage, [call, *others]):
@@ -177,7 +181,7 @@ class BudgetCallback(Payee, BaseCallbackHandler):
         response = kwargs.get("response")
         result = Result()
         if isinstance(response, LLMResult):
-            result = read_result(response, hour_cache=call.hour_cache)
+            result = read_result(response, hour_cache=call.hour_cache, reports=call.reports)
         call.fail(error, result)
         self._runs.orphan(call)
         self.costs.close(run_id, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from langchain_core.messages import BaseMessage
@@ -33,11 +33,13 @@ class Call(OpenCall):
         text: True for a model that completes text: its start hook runs in a task of its own, which is over
             before the call is sent, and it may be asked with several prompts at once.
         hour_cache: True when the request asks for a cache of one hour.
+        reports: the usage that parts of its stream told, each by itself.
     """
 
     root: object = None
     text: bool = False
     hour_cache: bool = False
+    reports: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 class Admission(BaseAdmission):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.outputs import LLMResult
@@ -14,29 +14,35 @@ _TIERS = frozenset({"batch", "flex", "priority"})
 _STANDARD = frozenset({"default", "standard"})
 
 
-def read_result(response: LLMResult, *, hour_cache: bool = False) -> Result:
+def read_result(
+    response: LLMResult, *, hour_cache: bool = False, reports: Sequence[Mapping[str, Any]] = ()
+) -> Result:
     """Read what an end hook is given, or the ``response`` of an error hook.
 
     Args:
         hour_cache: what a write to the cache means where the answer does not say how long.
+        reports: the usage that the parts of a stream told, each by itself. LangChain adds them up, also
+            where each counts from the beginning.
     """
     found = _Found(response)
     usage, tier, of_all = None, None, False
+    raw = next(found.raw_usages, None)
+    stated = None if raw is None else read_answer({"usage": raw})
     for metadata in found.usages:  # each of several choices carries the usage of all
-        usage, tier = _usage(metadata, hour_cache)
+        usage, tier = _usage(_of_reports(reports) or metadata, hour_cache)
         break
     else:
-        for raw in found.raw_usages:
-            usage = read_answer({"usage": raw}).usage
+        if stated is not None:
+            usage = stated.usage
             of_all = raw is (response.llm_output or {}).get("token_usage")
-            break
     if usage is not None and usage.input_tokens == 0 and usage.output_tokens == 0:
         usage = None
-    stated = found.first("service_tier")
+    served = found.first("service_tier")
     return Result(
         usage=usage,
         model=found.first("model_name", "model"),
-        tier=stated if stated in _TIERS | _STANDARD else tier,
+        tier=served if served in _TIERS | _STANDARD else tier,
+        cost_nanos=None if stated is None else stated.cost_nanos,
         of_all=of_all,
         cached=any(metadata.get("total_cost") == 0 for metadata in found.usages),
         finished=found.first("finish_reason", "stop_reason", "status", "done_reason") is not None,
@@ -96,12 +102,15 @@ def _usage(metadata: Mapping[str, Any], hour_cache: bool) -> tuple[Usage, str | 
         return details.get(key, 0)
 
     written, written_1h = detail("input.ephemeral_5m_input_tokens"), detail("input.ephemeral_1h_input_tokens")
-    if not written and not written_1h:
-        generic = detail("input.cache_creation")
-        written, written_1h = (0, generic) if hour_cache else (generic, 0)
+    rest = _beyond(detail("input.cache_creation"), written, written_1h)
+    if hour_cache or written_1h:
+        written_1h += rest
+    else:
+        written += rest
+    sent, made = metadata.get("input_tokens") or 0, metadata.get("output_tokens") or 0
     usage = Usage(
-        input_tokens=metadata.get("input_tokens") or 0,
-        output_tokens=metadata.get("output_tokens") or 0,
+        input_tokens=sent,
+        output_tokens=made + _beyond(metadata.get("total_tokens"), sent, made),
         cached_input_tokens=detail("input.cache_read"),
         cache_write_tokens=written,
         cache_write_1h_tokens=written_1h,
@@ -110,6 +119,39 @@ def _usage(metadata: Mapping[str, Any], hour_cache: bool) -> tuple[Usage, str | 
         audio_output_tokens=detail("output.audio"),
     )
     return usage, tier
+
+
+def usage_of(chunk: Any) -> Mapping[str, Any] | None:
+    """The usage that a part of a stream tells by itself."""
+    told = getattr(getattr(chunk, "message", None), "usage_metadata", None)
+    return told if isinstance(told, Mapping) else None
+
+
+def _of_reports(reports: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The usage of a stream whose parts count from the beginning; None where they are to be added up.
+
+    No provider tells its input in parts: where several name one, each is the whole.
+    """
+    if sum(1 for report in reports if report.get("input_tokens")) < 2:
+        return None
+    whole: Mapping[str, Any] = {}
+    for report in reports:
+        whole = _larger(whole, report)
+    return whole
+
+
+def _larger(one: Any, other: Any) -> Any:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {**one, **{name: _larger(one.get(name), value) for name, value in other.items()}}
+    if type(one) is int and type(other) is int:
+        return max(one, other)
+    return one if other is None else other
+
+
+def _beyond(total: Any, *parts: Any) -> int:
+    """What a total has above its parts."""
+    told = all(type(number) is int for number in (total, *parts))
+    return max(0, int(total) - sum(parts)) if told else 0
 
 
 def _generations(response: LLMResult) -> Iterator[Any]:
@@ -137,7 +179,7 @@ def _bytes(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, Mapping):
-        return sum(len(str(key)) + 4 + _bytes(part) for key, part in value.items())
+        return sum(len(str(key)) + 4 + _bytes(part) for key, part in value.items() if part)
     if isinstance(value, list | tuple):
         return sum(1 + _bytes(part) for part in value)
     return len(repr(value)) if value else 0

@@ -32,6 +32,7 @@ _BY_OTHERS = ("models", "plugins", "search_parameters")  # hosts choose another 
 _WAY_OUT = "; send the request within `with session.reserve(cost=...):`, which then pays for it"
 _REJECTED = (400, 422)
 _FORMATS = ("json_schema", "json_object")
+_MOST_RUNS = (8, 4, 2, 1)  # that are asked for where the request does not bound its tools
 _LEAST_CAP = 16  # of Responses
 
 _hosts_without_usage: set[str] = set()  # they reject `stream_options`
@@ -52,9 +53,17 @@ class Bounded(Demand):
         body: the JSON object that is sent.
         ask: arguments of `Session.reserve` beside those that all surfaces share.
         why_not: why it is not known after all, and the way out.
+        unlowered: why it is not where the budget lowers nothing.
     """
 
-    def __init__(self, where: Where, body: Mapping[str, Any], why_not: str | None = None, **ask: Any) -> None:
+    def __init__(
+        self,
+        where: Where,
+        body: Mapping[str, Any],
+        why_not: str | None = None,
+        unlowered: str | None = None,
+        **ask: Any,
+    ) -> None:
         self._body = body
         self._takes_cap = bool(_CAPS[where.kind])
         self._caps = {name: whole(body[name]) for name in _CAPS[where.kind] if body.get(name) is not None}
@@ -76,7 +85,7 @@ class Bounded(Demand):
             "cap_name": next(iter(self._caps), self._new_cap(body.get("model"))),
             "formatted": formatted(body),
         }
-        super().__init__({**shared, **ask}, why_not=why_not)
+        super().__init__({**shared, **ask}, why_not=why_not, unlowered=unlowered)
 
     def fit(self, options: Any, allowed: Allowed) -> Any:
         return with_members(options, self.members(allowed))
@@ -177,22 +186,36 @@ class Responses(Bounded):
         kinds = {str(tool.get("type")) if isinstance(tool, Mapping) else "" for tool in tools}
         elsewhere = kinds.difference(_OWN_TOOLS, _RUN_BY_CALLER)
         calls = whole(body.get("max_tool_calls"))
-        super().__init__(where, body, _unbounded_tools(elsewhere, calls), clamp=_LEAST_CAP)
+        strange, unlowered = _unbounded_tools(elsewhere, calls)
+        if body.get("max_tool_calls") is not None:
+            strange, unlowered = strange or unlowered, None  # what is there is not raised
+        super().__init__(where, body, strange, unlowered, clamp=_LEAST_CAP)
+        self._runs: int | None = None
+        if unlowered is not None:
+            self.ask["alternatives"] = [
+                {"runs": most, **self._runs_of(elsewhere, most)} for most in _MOST_RUNS
+            ]
         if (elsewhere or body.get("prompt")) and calls is not None:  # a stored prompt may have tools
-            runs = {
-                tool: calls for tool in _RUN_BY_PROVIDER if any(kind.startswith(tool) for kind in elsewhere)
-            }
-            self.ask |= {"windows": calls + 1, "requests": runs}
-            if not self._caps:
-                self.ask["n"] = calls + 1  # the model's own cap holds for each of its turns
+            self.ask |= self._runs_of(elsewhere, calls)
         if elsewhere or kinds & set(_RUN_BY_CALLER) or any(body.get(name) for name in _STORED_INPUT):
             return  # the context window bounds the input
         given = body.get("input")
         messages = [given] if isinstance(given, str) else listed(given)
         self.ask |= {"messages": [*messages, self.rest()], "tools": tools}
 
+    def _runs_of(self, kinds: set[str], calls: int) -> dict[str, Any]:
+        """What so many runs of tools of the provider's add to the request."""
+        runs = {tool: calls for tool in _RUN_BY_PROVIDER if any(kind.startswith(tool) for kind in kinds)}
+        turns = {} if self._caps else {"n": calls + 1}  # the model's own cap holds for each of its turns
+        return {"windows": calls + 1, "requests": runs, **turns}
+
+    def members(self, allowed: Allowed) -> dict[str, Any]:
+        self._runs = allowed.runs
+        bound = {} if allowed.runs is None else {"max_tool_calls": allowed.runs}
+        return {**super().members(allowed), **bound}
+
     def reading(self) -> Reading:
-        return ResponseReading(hidden=hides_output(self._body))
+        return ResponseReading(hidden=hides_output(self._body), most_runs=self._runs)
 
 
 class Compact(Responses):
@@ -203,17 +226,20 @@ class Compact(Responses):
         self.ask["clamp"] = False
 
 
-def _unbounded_tools(kinds: set[str], calls: int | None) -> str | None:
-    """Why tools that run at the provider have no bound, and the way out; None: they have one."""
+def _unbounded_tools(kinds: set[str], calls: int | None) -> tuple[str | None, str | None]:
+    """Why tools that run at the provider have no bound, and the way out; None: they have one.
+
+    The second holds only where the budget puts no bound into the request.
+    """
     strange = [kind for kind in sorted(kinds) if not kind.startswith(_RUN_BY_PROVIDER)]
     if strange:
-        return f"nothing bounds beforehand what the tool {strange[0]!r:.60} costs{_WAY_OUT}"
+        return f"nothing bounds beforehand what the tool {strange[0]!r:.60} costs{_WAY_OUT}", None
     if kinds and calls is None:
-        return (
+        return None, (
             f"the tool {min(kinds)!r:.60} may run at the provider without end; pass max_tool_calls=, or send"
             " the request within `with session.reserve(cost=...):`, which then pays for it"
         )
-    return None
+    return None, None
 
 
 def formatted(body: Mapping[str, Any]) -> bool:

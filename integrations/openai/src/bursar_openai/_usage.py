@@ -69,12 +69,23 @@ class CompletionReading(Reading):
 
 
 class ResponseReading(Reading):
-    """Responses, made at once or in the background."""
+    """Responses, made at once or in the background.
+
+    Args:
+        hidden: True when output may be billed that no answer shows.
+        most_runs: the bound of ours for tools that run at the provider; None: there is none.
+    """
+
+    def __init__(self, *, hidden: bool = False, most_runs: int | None = None) -> None:
+        super().__init__(hidden=hidden)
+        self._most_runs = most_runs
 
     def whole(self, document: Mapping[str, Any]) -> None:
         id, status = document.get("id"), document.get("status")
         self.answer = read_answer(document)
         self.visible_bytes = text_bytes(document.get("output"))
+        runs = sum(self.answer.usage.requests.values()) if self.answer.usage is not None else 0
+        self.cut = self._most_runs is not None and runs >= self._most_runs
         self.pending = id if status in _IN_THE_MAKING and isinstance(id, str) else None
         self.broken = status in ("failed", "cancelled") and self.answer.usage is None
         self.ended = self.pending is None and not self.broken

@@ -26,11 +26,12 @@ def cover() -> None:
     try:
         coverage.cover()
         pay(terms, notes)
-    except BursarError as error:
+    except Exception as error:  # the interpreter would go on without us
+        why = str(error) if isinstance(error, BursarError) else f"{type(error).__name__}: {error}"
         if program:
-            notes.failed(str(error))
+            notes.failed(why)
             os._exit(2)
-        notes.uncovered(f"a child is not covered: {error}")
+        notes.uncovered(f"a child is not covered: {why}")
         if terms.strict:
             sys.stderr.flush()
             os._exit(126)

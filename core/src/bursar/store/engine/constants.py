@@ -27,6 +27,9 @@ USED_MS = 3_600_000
 RETIRED = 10
 """How many sessions, or days of a history, one step drops at most."""
 
+MOST_SUBJECTS = 200
+"""What calls asked for (a model, a tool), that an account counts by itself; what comes later is ``other``."""
+
 MOST_NAMES = 50
 """Models, and tools, that one day of an account counts by name; those that come later are ``other``."""
 
@@ -34,6 +37,7 @@ MOST_HISTORIES = 10_000
 """Accounts of a tree that have a history of their own."""
 
 SHARED = (
-    *("LAYOUT", "MOST_AMOUNT", "BUCKETS", "MOST_CALLS", "MOST_NAMES", "MOST_HISTORIES"),
+    *("LAYOUT", "MOST_AMOUNT", "BUCKETS", "MOST_CALLS", "MOST_SUBJECTS"),
+    *("MOST_NAMES", "MOST_HISTORIES"),
     *("KEPT_MS", "SESSION_KEPT_MS", "ENDED_KEPT_MS", "USED_MS", "RETIRED"),
 )

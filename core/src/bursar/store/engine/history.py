@@ -117,16 +117,17 @@ class Days:
     def expire(self, before: int) -> None:
         """Forget some of the days before one."""
         for date, key in self._due(before):
-            plan, zones, apart = Plan(), self._find(key, date), self._sums(key)
-            if zones is not None and apart is not None:
-                if self._others(key, date):
-                    spent = zones["UTC"].spent() if "UTC" in zones else NOTHING
-                    plan.put(self._apart[root_key(key)], key, apart.minus(spent))
-                else:
-                    plan.drop(self._apart[root_key(key)], key)
+            plan, pasts = Plan(), self._apart.setdefault(root_key(key), {})
+            day = (self._find(key, date) or {}).get("UTC")
+            if self._others(key, date):
+                spent = NOTHING if day is None else day.spent()
+                plan.put(pasts, key, (self._sums(key) or NOTHING).minus(spent))
                 plan.drop(self._days[key], date)
-                plan.set(self, "_dropped", self._dropped + 1)
-                self._commit(plan)
+            else:
+                plan.drop(pasts, key)
+                plan.drop(self._days, key)
+            plan.set(self, "_dropped", self._dropped + 1)
+            self._commit(plan)
             self._expired(date, key)
 
     def _open(self, plan: Plan, call_path: CallPath, days: OpenDays) -> OpenDays:
@@ -135,7 +136,7 @@ class Days:
         for balance in call_path.open_path.accounts:
             if balance.session:
                 break
-            key = self._enrolled(balance)
+            key = balance.key if self._find(balance.key, utc) is not None else self._enrolled(balance)
             for date, zone in ((utc, "UTC"), (local, tz)):
                 day = self._zones(key, date).setdefault(zone, Day())
                 count = self._count(plan, day, call_path.subject) if days.named else None
@@ -214,7 +215,7 @@ class Days:
 
     def _others(self, key: str, date: int) -> bool:
         """Whether an account has a day beside this one."""
-        return any(other != date for other in self._days[key])
+        return any(other != date for other in self._days.get(key, ()))
 
     def _due(self, before: int) -> list[tuple[int, str]]:
         if not self._order or self._order[0][0] >= before:

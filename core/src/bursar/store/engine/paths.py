@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from ...values.call import Subject
 from ...values.policy import Terms
-from ..base import UNITS, Entry, Path
+from ..base import OTHER, UNITS, Entry, Path
 from .balances import Balance, Touched
 from .breaker import CLOSED, CircuitBreaker
+from .constants import MOST_SUBJECTS
 from .plan import Count, Plan
 from .rule import Rule
 
@@ -84,13 +85,33 @@ class CallPath:
         """The counts, from now on."""
         counts = []
         for balance in self.open_path.accounts:
-            count = balance.subjects.get(self.subject)
+            subject = self._counted(balance)
+            count = balance.subjects.get(subject)
             if count is None:
                 count = Count()
-                plan.put(balance.subjects, self.subject, count)
+                plan.put(balance.subjects, subject, count)
             counts += [balance.total, count]
         plan.set(self, "counts", tuple(counts))
         return tuple(counts)
+
+    def _counted(self, balance: Balance) -> Subject:
+        """What an account counts the subject as: itself, or what stands for all beyond the most.
+
+        A limit counts what it counts: where one tells the two apart, the subject counts as itself.
+        """
+        subject, subjects = self.subject, balance.subjects
+        if subject in subjects or len(subjects) < MOST_SUBJECTS:
+            return subject
+        limits = [rule.limit for rule in self.open_path.rules if rule.balance is balance]
+        named = subject.provider in {limit.provider for limit in limits}
+        other = Subject(
+            subject.kind,
+            (OTHER,) if subject.models else (),
+            subject.provider if named else None,
+            OTHER if subject.tool else None,
+        )
+        alike = all(limit.covers(subject) == limit.covers(other) for limit in limits)
+        return other if alike else subject
 
     def breaker(self, entry: Entry, terms: Terms) -> CircuitBreaker | None:
         """The breaker of the outermost session, where it has a say; made when it first has."""

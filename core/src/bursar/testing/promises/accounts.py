@@ -5,8 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from ...errors import LimitConflict
-from ...store.base import Entry, Refused
+from ...store.base import OTHER, Entry, Refused
 from ...values.account import root_account, session_account
+from ...values.call import Subject
 from ...values.limits import Limit
 from .vocabulary import GPT, Vocabulary, below, limit, root, usd
 
@@ -82,6 +83,30 @@ class Declared(Vocabulary):
         assert self.store.read("other").accounts["other"].reserved == usd(20)
         self.store.acknowledge("other", "checked")
         assert self.store.audit("other") == ()
+
+    def test_hostile_names_are_counted_together(self) -> None:
+        """An account names 200 subjects; the others are one of models, one of tools. No limit misses any."""
+        path = below(root(Limit("7 calls/total", tool="*"), limit(50, model="gpt-4o")), session_account, "s")
+        for number in range(230):
+            subject = Subject("model", (f"m {number}|;,",), "openai")
+            self.held(f"h{number}", path, usd(3), subject)
+            self.settle(Entry(f"h{number}", path, subject, usd(2)))
+        for number in range(7):
+            self.book(Entry(f"t{number}", path, Subject("tool", (), None, f"t/{number}"), usd(1)))
+        self.refused("more", path, usd(0), Subject("tool", (), None, "t/8"))
+        self.held("gpt", path, usd(50))
+        assert self.refused("gpt 2", path, usd(1)).spent == 0
+        self.settle(Entry("gpt", path, GPT, usd(49)))
+        assert self.refused("gpt 3", path, usd(2)).spent == 49
+        other, tools = Subject("model", (OTHER,)), Subject("tool", (), None, OTHER)
+        for account, others in zip(
+            path, ({other: 60, tools: 7, GPT: 49}, {other: 109, tools: 7}), strict=True
+        ):
+            subjects = self.store.read("default", (account.key,)).accounts[account.key].subjects
+            found = {subject: spent.usd for subject, (spent, _) in subjects.items()}
+            assert len(found) == 200 + len(others) and sum(found.values()) == 230 * 2 + 7 + 49
+            assert others.items() <= found.items()
+        self.clean()
 
     def test_old_records_fold_into_their_accounts(self) -> None:
         """Many finished calls, a day later, leave the balances exact and the books clean."""

@@ -56,9 +56,11 @@ class History(Vocabulary):
         """A call in doubt that is settled later, also after its lease; a settle of a release counts today."""
         top = root(limit(1000))
         month = TERMS._replace(lease_ms=40 * LEASE_MS)
-        for id in ("doubted", "forgotten", "released"):
-            self.held(id, top, usd(50), terms=TERMS if id == "forgotten" else month)
+        for id in ("doubted", "forgotten", "released", "free"):
+            self.held(id, top, usd(50), MINI if id == "free" else GPT, TERMS if id == "forgotten" else month)
         self.store.release("released", top, {})
+        self.doubt(Entry("free", top, MINI, usd(5)))
+        self.settle(Entry("free", top, MINI, Amounts()))
         self.doubt(Entry("doubted", top, GPT, usd(50)))
         self.clock.advance(LEASE_MS / 1000)
         ((before,),) = self.days(top)
@@ -69,6 +71,7 @@ class History(Vocabulary):
         self.settle(Entry("released", top, GPT, usd(1)))
         first, second = self.days(top)[0]
         assert (first.day, first.spent, first.tally) == (_TODAY, Amounts(27, 0, 2), {"input": 4})
+        assert first.models == {GPT.models[0]: Amounts(27, 0, 2)}
         assert (second.day, second.spent) == (_TODAY + 1, usd(1))
         assert second.tally == {"overruns": 1, "overrun_usd": 1, "alerts": 1}
 
@@ -99,11 +102,12 @@ class History(Vocabulary):
             before = day_number(int(self.clock.now() * 1000), zone)
             self.book(Entry(f"{zone} before", top, GPT, usd(20)), terms)
             self.clock.advance(1)
-            self.book(Entry(f"{zone} after", top, GPT, usd(30)), terms)
+            self.book(Entry(f"{zone} after", below(top, child_account, "new"), GPT, usd(30)), terms)
             days = {day.day: day.spent.usd for day in self.days(top, tz=zone)[0]}
             assert days == {before: 20, before + 1: 30}
             utc = {day.day: day.spent.usd for day in self.days(top)[0]}
             assert utc == {int(self.clock.now()) // _DAY_S: 50}
+            self.clean()
             self.setup_method()
 
     @_where_kept

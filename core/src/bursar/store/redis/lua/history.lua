@@ -3,10 +3,11 @@
 -- "model|gpt-4o|usd". "history" lists the accounts that have days, with the number of the oldest.
 
 local DAY = 86400000
+local OTHER = 'other'
 local spent_text, part, count_days, sums_of, expire_days -- what other files use
 do
-  local OTHER = 'other'
   local days = {}
+  local listed = {} -- the number of the oldest day of an account, false for one that has none
 
   -- The number of the local day of a moment. A zone is a text of "name;ahead;moved;ahead": how many milliseconds
   -- it is ahead of UTC before and after its clocks are moved.
@@ -47,21 +48,37 @@ do
     end
   end
 
+  local function oldest_of(key)
+    if listed[key] == nil then
+      local score = call('ZSCORE', base .. 'history', key)
+      listed[key] = score and tonumber(score)
+    end
+    return listed[key]
+  end
+
+  local function list(key, date)
+    listed[key] = date
+    if date then
+      write('ZADD', base .. 'history', int(date), key)
+    else
+      write('ZREM', base .. 'history', key)
+    end
+  end
+
   -- The account whose day it is: of those beyond the most in a tree all count in one.
   local function enrolled(account, date)
     local key, index = account.key, base .. 'history'
-    local oldest = call('ZSCORE', index, key)
+    local oldest = oldest_of(key)
     if not oldest and call('ZCARD', index) >= MOST_HISTORIES then
       key = string.match(key, '^[^/]*') .. '/*'
-      oldest = call('ZSCORE', index, key)
-    elseif not oldest and not account.enrolled then
-      account.enrolled = true
+      oldest = oldest_of(key)
+    elseif not oldest then
       for _, name in ipairs(UNITS) do
         put(account, 'p:' .. name, negative(spent_text(account, name)))
       end
     end
-    if not oldest or tonumber(oldest) > date then
-      write('ZADD', index, int(date), key)
+    if not oldest or oldest > date then
+      list(key, date)
     end
     return key
   end
@@ -154,11 +171,7 @@ do
       repeat
         date = date + 1
       until date > today + 1 or call('EXISTS', base .. 'd:' .. key .. ':' .. int(date)) == 1
-      if date > today + 1 then
-        write('ZREM', index, key)
-      else
-        write('ZADD', index, int(date), key)
-      end
+      list(key, date <= today + 1 and date)
     end
     make()
   end

@@ -58,8 +58,56 @@ local function move_parts(h, line, current, given, at, booked, was_at, was)
   end
 end
 
+-- The limits that count in an account; a session has those of its budgets for each session, too.
+local function limits_of(account)
+  local found, at = {}, account
+  while at and (at == account or not at.session) do
+    for _, slot in ipairs(slots(at)) do
+      local limit = slot.effective
+      local each = limit and limit.window == 'session' and not at.session
+      if limit and (at == account and not each or at ~= account and each) then
+        found[#found + 1] = limit
+      end
+    end
+    at = account.session and above(at.key) and find(above(at.key))
+  end
+  return found
+end
+
+-- What an account counts a subject as: itself, or what stands for all beyond the most. Where a limit tells
+-- the two apart, it counts as itself.
+local function counted_as(account, subject)
+  for _, name in ipairs({'R:calls:', 'S:calls:', 'S:usd:', 'R:usd:', 'S:tokens:', 'R:tokens:'}) do
+    if get(account, name .. subject) then
+      return subject
+    end
+  end
+  if number(account, 'subjects') < MOST_SUBJECTS then
+    add(account, 'subjects', '1')
+    return subject
+  end
+  local kind, provider, tool, models = string.match(subject, '^([^;]*);([^;]*);([^;]*);(.*)$')
+  local limits, named = limits_of(account), ''
+  for _, limit in ipairs(limits) do
+    named = limit.provider == provider and provider or named
+  end
+  local other = table.concat({kind, named, tool ~= '' and OTHER or '', models ~= '' and OTHER or ''}, ';')
+  local itself, another = parse_subject(subject), parse_subject(other)
+  for _, limit in ipairs(limits) do
+    if covers(limit, itself) ~= covers(limit, another) then
+      return subject
+    end
+  end
+  return other
+end
+
 -- Change one account: spent, reserved, and the same by subject.
 local function move(account, subject, spent, reserved)
+  local some = false
+  for unit in ipairs(UNITS) do
+    some = some or spent[unit] ~= '0' or reserved[unit] ~= '0'
+  end
+  subject = some and counted_as(account, subject) or subject
   for unit, name in ipairs(UNITS) do
     add(account, 's:' .. name, spent[unit])
     add(account, 'S:' .. name .. ':' .. subject, spent[unit])
