@@ -190,6 +190,8 @@ class Hold(OneProcess):
         if usage is None and answer.usage is not None:
             flaw = getattr(answer.usage, "flaw", None) or "it cannot be that of such a call"
             logger.warning("call %s reports unusable usage (%s); booked at its hold", self.id, flaw)
+        if cost is None and nanos is not None and usage is not None:
+            nanos = max(nanos, self._uncounted(answer, usage, guess=estimated and sent))
         estimated = estimated or (cost is None and not whole)
         if nanos is None:
             nanos, usage, estimated = max(self._held.usd, answer.cost_nanos or 0), None, True
@@ -371,6 +373,14 @@ class Hold(OneProcess):
         if stated is None or nanos is None:
             return nanos
         return stated if bills_as_it_says(self.call.provider, self.call.model) else max(nanos, stated)
+
+    def _uncounted(self, answer: Answer, usage: Usage, *, guess: bool) -> int:
+        """The most that usage can cost of which nobody counted the input; 0 where somebody did."""
+        counted = answer.usage is not None and answer.usage.input_tokens == usage.input_tokens
+        worst = self._asked.worst
+        if worst is None or (counted and not guess):
+            return 0
+        return worst.nanos(usage.input_tokens, usage.output_tokens)
 
     def _priced(
         self, usage: Usage | None, model: str | None, tier: str | None, sent: bool = False
