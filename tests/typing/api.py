@@ -123,6 +123,7 @@ assert_type(
     Budget(soft_limit=(0.8, Decimal("0.9"), 1), finalization_reserve="$0.05", hard_stop=False), Budget
 )
 assert_type(Budget(loop_action="trip"), Budget)
+assert_type(Budget("$5", child_limits="$5/day"), Budget)
 assert_type(Budget(max_repeated_calls=None, loop_window=timedelta(minutes=1), cooldown=30), Budget)
 assert_type(Budget(loop_window_seconds=60, max_velocity="$1/min"), Budget)
 assert_type(Budget(max_velocity=Limit("20 calls/1min", tool="*"), soft_limit=None), Budget)
@@ -131,7 +132,6 @@ Budget("$5", lease=None)  # type: ignore[arg-type]
 Budget("$5", soft_limit="0.9")  # type: ignore[arg-type]
 Budget("$5", max_velocity=1)  # type: ignore[arg-type]
 Budget("$5", on_alert="print")  # type: ignore[arg-type]
-Budget("$5", child_limits=5)
 Budget("$5", unknown_outcome="best")  # type: ignore[arg-type]
 Budget("$5", maximum="$5")  # type: ignore[arg-type]
 
