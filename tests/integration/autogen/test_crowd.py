@@ -24,6 +24,7 @@ def test_fifty_calls_at_once_are_all_served(store: str, provider: Script) -> Non
             await client.create([UserMessage(content=crowd.question(number), source="user")])
 
         await crowd.in_tasks(call)
+        await client.close()
 
     provider.run(ask())
     crowd.all_are_served(provider.provider, session)
