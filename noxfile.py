@@ -65,8 +65,10 @@ AUTOGEN_BETWEEN = {  # lines of releases between the lowest and the latest of ea
 EXAMPLES_NEED = (
     *("autogen-agentchat", "autogen-ext[openai]", "langchain", "langchain-openai", "langgraph"),
     *("llama-index-core", "llama-index-embeddings-openai", "llama-index-llms-openai", "rich", "typer"),
+    *("fastapi", "httpx", "uvicorn"),
     "googleapis-common-protos<1.71",  # CrewAI brings a later one, which AutoGen's protobuf cannot read
 )
+CLIENTS = ("instructor", "litellm", "pydantic-ai-slim[openai]")
 TYPED_API = sorted(map(str, Path("tests/typing").glob("*.py")))
 SOURCES = [f"{path}/src" for path in HOUSE]
 TYPED_TOO = ["tests/planted", "tests/typing", "tools", "noxfile.py"]  # other tests pass wrong ones
@@ -433,6 +435,17 @@ def bench(session: Session) -> None:
     wheels(session, CORE)
     session.install("agentbudget", "shekel", "rich")
     session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
+def clients(session: Session) -> None:
+    """The newest releases of libraries that send by the OpenAI SDK, under a session and under `init`."""
+    wheels(session, CORE, "integrations/openai")
+    session.install("--upgrade", "openai", *CLIENTS)
+    tools(session, "test")
+    found = installed(session)
+    session.log(", ".join(f"{name} {found[name.partition('[')[0]]}" for name in ("openai", *CLIENTS)))
+    pytest(session, "-Wdefault", "tests/clients")
 
 
 @nox.session(default=False)

@@ -49,6 +49,13 @@ if __name__ == "__main__":
 """
 PROGRAMS = {  # each makes eight calls, if it may
     "alone": "from spending import spend; spend(8)",
+    "anthropic": """
+        import anthropic
+        client = anthropic.Anthropic(max_retries=0)
+        for number in range(8):
+            question = [{"role": "user", "content": f"Why is the sky blue? {number}"}]
+            client.messages.create(model="claude-haiku-4-5", max_tokens=100, messages=question)
+        """,
     "subprocess": """
         import subprocess, sys
         for _ in range(2):
@@ -93,6 +100,8 @@ def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script
     with ScriptedProvider() as provider:
         monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.anthropic_url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
         yield provider
 
 

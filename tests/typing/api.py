@@ -43,7 +43,9 @@ from bursar import (
     Usage,
     UsageMissing,
     VelocityExceeded,
+    bind,
     hookimpl,
+    init,
     list_plugins,
     register_model,
     register_models,
@@ -123,6 +125,7 @@ assert_type(
     Budget(soft_limit=(0.8, Decimal("0.9"), 1), finalization_reserve="$0.05", hard_stop=False), Budget
 )
 assert_type(Budget(loop_action="trip"), Budget)
+assert_type(Budget("$5", child_limits="$5/day"), Budget)
 assert_type(Budget(max_repeated_calls=None, loop_window=timedelta(minutes=1), cooldown=30), Budget)
 assert_type(Budget(loop_window_seconds=60, max_velocity="$1/min"), Budget)
 assert_type(Budget(max_velocity=Limit("20 calls/1min", tool="*"), soft_limit=None), Budget)
@@ -131,7 +134,6 @@ Budget("$5", lease=None)  # type: ignore[arg-type]
 Budget("$5", soft_limit="0.9")  # type: ignore[arg-type]
 Budget("$5", max_velocity=1)  # type: ignore[arg-type]
 Budget("$5", on_alert="print")  # type: ignore[arg-type]
-Budget("$5", child_limits=5)
 Budget("$5", unknown_outcome="best")  # type: ignore[arg-type]
 Budget("$5", maximum="$5")  # type: ignore[arg-type]
 
@@ -522,6 +524,22 @@ def brings(client: datetime) -> None:
     assert_type(wrap_client(client, session), datetime)
     assert_type(wrap_client(client, "$5"), datetime)
     assert_type(unwrap_client(client), datetime)
+
+
+def named(number: int) -> str:
+    """What is bound keeps its type."""
+    return str(number)
+
+
+def pays_for_a_process() -> None:
+    """Limits and settings, a Budget or a Session; whoever pays goes along into threads."""
+    assert_type(init("$5", "100 calls", lease="5min"), Session)
+    assert_type(init(budget, "$1"), Session)
+    assert_type(init(session), Session)
+    assert_type(budget.session(cover=False), Session)
+    assert_type(bind(named)(5), str)
+    assert_type(session.bind(named)(5), str)
+    session.bind(5)  # type: ignore[type-var]
 
 
 # -- errors -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,15 @@ def test_a_name_of_a_peer_cannot_be_imported_and_says_ours(name: str) -> None:
         exec("from bursar import nonsense")
     exec("from bursar import testing")
     assert not hasattr(bursar, name)
+
+
+def test_a_protocol_that_is_not_there_is_plainly_not_there() -> None:
+    """Python and frameworks look for many: no suggestion is made for them, and copies are made as before."""
+    budget = Budget("$5")
+    for thing in (budget, budget.session(), bursar):
+        with pytest.raises(AttributeError, match="has no '__html__'$"):
+            thing.__html__  # noqa: B018
+    assert copy(budget).limits == budget.limits
 
 
 def test_speed_is_read_in_the_same_words() -> None:

@@ -89,13 +89,17 @@ def test_loaded_code_executor_keeps_its_budget_and_its_prices(provider: Script, 
     """Its code costs a cent a run, and the money is for one: loaded, the second run is refused."""
     executor = LocalCommandLineCodeExecutor(work_dir=tmp_path)
     one = BudgetedCodeExecutorAgent(
-        "one", executor, budget="$0.015", tool_prices={"code_execution": "$0.01"}, on_budget="stop"
+        "one",
+        executor,
+        budget="$0.015",
+        tool_prices={"code_execution": "$0.01"},
+        on_budget="stop",
     )
     again = loaded(ChatAgent, one)
     assert type(again) is BudgetedCodeExecutorAgent
     assert again.session is one.session
     assert again.spender.on_budget == "stop"
-    code = "```sh\necho once\n```"
+    code = "```python\nprint('once')\n```"
     runs = [
         result.messages[-1].content for result in provider.run(again.run(task=code), again.run(task=code))
     ]

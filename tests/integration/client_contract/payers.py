@@ -139,7 +139,7 @@ class Payers:
             while waiting:
                 for cls in type.__subclasses__(waiting.pop()):
                     if cls not in found:
-                        found[cls] = dict(vars(cls)) if cls.__module__.startswith(f"{package}.") else {}
+                        found[cls] = dict(vars(cls)) if str(cls.__module__).startswith(f"{package}.") else {}
                         waiting.append(cls)
             return {
                 cls: {name: own[name] for name in own if callable(own[name])}

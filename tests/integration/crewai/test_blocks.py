@@ -133,6 +133,18 @@ def test_a_failure_of_the_provider_stays_in_the_log(
     assert "400" in str(root_errors(caplog))
 
 
+def test_what_a_program_logs_of_a_refusal_stays_in_the_log(
+    provider: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own error, of the root logger and while the refusal is handled, is not CrewAI's."""
+    with BudgetMiddleware("0 calls"):
+        try:
+            provider.llm().call("Why?")
+        except BudgetExceeded:
+            logging.error("no money")  # noqa: LOG015, TRY400 - as programs do
+    assert root_errors(caplog) == ["no money"]
+
+
 def test_a_covered_sdk_lowers_the_cap_to_what_is_left(provider: Script) -> None:
     """Money for less than the cap of a call sends it with a lower one, and the answer stays below it."""
     provider.says("ok", output_tokens="most")

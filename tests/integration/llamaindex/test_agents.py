@@ -12,7 +12,7 @@ from tests.integration.llamaindex.conftest import QUESTION, managed, run
 
 from bursar import Budget, BudgetExceeded
 from bursar.testing import Reply, ToolCall
-from bursar_llamaindex import BudgetCallback, budgeted
+from bursar_llamaindex import BudgetCallback, budget_llm, budgeted
 
 if TYPE_CHECKING:
     from tests.integration.llamaindex.conftest import Script
@@ -168,21 +168,27 @@ def long_agent(kind: str, provider: Script, streaming: bool = True) -> Any:
 
 
 @pytest.mark.needs("closing answers")
-@pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
+@pytest.mark.parametrize("payer", ["settings", "budgeted", "model"])
 @pytest.mark.parametrize("kind", ["function", "react", "workflow"])
 @pytest.mark.parametrize(
     ("limit", "reserve", "method"),
     [("$0.014", 0.5, "generate"), ("$0.007", 0, "generate"), ("$0.014", 0.5, "force")],
 )
 def test_a_refused_agent_closes_from_the_reserve_once(
-    limit: str, reserve: float, method: Any, kind: str, streaming: bool, provider: Script
+    limit: str, reserve: float, method: Any, kind: str, payer: str, provider: Script
 ) -> None:
     """Money for one call, and a reserve: the refused second one brings a closing answer, which knows of the tool.
 
     Without a reserve, or where the agent is not to generate one, the refusal is raised; as it is the second time.
     """
     session = Budget(limit, finalization_reserve=reserve, clamp=False).session()
-    agent = budgeted(long_agent(kind, provider, streaming), session)
+    agent = long_agent(kind, provider, streaming=payer == "budgeted")
+    if payer == "settings":
+        Settings.callback_manager = managed(BudgetCallback(session))
+    elif payer == "budgeted":
+        budgeted(agent, session)
+    else:
+        budget_llm(agent.agents["writer"].llm if kind == "workflow" else agent.llm, session)
 
     async def asked() -> Any:
         return await agent.run("Weather?", early_stopping_method=method)

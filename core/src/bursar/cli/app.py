@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _told(error.format_message())
     except typer.Abort:
         return _told("nothing was changed")
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # pragma: no cover - the reader, another process, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status if isinstance(status, int) else 0

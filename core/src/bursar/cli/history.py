@@ -77,13 +77,10 @@ def history(
 
 def _history(store: str, found: Found, days: int, tz: str | None) -> dict[str, Any]:
     root, *below = accounts.names_of_path(found.key)
-    try:
-        budget = place.open_budget(store, root, tz=tz or found.zone)
-        for name in below:
-            budget = budget.child(name)
-        return budget.history(days)
-    except ValueError as error:
-        raise Mistake(str(error)) from None
+    budget = place.open_budget(store, root, tz=tz or found.zone)
+    for name in below:
+        budget = budget.child(name)
+    return budget.history(days)
 
 
 def _above(found: Found) -> str:

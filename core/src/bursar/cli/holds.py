@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -45,13 +46,13 @@ def holds(
         raise Mistake("give the store of your budgets: --store sqlite:///budget.db, or redis://host:6379/0")
     opened, screen = place.open_store(store), Screen()
     found = [accounts.find(opened, account)] if account else accounts.roots(opened)
-    listed: list[tuple[OpenHold, float]] = []
-    for one in found:
-        for hold, left_s in _open(opened, root_key(one.key)):
-            if hold.account == one.key or hold.account.startswith(f"{one.key}/"):
-                listed.append((hold, left_s))
-            if len(listed) == MOST_HOLDS:
-                break
+    held = (
+        (hold, left_s)
+        for one in found
+        for hold, left_s in _open(opened, root_key(one.key))
+        if f"{hold.account}/".startswith(f"{one.key}/")
+    )
+    listed = list(islice(held, MOST_HOLDS))
     if as_json:
         screen.json({"holds": [_document(hold, left_s) for hold, left_s in listed]})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
@@ -34,6 +35,10 @@ from .steps import Steps, awaitable, blocking
 from .truncation import truncation, warn_once
 
 _ABSENT = object()
+_DROPPED = (
+    "a hold of $%s for %r was dropped without an outcome, and is booked as unknown: settle or release it, or"
+    " call its keep()"
+)
 
 
 class Hold(OneProcess):
@@ -83,7 +88,9 @@ class Hold(OneProcess):
         self.charge: Charge | None = None
         self.state: State = granted.state
         self._own: OwnHold | None = None
+        self._watched = False  # is it booked as unknown when nobody has it any more
         if granted.state == "reserved" and not granted.repeated:
+            self._watched = True
             self._own = OwnHold(ledger.queue(path), path, asked.subject, granted.amounts)
         self.repeated = granted.repeated
         self.used = False
@@ -190,6 +197,8 @@ class Hold(OneProcess):
         if usage is None and answer.usage is not None:
             flaw = getattr(answer.usage, "flaw", None) or "it cannot be that of such a call"
             logger.warning("call %s reports unusable usage (%s); booked at its hold", self.id, flaw)
+        if cost is None and nanos is not None and usage is not None:
+            nanos = max(nanos, self._uncounted(answer, usage, guess=estimated and sent))
         estimated = estimated or (cost is None and not whole)
         if nanos is None:
             nanos, usage, estimated = max(self._held.usd, answer.cost_nanos or 0), None, True
@@ -316,14 +325,28 @@ class Hold(OneProcess):
         if self._open:
             self._ledger.later(self._settle_unknown(observed))
 
+    def keep(self) -> Hold:
+        """Leave it to its lease where nobody closes it; else a hold that is dropped is booked as unknown.
+
+        Returns:
+            The hold.
+        """
+        self._watched = False
+        return self
+
+    def __del__(self) -> None:
+        if getattr(self, "_watched", False) and self._open and not sys.is_finalizing():
+            logger.warning(_DROPPED, self.amount, self.call.model or self.call.tool or "a call")
+            self.abandon()
+
     # -- the context ----------------------------------------------------------------------
 
     def cover(self) -> Cover:
         """Put the hold into the context, so that covered layers below do not reserve again."""
-        return Cover(self)
+        return Cover(self.keep())
 
     def __enter__(self) -> Hold:
-        self._cover = Cover(self)
+        self._cover = Cover(self.keep())
         return self
 
     def __exit__(
@@ -371,6 +394,14 @@ class Hold(OneProcess):
         if stated is None or nanos is None:
             return nanos
         return stated if bills_as_it_says(self.call.provider, self.call.model) else max(nanos, stated)
+
+    def _uncounted(self, answer: Answer, usage: Usage, *, guess: bool) -> int:
+        """The most that usage can cost of which nobody counted the input; 0 where somebody did."""
+        counted = answer.usage is not None and answer.usage.input_tokens == usage.input_tokens
+        worst = self._asked.worst
+        if worst is None or (counted and not guess):
+            return 0
+        return worst.nanos(usage.input_tokens, usage.output_tokens)
 
     def _priced(
         self, usage: Usage | None, model: str | None, tier: str | None, sent: bool = False
@@ -467,7 +498,7 @@ class Cover(InContext[Hold]):
 
 def cover(hold: Hold) -> Cover:
     """Put a hold into the context of this thread or task; also a context manager."""
-    return Cover(hold)
+    return Cover(hold.keep())
 
 
 def cover_text(hold: Hold, text: str) -> FoundByText[Hold]:
@@ -483,7 +514,7 @@ def cover_text(hold: Hold, text: str) -> FoundByText[Hold]:
     Returns:
         Also a context manager; ``close()`` ends it.
     """
-    return FoundByText(hold, text)
+    return FoundByText(hold.keep(), text)
 
 
 def covered_hold() -> Hold | None:

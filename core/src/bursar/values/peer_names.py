@@ -98,7 +98,9 @@ def unknown_name(place: str, name: str, known: Iterable[str]) -> str:
 def _instead(name: str, known: Iterable[str], mark: str) -> str:
     if name in OURS or name in _MEANT:
         return f"; here that is {OURS.get(name) or _MEANT[name]}"
+    if name.startswith("_"):
+        return ""  # a protocol of Python's that somebody looks for
     from difflib import get_close_matches  # only an error needs it, an import of bursar does not
 
-    near = [word for word in get_close_matches(name, sorted(known), 1, 0.7) if not name.startswith("_")]
+    near = get_close_matches(name, sorted(known), 1, 0.7)
     return "".join(f"; did you mean {word}{mark}?" for word in near)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import crewai
 from crewai.hooks import HookAborted
 
 if TYPE_CHECKING:
     _Aborted = Exception  # of CrewAI's own, as far as type checkers know it
 else:
     _Aborted = HookAborted
+
+_CREWAI = str(Path(crewai.__file__).parent)  # what a program itself logs of a refusal stays in its log
 
 
 class CrewRefusal(_Aborted):
@@ -56,4 +60,5 @@ def keep_out_of_the_log() -> None:
 
 
 def _is_no_refusal(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.ERROR or being_handled() is None
+    by_crewai = record.levelno >= logging.ERROR and record.pathname.startswith(_CREWAI)
+    return not (by_crewai and being_handled())

@@ -27,7 +27,7 @@ from bursar.integration import (
     never_breaks,
 )
 
-from . import _instrumentation, _managers
+from . import _ending, _instrumentation, _managers
 from ._call import ModelCall, hand_over
 from ._managers import PAID, PayingHandler
 from ._request import Request, read_embedding, read_llm, read_span
@@ -47,6 +47,9 @@ class BudgetCallback(PayingHandler, Payee):
     has replaced the manager of a model, and for models that are older than that of `Settings`.
     Where several could pay, the closest to the model does, and only that one.
 
+    An agent with ``early_stopping_method="generate"`` whose call is refused gives a closing answer from the
+    `finalization_reserve` of the budget, once; without a reserve the refusal is raised.
+
     Safe for threads and tasks.
 
     Args:
@@ -64,11 +67,11 @@ class BudgetCallback(PayingHandler, Payee):
     def __init__(self, budget: str | float | Budget | Session, *, agents: Limits | None = None) -> None:
         super().__init__([], [])
         self.payers = Payers(budget, {"agents": agents})
-        self._closed = False
         self._calls = OpenCalls()
         self.costs = Costs()
         self._admission = Admission(self._calls, self.costs, raise_as=Exception, prefix="llamaindex")
         _instrumentation.watch(_promise)
+        _instrumentation.watch(_ending.hear)
         _managers.watch()
 
     @fails_closed(Exception)
@@ -141,11 +144,6 @@ class BudgetCallback(PayingHandler, Payee):
             yield
         finally:
             self._pay(call)
-
-    def may_close(self) -> bool:
-        """True once, where the budget keeps a reserve for a closing answer."""
-        may, self._closed = self.session.keeps_reserve and not self._closed, True
-        return may
 
     def start_trace(self, trace_id: str | None = None) -> None:
         """Called when a trace begins; nothing is paid for by that."""

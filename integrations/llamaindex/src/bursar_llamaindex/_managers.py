@@ -66,11 +66,6 @@ def inside(handler: PayingHandler) -> Iterator[None]:
         _inside.reset(token)
 
 
-def innermost() -> PayingHandler | None:
-    """Who pays for what this thread or task calls, as far as the models have no handler of their own."""
-    return _inside.get()
-
-
 def forget(event_id: str) -> None:
     """The event is over, and no manager has told."""
     _others.pop(event_id, None)

@@ -16,7 +16,6 @@ from bursar.integration import Limits
 from . import _managers
 from ._adapter import BudgetCallback
 from ._classes import swap_class
-from ._ending import end_agents_well, end_well
 
 M = TypeVar("M", bound="BaseLLM | BaseEmbedding")
 T = TypeVar("T")
@@ -58,9 +57,6 @@ def budgeted(
 
     A model that has a handler of its own goes on to pay into that one.
 
-    An agent with ``early_stopping_method="generate"`` whose call is refused gives a closing answer from the
-    `finalization_reserve` of the budget, once; without a reserve the refusal is raised.
-
     Args:
         agent_or_engine: an agent, an `AgentWorkflow`, a query engine, a retriever or a chat engine.
         budget: as for `BudgetCallback`, or one that was made already.
@@ -77,8 +73,7 @@ def budgeted(
         raise TypeError(f"a {kind.__name__} is no agent and no engine: it has none of {', '.join(_RUNS)}")
     handler = _handler(budget, agents)
     runs = {name: _inside(method, handler) for name in _RUNS if callable(method := getattr(kind, name, None))}
-    swap_class(agent_or_engine, kind, {_PLAIN: kind, **runs, **end_well(kind)})
-    end_agents_well(agent_or_engine)
+    swap_class(agent_or_engine, kind, {_PLAIN: kind, **runs})
     return agent_or_engine
 
 

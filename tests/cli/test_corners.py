@@ -1,0 +1,119 @@
+"""Stores that cannot list, balances that are odd, and what is left out of a view."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from bursar import Budget
+from bursar.store import MemoryStore
+
+from ..files import file_url
+from .commands import Run
+
+
+class BareStore(MemoryStore):
+    """With the verbs alone."""
+
+    roots = holds = None  # type: ignore[assignment]
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """What `--store x` opens."""
+    store = BareStore()
+    monkeypatch.setattr("bursar.cli.place.open_store", lambda _: store)
+    Budget("$1/total", name="b", store=store).session(id="s").track(None, "$0.25", "search")
+    return store
+
+
+def test_a_store_that_cannot_list(run: Run, bare: MemoryStore) -> None:
+    """Its accounts are found by their paths; without one, and for its holds, it says so."""
+    assert run("status", "--store", "x", "--account", "b", "--json").json["total_spent"] == 0.25
+    assert (
+        run("status", "--store", "x").err
+        == "bursar: this store cannot list its accounts; name one: --account NAME\n"
+    )
+    assert (
+        run("holds", "--store", "x", "--account", "b").err == "bursar: this store cannot list what is held\n"
+    )
+
+
+def test_an_overrun_and_a_debt_are_shown(run: Run) -> None:
+    """With what is owed in red where there are colours."""
+    store = file_url()
+    session = Budget("$1/total", store=store).session(id="s")
+    hold = session.reserve(cost="$0.50")
+    hold.settle(cost="$1.25")
+    shown = run("status", "--store", store, "--account", "default").out
+    assert "1 overrun of $0.75" in shown and "-$0.25" in shown
+
+
+def test_an_account_without_limits_and_without_spend(run: Run) -> None:
+    """Has no table of limits, nor of models."""
+    store = file_url()
+    Budget(store=store).session(id="s").reserve(cost="$1").release()
+    assert run("status", "--store", store, "--account", "default").out.count("\n\n") == 1
+
+
+def test_limits_of_each_session_are_told(run: Run, store: str) -> None:
+    """They are no limits of the budget itself."""
+    assert "each session: $5/session" in run("status", "--store", store, "--account", "support").out
+
+
+def test_more_holds_than_are_listed(run: Run, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pages are enough."""
+    monkeypatch.setattr("bursar.cli.holds.MOST_HOLDS", 2)
+    session = Budget(name="support", store=store).session(id="s")
+    holds = [session.reserve(cost="$0.01", tool=f"t{number}") for number in range(3)]
+    assert len(run("holds", "--store", store, "--json").json["holds"]) == 2
+    done = run("holds", "release", holds[2].id, "--store", store, "--account", "support", "--json")
+    assert done.json == {"released": holds[2].id, "account": "support/s", "usd": 0.01}
+    for hold in holds:
+        hold.release()
+
+
+def test_doctor_names_what_should_be_changed(run: Run) -> None:
+    """And what the store does not say."""
+    store = file_url(synchronous="normal")
+    Budget(store=store).session(id="s").track(None, "$1")
+    assert "warning: ?synchronous=normal may lose" in run("doctor", "--store", store).out
+
+
+def test_the_version(run: Run) -> None:
+    """Of the distribution."""
+    import bursar
+
+    assert run("--version").out == f"bursar {bursar.__version__}\n"
+
+
+def test_a_question_that_ends_without_an_answer(
+    run: Run, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-D changes nothing."""
+    terminal: Any = io.StringIO("")
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stdin", terminal)
+    done = run("reset", "--store", store, "--account", "bob")
+    assert done.status == 2 and done.err.endswith("bursar: nothing was changed\n")
+
+
+def test_top_waits_for_a_store_that_comes_back(run: Run, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for its first look, which would show nothing."""
+    from bursar.cli import top
+    from bursar.errors import StoreUnavailable
+
+    monkeypatch.setattr("bursar.cli.top.time.sleep", lambda _: None)
+    look, answers = top._sample, iter([True, True, False, True])
+
+    def sample(*arguments: Any) -> Any:
+        if not next(answers):
+            raise StoreUnavailable("gone")
+        return look(*arguments)
+
+    monkeypatch.setattr(top, "_sample", sample)
+    assert run("top", "--store", store, "--times", 2, "--json").out.count("\n") == 2
+    answers = iter([True, False])
+    assert run("top", "--store", store, "--json").status == 2
