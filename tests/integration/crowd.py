@@ -63,7 +63,9 @@ def scripted(provider: ScriptedProvider, *, writes_all: bool = False) -> None:
 
 def all_are_served(provider: ScriptedProvider, session: Session) -> None:
     """None was refused or lowered far, the bill is the ledger, and nothing stays held."""
-    caps = [int(request.body[name]) for request in provider.served for name in _CAPS if name in request.body]
+    caps = [
+        int(request.body[name]) for request in provider.served for name in _CAPS if request.body.get(name)
+    ]
     assert len(provider.served) == session.calls == CALLS
     assert min(caps, default=FLOOR) >= FLOOR, f"a cap was lowered to {min(caps)}"
     assert session.spent * 10**9 == provider.bill_nanos and session.reserved == 0
