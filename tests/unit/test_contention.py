@@ -44,9 +44,9 @@ def join(threads: list[threading.Thread]) -> None:
         assert not thread.is_alive()
 
 
-def until(true: Callable[[], object]) -> None:
+def until(true: Callable[[], object], seconds: int = 30) -> None:
     """Wait for something that happens in another thread."""
-    for _ in range(3_000):
+    for _ in range(seconds * 100):
         if true():
             return
         time.sleep(0.01)
@@ -211,7 +211,7 @@ def test_whatever_may_make_room_has_the_first_in_line_ask_again(act: Callable[..
     until(lambda: store.asks >= 2)
     asks = store.asks
     act(budget, session, hold)
-    until(lambda: store.asks > asks)
+    until(lambda: store.asks > asks, 10)
     session.trip("the end")
     budget.trip("the end")
     join(threads)
@@ -221,11 +221,17 @@ def test_whatever_may_make_room_has_the_first_in_line_ask_again(act: Callable[..
 @pytest.mark.usefixtures("_nobody_looks")
 def test_the_end_of_a_lease_ends_a_wait() -> None:
     """What is held is booked then, so that the call is refused; nobody had to look."""
-    budget = Budget("$1/total")
+    budget, ended = Budget("$1/total"), list[str]()
     hold = held_elsewhere(budget, "$0.90")
     hold.extend(0.3)
-    with pytest.raises(BudgetExceeded, match="raise the limit"):
-        budget.session().reserve(cost="$0.20")
+
+    def call() -> None:
+        with pytest.raises(BudgetExceeded, match="raise the limit"):
+            budget.session().reserve(cost="$0.20")
+        ended.append("refused")
+
+    start(call)
+    until(lambda: ended, 10)
 
 
 @pytest.mark.usefixtures("_nobody_looks")
@@ -409,7 +415,7 @@ def test_a_process_that_waits_looks_at_most_twenty_times_a_second(monkeypatch: p
 
 def test_two_holds_in_a_row_do_not_wait_for_each_other() -> None:
     """The second one of a thread is refused at once, and says who holds what it needs."""
-    session = Budget("$1").session()
+    session = Budget("$1", wait="15s").session()
     session.reserve(cost="$0.60").keep()
     with pytest.raises(BudgetExceeded, match="this thread or task holds too much of it itself"):
         session.reserve(cost="$0.60")
