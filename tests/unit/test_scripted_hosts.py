@@ -35,7 +35,7 @@ def test_each_host_tells_its_counts_whole_and_streamed(host: Any) -> None:
     with ScriptedProvider(rates={"acme": Rate("2", "8", "0.5")}) as provider:
         provider.always(reply)
         client = Client(provider)
-        whole = client.send(CHAT, BODY)[1]["usage"]
+        whole = client.send(CHAT, {**BODY, "stream_options": None})[1]["usage"]
         usages = told(client.stream(CHAT, BODY))
         client.connection.close()
     assert usages[-1] == whole and whole["prompt_tokens"] == 90 and whole["total_tokens"] == 120
