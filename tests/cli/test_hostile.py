@@ -41,18 +41,12 @@ def test_text_has_nothing_that_a_terminal_obeys(
     if coloured:
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("COLUMNS", "400")
-    for command in (
-        "status",
-        "who --most 100",
-        "tree",
-        "holds",
-        "audit",
-        "report --account",
-        "status --account",
-    ):
+    commands = ("status", "who --most 100", "tree", "holds", "audit", "top --interval 0.1 --times 1")
+    of_one = ("report --account", "status --account", "history --by child --account")
+    for command in (*commands, *of_one):
         words = [*command.split(" "), *([EVIL[1]] if command.endswith("--account") else [])]
         out = run(*words, "--store", store).out
-        shown = re.sub(r"\x1b\[[0-9;]*m", "", out)
+        shown = re.sub(r"\r|\x1b\[(?:[0-9;]*[mAKJH]|\?25[lh])", "", out)  # those of rich itself
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ufeff]", shown)
         if command in ("status", "tree"):
             assert "[bold red]x[/]" in shown and ":smile: [link=http://x]y[/link]" in shown

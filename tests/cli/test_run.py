@@ -49,6 +49,13 @@ if __name__ == "__main__":
 """
 PROGRAMS = {  # each makes eight calls, if it may
     "alone": "from spending import spend; spend(8)",
+    "anthropic": """
+        import anthropic
+        client = anthropic.Anthropic(max_retries=0)
+        for number in range(8):
+            question = [{"role": "user", "content": f"Why is the sky blue? {number}"}]
+            client.messages.create(model="claude-haiku-4-5", max_tokens=100, messages=question)
+        """,
     "subprocess": """
         import subprocess, sys
         for _ in range(2):
@@ -87,12 +94,14 @@ def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script
     """A provider that programs in this folder find."""
     (tmp_path / "spending.py").write_text(SPENDING)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     with ScriptedProvider() as provider:
         monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.anthropic_url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "none")
         yield provider
 
 
@@ -326,14 +335,29 @@ def test_a_program_that_went_on_with_a_smaller_call_was_not_stopped(
     assert "1 refused call, and the program went on" in done.err
 
 
-@pytest.mark.parametrize(("check", "status"), [(False, 0), (True, 3)], ids=["goes on", "fails by it"])
-def test_a_child_that_was_refused(run: Run, provider: ScriptedProvider, check: bool, status: int) -> None:
-    """A parent that goes on and ends well was not stopped, and the summary counts the refusal; one that fails was."""
-    text = f"""
+REFUSED_CHILDREN = {
+    "subprocess": """
         import subprocess, sys
         subprocess.run([sys.executable, "-c", "from spending import spend; spend(4)"], check={check})
-        """
-    done = run("run", "--budget", "2 calls", program(text))
+        """,
+    "fork": """
+        import multiprocessing
+        from spending import spend
+        child = multiprocessing.get_context("fork").Process(target=spend, args=(4,))
+        child.start()
+        child.join()
+        raise SystemExit({check} and child.exitcode)
+        """,
+}
+
+
+@pytest.mark.parametrize(("check", "status"), [(False, 0), (True, 3)], ids=["goes on", "fails by it"])
+@pytest.mark.parametrize("way", REFUSED_CHILDREN)
+def test_a_child_that_was_refused(
+    run: Run, provider: ScriptedProvider, way: str, check: bool, status: int
+) -> None:
+    """A parent that goes on and ends well was not stopped, and the summary counts the refusal; one that fails was."""
+    done = run("run", "--budget", "2 calls", program(REFUSED_CHILDREN[way].format(check=check)))
     assert (done.status, provider.hits) == (status, 2)
     assert ("1 refused call, and the program went on" in done.err) == (not check)
 

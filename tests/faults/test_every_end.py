@@ -63,7 +63,7 @@ def _left(session: Session) -> None:
 
 
 def _forgotten(session: Session) -> None:
-    session.reserve(cost=HELD)
+    session.reserve(cost=HELD).keep()
     gc.collect()
 
 

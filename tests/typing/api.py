@@ -43,7 +43,9 @@ from bursar import (
     Usage,
     UsageMissing,
     VelocityExceeded,
+    bind,
     hookimpl,
+    init,
     list_plugins,
     register_model,
     register_models,
@@ -522,6 +524,22 @@ def brings(client: datetime) -> None:
     assert_type(wrap_client(client, session), datetime)
     assert_type(wrap_client(client, "$5"), datetime)
     assert_type(unwrap_client(client), datetime)
+
+
+def named(number: int) -> str:
+    """What is bound keeps its type."""
+    return str(number)
+
+
+def pays_for_a_process() -> None:
+    """Limits and settings, a Budget or a Session; whoever pays goes along into threads."""
+    assert_type(init("$5", "100 calls", lease="5min"), Session)
+    assert_type(init(budget, "$1"), Session)
+    assert_type(init(session), Session)
+    assert_type(budget.session(cover=False), Session)
+    assert_type(bind(named)(5), str)
+    assert_type(session.bind(named)(5), str)
+    session.bind(5)  # type: ignore[type-var]
 
 
 # -- errors -------------------------------------------------------------------------------------------

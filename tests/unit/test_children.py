@@ -19,7 +19,7 @@ def company() -> Budget:
     alice, bob = budget.child("alice", "$4/total"), budget.child("bob")
     alice.session(id="a1").record("gpt-4o", 800, 200)  # $0.004
     alice.child("laptop").session().track("done", "$1")
-    bob.session().reserve(cost="$0.50")
+    bob.session().reserve(cost="$0.50").keep()
     budget.session().track("done", "$2", "search")
     return budget
 

@@ -468,6 +468,23 @@ def test_a_library_that_sends_by_itself_is_named_once(
     assert "groq" not in caplog.text
 
 
+def test_a_library_within_a_namespace_is_named(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As google-genai is; the other packages of the namespace are not."""
+    monkeypatch.setattr(coverage, "NOT_COVERED", {"toy_namespace.genai": ""})
+    for name in ("genai", "storage"):
+        (folder / "toy_namespace" / name).mkdir(parents=True)
+        (folder / "toy_namespace" / name / "__init__.py").write_text("")
+    with Budget("$1").session():
+        importlib.import_module("toy_namespace.storage")
+        assert caplog.text == ""
+        importlib.import_module("toy_namespace.genai")
+    assert caplog.text.count("toy_namespace.genai is not covered") == 1
+    for name in ("toy_namespace", "toy_namespace.storage", "toy_namespace.genai"):
+        del sys.modules[name]
+
+
 # -- init, bind ---------------------------------------------------------------------------------------
 
 

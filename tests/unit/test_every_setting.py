@@ -255,7 +255,7 @@ def _(max_share: Any) -> object:
 def _(clamp_floor: int) -> object:
     """The output cap of a call beside another one."""
     session = Budget("$1", clamp_floor=clamp_floor).session()
-    session.reserve(cost="$0.50")
+    session.reserve(cost="$0.50").keep()
     return session.reserve("gpt-4o", **LONG).max_output_tokens
 
 
@@ -292,7 +292,7 @@ def _(lease: Any) -> object:
     """What is booked of a hold after a minute."""
     clock = ManualClock(START_S)
     session = Budget(lease=lease, clock=clock).session()
-    session.reserve(cost="$0.50")
+    session.reserve(cost="$0.50").keep()
     clock.advance(60)
     return str(session.spent)
 

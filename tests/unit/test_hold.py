@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Iterator
 from decimal import Decimal
@@ -330,7 +331,7 @@ def test_an_abandoned_call_that_cannot_be_booked_disturbs_nobody(session: Sessio
     hold = reserve(session)
     hold.abandon()
     session._ledger.store.release(hold.id, session._path, {})
-    assert session.reserve(cost="$0.5").state == "reserved"
+    assert session.reserve(cost="$0.5").keep().state == "reserved"
     again = reserve(session)
     again.abandon()
     again.abandon()
@@ -369,3 +370,38 @@ def test_a_cap_binds_where_the_models_own_is_higher(cap: int | None, limit: str,
     """Only then does the request need to carry it: asked for, or clamped to what is left."""
     hold = Budget(limit).session().reserve("gpt-4o", input_tokens=400, max_output_tokens=cap)
     assert hold.binding_cap == binding
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["dropped", "kept"])
+def test_a_hold_that_is_dropped_is_booked_as_unknown(
+    kept: bool, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one warning, before the next step; `keep` leaves it to its lease."""
+    hold = reserve(session)
+    if kept:
+        assert hold.keep() is hold
+    del hold
+    gc.collect()
+    dropped = Decimal(0) if kept else HELD
+    assert (session.spent, session.reserved) == (dropped, HELD - dropped)
+    assert [record.levelname for record in caplog.records if "keep()" in record.message] == ["WARNING"] * (
+        not kept
+    )
+    assert session.report()["estimated"] == int(not kept)
+
+
+def test_only_the_first_hold_of_a_key_is_booked_when_it_is_dropped(session: Session) -> None:
+    """A repeated one is another view of the same money."""
+    first = session.reserve(cost="$0.50", key="a")
+    assert session.reserve(cost="$0.50", key="a").repeated
+    gc.collect()
+    assert session.reserved == Decimal("0.50") and first.state == "reserved"
+    first.release()
+
+
+def test_a_hold_that_was_covered_is_not_booked_when_it_is_dropped(session: Session) -> None:
+    """Whoever sends on it says what came of it."""
+    with contextlib.closing(reserve(session).cover()):
+        pass
+    gc.collect()
+    assert (session.spent, session.reserved) == (0, HELD)

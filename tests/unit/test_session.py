@@ -113,7 +113,8 @@ def test_choices_multiply_the_output() -> None:
 def test_a_token_limit_clamps_too() -> None:
     """Input and n caps together stay within the tokens that are left."""
     session = Budget("1k tokens").session()
-    assert session.reserve("gpt-4o", input_tokens=400, max_output_tokens=900, n=2).max_output_tokens == 300
+    hold = session.reserve("gpt-4o", input_tokens=400, max_output_tokens=900, n=2)
+    assert hold.max_output_tokens == 300
     with pytest.raises(BudgetExceeded) as refusal:
         session.reserve("gpt-4o", input_tokens=1, max_output_tokens=1)
     assert (refusal.value.reserved, refusal.value.remaining) == (1_000, 0)

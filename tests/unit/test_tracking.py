@@ -486,7 +486,7 @@ def test_can_spend_and_would_exceed_answer_as_a_reserve_does(cost: Any, fits: bo
     """With a hold open and money spent, to the nano-dollar; nothing is changed by asking."""
     session = Budget("$1").session()
     session.track("done", "$0.50")
-    session.reserve(cost="$0.10")
+    session.reserve(cost="$0.10").keep()
     assert session.can_spend(cost) is fits
     assert session.would_exceed(cost) is not fits
     assert asyncio.run(session.acan_spend(cost)) is fits

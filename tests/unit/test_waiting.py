@@ -118,7 +118,7 @@ def test_what_is_held_does_not_end_with_a_rolling_window() -> None:
     clock = ManualClock(NEW_YEARS_EVE)
     rolling, daily = (Budget(f"$1/{window}", lease="30d", clock=clock).session() for window in ("24h", "day"))
     for session in (rolling, daily):
-        session.reserve(cost=1)
+        session.reserve(cost=1).keep()
     assert refused(rolling, cost=1) is None
     assert refused(daily, cost=1) is None
     clock.advance(3_630)

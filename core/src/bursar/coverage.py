@@ -89,12 +89,11 @@ def restore() -> None:
         _found = None
         _covered.clear()
         _named.clear()
-        if "bursar.sdk.unseen" in sys.modules:
+        if _asked:
             from .sdk.unseen import leave
 
-            leave()
-        if _asked:
             _asked = False
+            leave()
             _unpatch()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -65,6 +67,18 @@ class Process:
         for question in (bursar.spent, bursar.remaining, bursar.report):
             with pytest.raises(BursarError, match="init"):
                 question()
+
+    @pytest.mark.seam
+    @pytest.mark.parametrize("cover", ["bursar.init('$1')", "bursar.Budget('$1').session().__enter__()"])
+    def test_an_sdk_that_is_imported_later_is_covered_then(self, cover: str, sdk: ClientSdk) -> None:
+        """In a fresh process: nothing of ours imports the SDK, and its first import covers it."""
+        name = sdk.module.__name__
+        program = (
+            f"import sys, bursar\nsession = {cover}\nassert {name!r} not in sys.modules\nimport {name}\n"
+            f"import {sdk.adapter} as adapter\nassert adapter.patching._patched"
+        )
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
 
     def test_a_second_init_is_an_error(self, client: Any, provider: ScriptedProvider, sdk: ClientSdk) -> None:
         """The first one goes on paying; after `teardown` another begins at zero."""

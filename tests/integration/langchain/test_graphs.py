@@ -247,6 +247,7 @@ def test_prices_of_tools(price: Any, runs: int) -> None:
         ({"tool_prices": ["web_search"]}, ValueError, "tool_prices= takes a mapping"),
         ({"tenant": ""}, ValueError, "tenant=''"),
         ({"tenant": 5}, ValueError, "tenant=5"),
+        ({"nodes": {"a:b": "$1"}}, ValueError, "nodes= has the key 'a:b'"),
     ],
 )
 def test_wrong_settings(settings: Any, error: type[Exception], named: str) -> None:

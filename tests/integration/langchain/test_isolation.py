@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(("limit", "all_fit"), [("$1", True), ("$0.003", False)])
 def test_budget_callback_between_threads(limit: str, all_fit: bool, provider: Script) -> None:
     """Sixteen threads on one handler: the provider's own bill never passes the limit."""
-    budget = BudgetCallback(Budget(limit, max_repeated_calls=None))
+    budget = BudgetCallback(Budget(limit, max_repeated_calls=None, wait=0))
     model = provider.openai()
     barrier = threading.Barrier(16)
 

@@ -1,7 +1,131 @@
 """Tasks: cancelled once or twice, hundreds at a time, and an event loop that nobody blocks."""
 
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+
+import openai
+import pytest
+
+import bursar
+from bursar import BudgetExceeded
+from bursar.testing import Rate, ScriptedProvider
+
+from .. import crowd
 from ..client_contract.tasks import Tasks
+
+MODEL = "gpt-5.2"  # writes up to 128,000 tokens, for $1.79
+RATE = Rate("1.75", "14", "0.175", context_window=400_000, max_output_tokens=128_000)
 
 
 class TestAsync(Tasks):
     """Asynchronous clients among other tasks."""
+
+
+def asked(surface: str, number: int) -> tuple[list[str], dict[str, Any]]:
+    """The method of a client, and its arguments: no cap is set."""
+    stream = {"stream": True} if surface.endswith("stream") else {}
+    if surface.startswith("responses"):
+        return ["responses"], {"model": MODEL, "input": crowd.question(number), **stream}
+    messages = [{"role": "user", "content": crowd.question(number)}]
+    return ["chat", "completions"], {"model": MODEL, "messages": messages, **stream}
+
+
+def create(client: Any, place: list[str]) -> Any:
+    for name in place:
+        client = getattr(client, name)
+    return client.create
+
+
+@pytest.mark.parametrize("surface", ["chat", "chat-stream", "responses", "responses-stream"])
+@pytest.mark.parametrize("limit", ["$1", "$5"])
+def test_fifty_threads_are_all_served(surface: str, limit: str, provider: ScriptedProvider) -> None:
+    """On a budget that holds half of a worst case, or less than three."""
+    provider.rates[MODEL] = RATE
+    crowd.scripted(provider)
+    with openai.OpenAI(base_url=provider.openai_url, api_key="none") as client:
+        session = crowd.budget(limit, "memory").session()
+        bursar.wrap_client(client, session)
+
+        def call(number: int) -> None:
+            place, arguments = asked(surface, number)
+            answer = create(client, place)(**arguments)
+            if "stream" in arguments:
+                assert list(answer)
+
+        crowd.in_threads(call)
+    crowd.all_are_served(provider, session)
+
+
+@pytest.mark.parametrize(
+    ("surface", "store"),
+    [
+        ("chat", "memory"), ("chat", "sqlite"), ("chat", "redis"),
+        ("chat-stream", "memory"), ("responses", "memory"), ("responses-stream", "memory"),
+    ],
+)  # fmt: skip
+def test_fifty_tasks_are_all_served(surface: str, store: str, provider: ScriptedProvider) -> None:
+    """In every kind of store, and the event loop goes on."""
+    provider.rates[MODEL] = RATE
+    crowd.scripted(provider)
+    session = crowd.budget("$1", store).session()
+
+    async def main() -> None:
+        async with openai.AsyncOpenAI(base_url=provider.openai_url, api_key="none") as client:
+            bursar.wrap_client(client, session)
+
+            async def call(number: int) -> None:
+                place, arguments = asked(surface, number)
+                answer = await create(client, place)(**arguments)
+                if "stream" in arguments:
+                    assert [event async for event in answer]
+
+            await crowd.in_tasks(call)
+
+    asyncio.run(main())
+    crowd.all_are_served(provider, session)
+
+
+@pytest.mark.parametrize("store", crowd.STORES)
+def test_fifty_answers_as_long_as_allowed_never_pass_the_limit(
+    store: str, provider: ScriptedProvider
+) -> None:
+    """What is left in the end is less than the smallest call; all refusals are real ones."""
+    provider.rates[MODEL] = RATE
+    crowd.scripted(provider, writes_all=True)
+    session, refused = crowd.budget("$1", store).session(), list[BudgetExceeded]()
+    with openai.OpenAI(base_url=provider.openai_url, api_key="none") as client:
+        bursar.wrap_client(client, session)
+
+        def call(number: int) -> None:
+            place, arguments = asked("chat", number)
+            with suppress(BudgetExceeded):
+                create(client, place)(**arguments)
+                return
+            refused.append(BudgetExceeded(str(number)))
+
+        crowd.in_threads(call)
+    sent = len(provider.served)
+    assert sent + len(refused) == crowd.CALLS and refused
+    bound = len(crowd.question(99)) + 600  # tokens of input, at the most one a byte
+    crowd.none_is_overspent(provider, session, Decimal(1), Decimal(bound * 175 + 16 * 1_400) / 10**8)
+
+
+def test_a_call_within_the_loop_over_a_stream_does_not_wait_for_it(provider: ScriptedProvider) -> None:
+    """The stream is open in the same thread: the second call is served beside it, or refused at once."""
+    provider.rates[MODEL] = RATE
+    crowd.scripted(provider)
+    session = crowd.budget("$0.20", "memory").session()
+    with openai.OpenAI(base_url=provider.openai_url, api_key="none") as client:
+        bursar.wrap_client(client, session)
+        place, arguments = asked("chat-stream", 1)
+        stream = create(client, place)(**arguments, max_completion_tokens=10_000)
+        next(stream)
+        with pytest.raises(BudgetExceeded, match="this thread or task holds too much of it itself"):
+            session.reserve(cost="$0.19")
+        create(client, place)(**asked("chat", 2)[1], max_completion_tokens=1_000)
+        list(stream)
+    assert session.calls == 2 and session.reserved == 0

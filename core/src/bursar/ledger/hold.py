@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
@@ -34,6 +35,10 @@ from .steps import Steps, awaitable, blocking
 from .truncation import truncation, warn_once
 
 _ABSENT = object()
+_DROPPED = (
+    "a hold of $%s for %r was dropped without an outcome, and is booked as unknown: settle or release it, or"
+    " call its keep()"
+)
 
 
 class Hold(OneProcess):
@@ -83,7 +88,9 @@ class Hold(OneProcess):
         self.charge: Charge | None = None
         self.state: State = granted.state
         self._own: OwnHold | None = None
+        self._watched = False  # is it booked as unknown when nobody has it any more
         if granted.state == "reserved" and not granted.repeated:
+            self._watched = True
             self._own = OwnHold(ledger.queue(path), path, asked.subject, granted.amounts)
         self.repeated = granted.repeated
         self.used = False
@@ -318,14 +325,28 @@ class Hold(OneProcess):
         if self._open:
             self._ledger.later(self._settle_unknown(observed))
 
+    def keep(self) -> Hold:
+        """Leave it to its lease where nobody closes it; else a hold that is dropped is booked as unknown.
+
+        Returns:
+            The hold.
+        """
+        self._watched = False
+        return self
+
+    def __del__(self) -> None:
+        if getattr(self, "_watched", False) and self._open and not sys.is_finalizing():
+            logger.warning(_DROPPED, self.amount, self.call.model or self.call.tool or "a call")
+            self.abandon()
+
     # -- the context ----------------------------------------------------------------------
 
     def cover(self) -> Cover:
         """Put the hold into the context, so that covered layers below do not reserve again."""
-        return Cover(self)
+        return Cover(self.keep())
 
     def __enter__(self) -> Hold:
-        self._cover = Cover(self)
+        self._cover = Cover(self.keep())
         return self
 
     def __exit__(
@@ -477,7 +498,7 @@ class Cover(InContext[Hold]):
 
 def cover(hold: Hold) -> Cover:
     """Put a hold into the context of this thread or task; also a context manager."""
-    return Cover(hold)
+    return Cover(hold.keep())
 
 
 def cover_text(hold: Hold, text: str) -> FoundByText[Hold]:
@@ -493,7 +514,7 @@ def cover_text(hold: Hold, text: str) -> FoundByText[Hold]:
     Returns:
         Also a context manager; ``close()`` ends it.
     """
-    return FoundByText(hold, text)
+    return FoundByText(hold.keep(), text)
 
 
 def covered_hold() -> Hold | None:

@@ -74,7 +74,7 @@ class Meter:
         flat: bool = False,
         polled: str | None = None,
     ) -> None:
-        self.hold = hold
+        self.hold = hold.keep()
         self.reading = reading
         self.sent = False
         self._background = background

@@ -37,7 +37,7 @@ _ENDS = ("_completed", "_finished", "_failed", "_error", "_paused")
 # After some of these CrewAI, or LiteLLM, drops the error.
 _SWALLOWERS = ("llm_call_failed", "tool_usage_error")
 # These ask a hook after their event, and tell the model where it says no.
-_ASK_HOOKS = frozenset({"crewai.agents.agent_executor", "crewai.agents.step_executor"})
+_ASK_HOOKS = frozenset({"AgentExecutor", "StepExecutor"})  # their modules move from release to release
 _BEFORE_IT_RAN = frozenset({"usage_limit", "unknown_tool", "invalid_input"})  # failures of a tool
 
 
@@ -118,7 +118,7 @@ class Sink:
             asked = {"tool": name, "cost": self._tool_prices.get(name), "messages": [event.tool_args]}
             self.admit(call, asked, {**self._scopes.of(event), "tools": name})
         except BudgetExceeded as refusal:
-            if not self.tells or type(source).__module__ not in _ASK_HOOKS:
+            if not self.tells or type(source).__name__ not in _ASK_HOOKS:
                 self._undelivered.update(dict.fromkeys((event.event_id, event.parent_event_id), refusal))
                 raise
             self._payers.session.handled(refusal)  # the hook that comes next tells the model

@@ -16,7 +16,7 @@ from langchain_core.outputs import LLMResult
 from bursar import Budget, Session
 from bursar.integration import Limits, OpenCall, OpenCalls, Payee, Result, Runs, fails_closed, never_breaks
 
-from ._admission import Admission, OnBudget, Run
+from ._admission import Admission, Call, OnBudget
 from ._costs import Costs, name_of
 from ._division import divide
 from ._embeddings import warn_of_embeddings
@@ -115,9 +115,9 @@ class BudgetCallback(Payee, BaseCallbackHandler):
     ) -> None:
         """Called before a chat model is asked. Raises: `BursarError`: then it is not asked."""
         inputs = [message for batch in messages for message in batch]
-        run = Run(run_id, _given(messages, kwargs), parent_run_id, calls=len(messages))
-        with self._started(run):
-            self._admission.admit_model(run, serialized, inputs, metadata, kwargs)
+        call = Call(run_id, _given(messages, kwargs), parent_run_id, calls=len(messages))
+        with self._started(call):
+            self._admission.admit_model(call, serialized, inputs, metadata, kwargs)
 
     @fails_closed(LangChainRefusal)
     def on_llm_start(
@@ -132,9 +132,9 @@ class BudgetCallback(Payee, BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Called before a text model is asked, once a prompt. Raises: `BursarError`: then it is not asked."""
-        run = Run(run_id, _given(prompts, kwargs), parent_run_id, calls=len(prompts), text=True)
-        with self._started(run):
-            self._admission.admit_model(run, serialized, prompts, metadata, kwargs)
+        call = Call(run_id, _given(prompts, kwargs), parent_run_id, calls=len(prompts), text=True)
+        with self._started(call):
+            self._admission.admit_model(call, serialized, prompts, metadata, kwargs)
 
     @never_breaks
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -144,9 +144,9 @@ class BudgetCallback(Payee, BaseCallbackHandler):
         """
         self._runs.uncover(run_id)
         told = usage_of(kwargs.get("chunk"))
-        for run in self._runs.known(run_id) if told else ():
-            if isinstance(run, Run) and told is not None:
-                run.reports.append(told)
+        for call in self._runs.known(run_id) if told else ():
+            if isinstance(call, Call) and told is not None:
+                call.reports.append(told)
 
     @never_breaks
     def on_stream_event(self, event: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -156,17 +156,17 @@ class BudgetCallback(Payee, BaseCallbackHandler):
     @never_breaks
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Called with the answer. Never raises."""
-        run = self._runs.take(run_id)
+        call = self._runs.take(run_id)
         self._roots.end(run_id)
-        if not isinstance(run, Run) or run.is_tool:
+        if not isinstance(call, Call) or call.is_tool:
             return
-        result = read_result(response, hour_cache=run.hour_cache, reports=run.reports)
-        others = self._runs.take_others(run) if run.text and result.of_all and result.usage else []
+        result = read_result(response, hour_cache=call.hour_cache, reports=call.reports)
+        others = self._runs.take_others(call) if call.text and result.of_all and result.usage else []
         if others and result.usage:  # LangChain tells the usage of all prompts with the first answer
-            for one, usage in divide(result.usage, [run, *others]):
+            for one, usage in divide(result.usage, [call, *others]):
                 one.settle(replace(result, usage=usage))
         else:
-            run.settle(result)
+            call.settle(result)
         for one in others:
             self.costs.close(one.key)
         self.costs.close(run_id, answer=response)
@@ -174,16 +174,16 @@ class BudgetCallback(Payee, BaseCallbackHandler):
     @never_breaks
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Called when a model call failed, was cancelled, or its stream was left. Never raises."""
-        run = self._runs.take(run_id)
+        call = self._runs.take(run_id)
         self._roots.end(run_id, error)
-        if not isinstance(run, Run) or run.is_tool:
+        if not isinstance(call, Call) or call.is_tool:
             return
         response = kwargs.get("response")
         result = Result()
         if isinstance(response, LLMResult):
-            result = read_result(response, hour_cache=run.hour_cache, reports=run.reports)
-        run.fail(error, result)
-        self._runs.orphan(run)
+            result = read_result(response, hour_cache=call.hour_cache, reports=call.reports)
+        call.fail(error, result)
+        self._runs.orphan(call)
         self.costs.close(run_id, error)
 
     # -- tools ------------------------------------------------------------------------------
@@ -202,9 +202,9 @@ class BudgetCallback(Payee, BaseCallbackHandler):
     ) -> None:
         """Called before a tool runs. Raises: `BursarError`: then it is not run."""
         name = str((serialized or {}).get("name") or kwargs.get("name") or "tool")
-        run = Run(run_id, (serialized,), parent_run_id, is_tool=True)
-        with self._started(run):
-            self._admission.admit_tool(run, name, input_str, metadata)
+        call = Call(run_id, (serialized,), parent_run_id, is_tool=True)
+        with self._started(call):
+            self._admission.admit_tool(call, name, input_str, metadata)
 
     @never_breaks
     def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -219,8 +219,8 @@ class BudgetCallback(Payee, BaseCallbackHandler):
     def _pay_tool(self, run_id: UUID, error: BaseException | None) -> None:
         self._roots.end(run_id, error)
         self._runs.sweep(run_id, error)
-        if (run := self._runs.take(run_id)) is not None:
-            run.pay()
+        if (call := self._runs.take(run_id)) is not None:
+            call.pay()
         self.costs.close(run_id, error)
 
     # -- what is around them ------------------------------------------------------------------
@@ -295,17 +295,17 @@ class BudgetCallback(Payee, BaseCallbackHandler):
         self._roots.end(run_id, error, began=False)
 
     @contextmanager
-    def _started(self, run: Run) -> Iterator[None]:
+    def _started(self, call: Call) -> Iterator[None]:
         """A run that is not made has no end hook: its caller gets what is raised inside."""
         together = None
-        if run.given is not None and not run.is_tool:
-            messages, params = run.given
+        if call.given is not None and not call.is_tool:
+            messages, params = call.given
             together = messages if params is None else params
-        run.root = self._roots.start(run.key, run.parent, together)
+        call.root = self._roots.start(call.key, call.parent, together)
         try:
             yield
         except BaseException as error:
-            self._roots.end(run.key, error)
+            self._roots.end(call.key, error)
             raise
 
     def _over(self, root: Hashable) -> None:

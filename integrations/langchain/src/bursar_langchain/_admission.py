@@ -25,7 +25,7 @@ _PREFIX = "langchain"
 
 
 @dataclass(slots=True, eq=False)
-class Run(OpenCall):
+class Call(OpenCall):
     """A call of a model, or the run of a tool, between its start hook and its end hook.
 
     Attributes:
@@ -74,7 +74,7 @@ class Admission(BaseAdmission):
 
     def admit_model(
         self,
-        run: Run,
+        call: Call,
         serialized: Mapping[str, Any] | None,
         inputs: Sequence[BaseMessage | str],
         metadata: Mapping[str, Any] | None,
@@ -87,51 +87,51 @@ class Admission(BaseAdmission):
         """
         params = more.get("invocation_params") or {}
         request = read_request(serialized, inputs, params, metadata or {})
-        run.hidden, run.hour_cache, run.watched = request.hidden_output, request.hour_cache, not run.text
-        run.batch = params if (more.get("batch_size") or 1) > 1 else None
+        call.hidden, call.hour_cache, call.watched = request.hidden_output, request.hour_cache, not call.text
+        call.batch = params if (more.get("batch_size") or 1) > 1 else None
         # Calls of one `generate()` share their metadata: it has no room for the cost of each.
-        run.metadata = metadata if run.batch is None else None
-        payer, asked = self._payer(run, metadata), request.asked(run.calls)
+        call.metadata = metadata if call.batch is None else None
+        payer, asked = self._payer(call, metadata), request.asked(call.calls)
         attempt, cap = attempt_of(self._payers.payee), cap_name(request, params)
         lowers = None
         if attempt is not None and attempt.least is not None and cap is not None:
-            lowers = self._lowered(run, payer, asked, attempt, cap)
+            lowers = self._lowered(call, payer, asked, attempt, cap)
         kind = class_of(serialized)
         self.admit(
-            run,
+            call,
             payer,
             asked,
             name=name_of(serialized, more, request.model),
-            sdk=None if run.text else sdk_of(kind),
+            sdk=None if call.text else sdk_of(kind),
             kind=kind,
-            text=inputs[0] if run.text and isinstance(inputs[0], str) else None,
+            text=inputs[0] if call.text and isinstance(inputs[0], str) else None,
             hold=lowers,
         )
 
-    def admit_tool(self, run: Run, name: str, given: str, metadata: Mapping[str, Any] | None) -> None:
+    def admit_tool(self, call: Call, name: str, given: str, metadata: Mapping[str, Any] | None) -> None:
         """Reserve for the run of a tool.
 
         Raises:
             BursarError: the tool must not run.
         """
-        run.metadata = metadata
+        call.metadata = metadata
         asked = {"tool": name, "messages": [given], "cost": self._tool_prices.get(name)}
-        self.admit(run, self._payer(run, metadata), asked, name=name)
+        self.admit(call, self._payer(call, metadata), asked, name=name)
 
-    def _payer(self, run: Run, metadata: Mapping[str, Any] | None) -> Payer:
+    def _payer(self, call: Call, metadata: Mapping[str, Any] | None) -> Payer:
         try:
-            return self._payers.payer_of(metadata, run.root)
+            return self._payers.payer_of(metadata, call.root)
         except BursarError:
-            withdraw(run)
+            withdraw(call)
             raise
 
     def _lowered(
-        self, run: Run, payer: Payer, asked: Mapping[str, Any], attempt: Attempt, cap: str
+        self, call: Call, payer: Payer, asked: Mapping[str, Any], attempt: Attempt, cap: str
     ) -> Callable[[set[str]], Hold]:
         """A hold for a request that the middleware may make anew with a lower output cap."""
 
         def hold(taken: set[str]) -> Hold:
-            key = f"{_PREFIX}:{run.key}"
+            key = f"{_PREFIX}:{call.key}"
             found = reserve_once(payer, key, taken, {**asked, "clamp": True})
             granted, wanted = found.binding_cap, asked["max_output_tokens"]
             if granted is None or (wanted is not None and granted >= wanted):

@@ -38,6 +38,8 @@ class Payers(BasePayers):
             raise ValueError(
                 f"tenant={key!r:.60} is not a key of the metadata or configurable, like 'user_id'"
             )
+        if wrong := [name for name in nodes or () if isinstance(name, str) and ":" in name]:
+            raise ValueError(f"nodes= has the key {wrong[0]!r:.60}, which LangGraph takes for no node")
         super().__init__(budget, {"nodes": nodes}, tenant=tenant is not None, per_run=per_run)
         self._key = tenant
 

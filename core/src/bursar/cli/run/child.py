@@ -43,7 +43,7 @@ def cover() -> None:
 
 
 def pay(terms: Terms, notes: Notes) -> None:
-    """The session of the run pays in this process. A forked child has one of its own on the same account."""
+    """The session of the run pays in this process; a forked child has one of its own, and its own notes."""
     budget = Budget(
         *terms.limits,
         name=BUDGET,
