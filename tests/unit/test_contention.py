@@ -383,6 +383,27 @@ async def test_a_running_loop_is_never_blocked() -> None:
     assert (await waits).amount == Decimal("0.9")
 
 
+def test_a_process_that_waits_looks_at_most_twenty_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of its calls wait; and it does look, for what other processes have done."""
+    budget, asks = Budget("$1/total"), [0]
+    hold, store = held_elsewhere(budget, "$0.95"), budget._ledger.store
+    reserve = store.reserve
+
+    def counted(*arguments: Any) -> Any:
+        asks[0] += 1
+        return reserve(*arguments)
+
+    monkeypatch.setattr(store, "reserve", counted)
+    session, began = budget.session(), time.monotonic()
+    threads = start(*[lambda: session.reserve(cost="$0.10").release()] * 20)
+    until(lambda: waiting(session) == 20)
+    first = asks[0]
+    until(lambda: asks[0] >= first + 3)
+    assert asks[0] - 20 <= 20 * (time.monotonic() - began) + 1
+    hold.release()
+    join(threads)
+
+
 # -- never for oneself ------------------------------------------------------------------------
 
 
