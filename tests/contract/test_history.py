@@ -87,7 +87,7 @@ class Life:
             child.session().reserve(model, cost="$1").settle(cost=usd)
             self.oracle.count(name, now, nanos, model, calls=1)
         elif act == "hold":
-            hold = child.session().reserve(model, cost="$1")
+            hold = child.session().reserve(model, cost="$1").keep()
             self.open.append((name, hold, now + 2 * DAY_S, model))
         elif act == "late" and self.open:
             name, hold, until, model = self.open.pop(self.dice.randrange(len(self.open)))

@@ -101,12 +101,13 @@ class Days:
         if days.of != of or (named and not days.named):
             days = self._open(plan, call_path, OpenDays(of, named, ()))
         usd, tokens, calls = spent
+        moves, puts = plan.moves, plan.puts
         for counters, count in days.counts:
             if named and count is not None:
                 a, b, c, _, _, _ = count.sums
-                plan.moves.append((count, (a + usd, b + tokens, c + calls, 0, 0, 0)))
+                moves.append((count, (a + usd, b + tokens, c + calls, 0, 0, 0)))
             for name, amount in tally.items():
-                plan.puts.append((counters, name, counters.get(name, 0) + amount))
+                puts.append((counters, name, counters.get(name, 0) + amount))
 
     def part(self, plan: Plan, balance: Balance, spent: Amounts) -> None:
         """So much counts in the days of an account, and no more in what it has spent; or never did."""
