@@ -117,3 +117,30 @@ def test_top_waits_for_a_store_that_comes_back(run: Run, store: str, monkeypatch
     assert run("top", "--store", store, "--times", 2, "--json").out.count("\n") == 2
     answers = iter([True, False])
     assert run("top", "--store", store, "--json").status == 2
+
+
+def test_doctor_names_what_the_store_does_not_say(
+    run: Run, bare: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store need not say anything about itself."""
+    monkeypatch.setattr("bursar.cli.place.open_budget", lambda *_: Budget(name="b", store=bare))
+    monkeypatch.setattr("bursar.cli.operate._first", lambda _: "b")
+    monkeypatch.setattr(Budget, "doctor", lambda _: {"store": "", "unknown": ["version"], "warnings": []})
+    assert "the store does not say: version" in run("doctor", "--store", "x").out
+
+
+def test_the_summary_of_a_run_tells_each_model() -> None:
+    """The dearest first, and where the ledger is kept after a crash."""
+    from bursar.cli.run.summary import text
+
+    report = {
+        "session_id": "a.py", "total_spent": 0.3, "would_refuse": 0, "refusals": 0, "limits": [],
+        "breakdown": {"llm": {"calls": 2, "by_model": {"x": 0.1, "y\x1b[31m": 0.2}}, "tools": {"calls": 0}},
+        "run": {"stopped_by": None, "not_covered": [], "ledger": "/tmp/kept"},
+    }  # fmt: skip
+    assert text(report).splitlines() == [
+        "bursar: a.py spent $0.30 in 2 calls",
+        "bursar:   $0.20  y?[31m",
+        "bursar:   $0.10  x",
+        "bursar: ended by a signal; its ledger is kept in /tmp/kept",
+    ]

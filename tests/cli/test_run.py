@@ -477,3 +477,11 @@ def test_a_wrong_line_runs_nothing(run: Run, provider: ScriptedProvider, line: s
     done = run(line)
     assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
     assert said in done.err and left_behind() == []
+
+
+def test_a_system_that_does_not_tell_where_signals_come_from(
+    run: Run, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program runs all the same, and its exit status is its own."""
+    monkeypatch.delattr("signal.sigtimedwait")
+    assert run("run", "--budget", "$1", program("raise SystemExit(5)")).status == 5

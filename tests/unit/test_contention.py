@@ -44,9 +44,9 @@ def join(threads: list[threading.Thread]) -> None:
         assert not thread.is_alive()
 
 
-def until(true: Callable[[], object]) -> None:
+def until(true: Callable[[], object], seconds: int = 30) -> None:
     """Wait for something that happens in another thread."""
-    for _ in range(3_000):
+    for _ in range(seconds * 100):
         if true():
             return
         time.sleep(0.01)
@@ -211,7 +211,7 @@ def test_whatever_may_make_room_has_the_first_in_line_ask_again(act: Callable[..
     until(lambda: store.asks >= 2)
     asks = store.asks
     act(budget, session, hold)
-    until(lambda: store.asks > asks)
+    until(lambda: store.asks > asks, 10)
     session.trip("the end")
     budget.trip("the end")
     join(threads)
@@ -221,11 +221,17 @@ def test_whatever_may_make_room_has_the_first_in_line_ask_again(act: Callable[..
 @pytest.mark.usefixtures("_nobody_looks")
 def test_the_end_of_a_lease_ends_a_wait() -> None:
     """What is held is booked then, so that the call is refused; nobody had to look."""
-    budget = Budget("$1/total")
+    budget, ended = Budget("$1/total"), list[str]()
     hold = held_elsewhere(budget, "$0.90")
     hold.extend(0.3)
-    with pytest.raises(BudgetExceeded, match="raise the limit"):
-        budget.session().reserve(cost="$0.20")
+
+    def call() -> None:
+        with pytest.raises(BudgetExceeded, match="raise the limit"):
+            budget.session().reserve(cost="$0.20")
+        ended.append("refused")
+
+    start(call)
+    until(lambda: ended, 10)
 
 
 @pytest.mark.usefixtures("_nobody_looks")
@@ -383,12 +389,33 @@ async def test_a_running_loop_is_never_blocked() -> None:
     assert (await waits).amount == Decimal("0.9")
 
 
+def test_a_process_that_waits_looks_at_most_twenty_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of its calls wait; and it does look, for what other processes have done."""
+    budget, asks = Budget("$1/total"), [0]
+    hold, store = held_elsewhere(budget, "$0.95"), budget._ledger.store
+    reserve = store.reserve
+
+    def counted(*arguments: Any) -> Any:
+        asks[0] += 1
+        return reserve(*arguments)
+
+    monkeypatch.setattr(store, "reserve", counted)
+    session, began = budget.session(), time.monotonic()
+    threads = start(*[lambda: session.reserve(cost="$0.10").release()] * 20)
+    until(lambda: waiting(session) == 20)
+    first = asks[0]
+    until(lambda: asks[0] >= first + 3)
+    assert asks[0] - 20 <= 20 * (time.monotonic() - began) + 1
+    hold.release()
+    join(threads)
+
+
 # -- never for oneself ------------------------------------------------------------------------
 
 
 def test_two_holds_in_a_row_do_not_wait_for_each_other() -> None:
     """The second one of a thread is refused at once, and says who holds what it needs."""
-    session = Budget("$1").session()
+    session = Budget("$1", wait="15s").session()
     session.reserve(cost="$0.60").keep()
     with pytest.raises(BudgetExceeded, match="this thread or task holds too much of it itself"):
         session.reserve(cost="$0.60")

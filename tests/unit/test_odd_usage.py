@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, Price, Usage, UsageMissing
+from bursar import Budget, BudgetExceeded, Price, Usage, UsageMissing
 from bursar.errors import UnpriceableCall
+from bursar.pricing.counts import larger
 from bursar.pricing.response import read_answer
+from bursar.pricing.text import text_bytes
 
 CACHED = Price(3, 15, cached_input="0.30", cache_write="3.75", cache_write_1h=6)
 PRICES: Any = {"plain": (3, 15), "cached": CACHED, "free": (0, 0)}
@@ -134,13 +136,17 @@ def test_writes_of_an_unknown_lifetime_are_of_the_one_that_was_asked_for(hour: b
     """Where the answer does not split its cache writes, the request says for how long they are."""
     control = {"type": "ephemeral", **({"ttl": "1h"} if hour else {})}
     asked = [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": control}]}]
+    whole = {"cache_creation": {"ephemeral_5m_input_tokens": 100}}
+    session = Budget("$5", prices=PRICES).session()
+    hold = session.reserve("cached", messages=asked, max_output_tokens=9)
+    usage: dict[str, Any] = {"input_tokens": 40, "cache_creation_input_tokens": 100, "output_tokens": 5}
+    assert hold.settle({"usage": {**usage, **whole}}).cost == dollars((40, 3), (100, "3.75"), (5, 15))
     for told in ({}, {"cache_creation": {"ephemeral_5m_input_tokens": 10}}):
         session = Budget("$5", prices=PRICES).session()
         hold = session.reserve("cached", messages=asked, max_output_tokens=9)
-        usage = {"input_tokens": 40, "cache_creation_input_tokens": 100, "output_tokens": 5, **told}
         short = (10 if told else 0) if hour else 100
         expected = dollars((40, 3), (short, "3.75"), (100 - short, 6), (5, 15))
-        assert hold.settle({"usage": usage}).cost == expected
+        assert hold.settle({"usage": {**usage, **told}}).cost == expected
 
 
 @pytest.mark.parametrize("odd", [[], "", False, 0.0, {}, "5", -1, float("nan")], ids=repr)
@@ -267,3 +273,59 @@ def test_a_dearer_tier_of_the_request_is_held() -> None:
     session = Budget("$5", tier="batch").session()
     hold = session.reserve("gpt-4o", input_tokens=100, max_output_tokens=10, tier="priority", sent=True)
     assert hold.amount == dollars((100, "4.25"), (10, 17))
+
+
+def test_of_two_reports_the_larger_of_each_number_counts() -> None:
+    """However deep; what is no number is that of the later report, and nothing is no report."""
+    first = {"a": 5, "b": {"c": 1.5, "d": "x"}, "e": 1}
+    assert larger(first, {"a": 3, "b": {"c": 2, "d": "y"}, "e": None}) == {
+        "a": 5, "b": {"c": 2, "d": "y"}, "e": 1,
+    }  # fmt: skip
+    assert larger(None, first) == first and larger(first, None) == first
+
+
+def test_audio_in_the_input_of_gemini_is_read() -> None:
+    """It lists its input by kind."""
+    kinds = [{"modality": "TEXT", "tokenCount": 5}, {"modality": "AUDIO", "tokenCount": 7}]
+    for listed, heard in ((kinds, 7), (kinds[:1], 0)):
+        told = {"promptTokenCount": 12, "candidatesTokenCount": 1, "promptTokensDetails": listed}
+        usage = read_answer({"usageMetadata": told}).usage
+        assert usage is not None and usage.audio_input_tokens == heard
+
+
+@pytest.mark.parametrize("cost", [-1, 10**9, float("inf"), "1", None, True], ids=repr)
+def test_a_stated_cost_that_is_none_is_not_read(cost: Any) -> None:
+    """Below zero, above all amounts, or no number."""
+    assert read_answer(chat(prompt(1, 1, cost=cost))).cost_nanos is None
+
+
+def test_nonsense_beside_deep_research_is_left_out() -> None:
+    """The counts themselves still are what they are."""
+    usage = read_answer({"model": "sonar-deep-research", "usage": prompt(1, 2, citation_tokens="many")}).usage
+    assert usage == Usage(1, 2)
+
+
+def test_text_that_is_nested_without_end_is_counted_to_a_depth() -> None:
+    """And of objects their members, but no names of kinds, nor ids; of a tool's arguments all."""
+    deep: Any = "x"
+    for _ in range(1_000):
+        deep = [deep]
+    block = {"type": "tool_use", "id": "toolu_1", "input": {"type": "abc", "id": "de"}}
+    assert text_bytes(deep) == 0 and text_bytes(block) == 5
+    assert text_bytes(SimpleNamespace(role="assistant", content="abc", number=5)) == 3
+
+
+@pytest.mark.parametrize(("limit", "runs"), [("$5", 8), ("$0.015", 1)])
+def test_the_largest_alternative_that_fits_is_granted(limit: str, runs: int) -> None:
+    """It counts as lowered, and an answer that is cut by it is told so."""
+    ways = [{"runs": most, "n": most + 1, "requests": {"web_search": most}} for most in (8, 4, 2, 1)]
+    session = Budget(limit).session()
+    asked: Any = {"input_tokens": 10, "max_output_tokens": 5_000}
+    hold = session.reserve("gpt-4o", **asked, alternatives=ways)
+    assert (hold.runs, hold.clamped) == (runs, True)
+    assert hold.settle(usage=Usage(10, 10), cut=True).truncated
+    error = ValueError()
+    hold.explain(error)
+    assert session.report()["clamped"] == 1
+    with pytest.raises(BudgetExceeded, match="one run of the provider's tools"):
+        Budget("$0.0001").session().reserve("gpt-4o", **asked, alternatives=ways)

@@ -53,7 +53,7 @@ def test_balances_are_read_with_the_shell(tmp_path: Path) -> None:
     budget = busy(path)
     with budget.child("alice").session(id="s") as session:
         session.reserve(cost="$0.25", tool="search").settle(cost="$0.20")
-        session.reserve(cost="$0.10")
+        session.reserve(cost="$0.10").keep()
     budget.trip("enough \ud800")
     assert query(path, "SELECT key, usd, reserved_usd FROM accounts ORDER BY number") == [
         ("default", 200_000_000, 100_000_000),

@@ -131,8 +131,6 @@ class Found:
 
 def _here() -> object:
     """The task or the thread that runs this."""
-    with suppress(RuntimeError):
-        task = asyncio.current_task()
-        if task is not None:
-            return task
+    with suppress(RuntimeError):  # there is no loop here
+        return asyncio.current_task() or threading.current_thread()
     return threading.current_thread()
