@@ -27,8 +27,9 @@ OF_INTEGRATIONS = {"BudgetCallback": ROOT / "tests" / "integration" / "langchain
 
 
 def claims() -> dict[str, list[bool]]:
-    """For each object, by its first name in the row: which columns say something about it."""
-    rows = re.findall(r"^\| `([^`]+)`([^|]*)\|(.+)\|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    """For each object, by its first name in the row: which columns of the first table say something about it."""
+    table = PAGE.read_text("utf-8").partition("\n\n|")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([^`]+)`([^|]*)\|(.+)\|$", table, re.MULTILINE)
     return {name: [cell.strip() != "-" for cell in cells.split("|")] for name, _, cells in rows}
 
 

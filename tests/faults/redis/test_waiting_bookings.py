@@ -35,7 +35,7 @@ def test_an_outage_is_an_alert_when_it_begins_and_when_it_is_over(server: Server
     wait, *reached, landed = alerts
     assert wait.message.startswith("bookings that wait for the store: 1;") and "landed" in landed.message
     assert {alert.kind.value for alert in (wait, landed)} == {"store_trouble"}
-    assert {alert.level.value for alert in (wait, landed)} == {"warning"} and wait.report == {}
+    assert {alert.level.value for alert in (wait, landed)} == {"warning"} and wait.report.keys() == {"alert"}
     assert [(alert.kind.value, alert.limit) for alert in reached] == [
         ("soft_limit", "$1/session"),
         ("soft_limit", "$1/total"),

@@ -236,8 +236,9 @@ def test_an_amount_that_no_file_can_hold_is_refused_whole(tmp_path: Path) -> Non
         other.execute("UPDATE accounts SET usd = 9223372036854775807 WHERE key = 'default'")
         with pytest.raises(StoreError, match="2\\^63"):
             budget.correct("$1", "too much")
-        (found,) = budget.audit()
-        assert (found.account, found.what, found.records.usd) == ("default", "spent", 100_000_000)
+        found = {finding.what: finding for finding in budget.audit()}
+        assert found.keys() == {"spent", "history"}
+        assert (found["spent"].account, found["spent"].records.usd) == ("default", 100_000_000)
         other.execute("UPDATE accounts SET usd = 100000000 WHERE key = 'default'")
     assert budget.summary() == before and budget.audit() == ()
 
