@@ -11,7 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 from bursar.runtime.ids import new_id
-from bursar.store import PLAIN, Amounts, Booked, Entry, Granted, Refused, StalePeriod, Store, Terms
+from bursar.store import (
+    PLAIN,
+    Amounts,
+    Booked,
+    Contended,
+    Entry,
+    Granted,
+    Refused,
+    StalePeriod,
+    Store,
+    Terms,
+)
+from bursar.store.base import Ask
 from bursar.store.memory import MemoryStore
 from bursar.store.redis import script
 from bursar.store.sqlite import SqliteStore
@@ -26,10 +38,16 @@ def check_then_act(store: Store) -> None:
     """A reserve looks first and takes later: two that look at once both take."""
     probe, reserve = store.probe, store.reserve
 
-    def broken(entry: Entry, minimum: Amounts, terms: Terms = PLAIN) -> Granted | Refused | StalePeriod:
+    def broken(
+        entry: Entry,
+        minimum: Amounts,
+        terms: Terms = PLAIN,
+        floor: Amounts | None = None,
+        ask: Ask = "last",
+    ) -> Granted | Contended | Refused | StalePeriod:
         seen = probe(entry, minimum, terms)
         if not isinstance(seen, Granted):
-            return reserve(entry, minimum, terms)
+            return reserve(entry, minimum, terms, floor, ask)
         time.sleep(0.001)
         taken = reserve(entry._replace(amounts=seen.amounts), minimum, terms._replace(enforce=False))
         return taken._replace(ignored=None) if isinstance(taken, Granted) else taken

@@ -10,7 +10,7 @@ from bursar import Budget, BudgetExceeded, Hold
 
 if __name__ == "__main__":
     url, tz, lease, *limits = sys.argv[1:]
-    budget = Budget(*limits, store=url, tz=tz, lease=lease, soft_limit=None)
+    budget = Budget(*limits, store=url, tz=tz, lease=lease, soft_limit=None, wait=0)
     session = budget.session()
     hold: Hold | None = None
     for line in sys.stdin:
@@ -24,6 +24,7 @@ if __name__ == "__main__":
                 said = "spent"
             elif verb == "hold":
                 hold = session.reserve(cost=amounts[0])
+                hold.keep()
                 said = "held"
             elif verb == "settle":
                 assert hold is not None

@@ -27,7 +27,7 @@ def test_a_report_in_full() -> None:
     session.reserve("gpt-4o", input_tokens=800, max_output_tokens=200).settle_unknown()
     session.reserve("gpt-4o", input_tokens=800, max_output_tokens=200).release(saved=Usage(1_000, 0))
     session.child_session(name="inner").track("done", 1)
-    session.reserve(cost="$0.50")
+    session.reserve(cost="$0.50").keep()
     with pytest.raises(BudgetExceeded):
         session.reserve(cost=4)
     assert (
@@ -59,7 +59,7 @@ def test_the_children_are_a_table() -> None:
         team.child(name, "$3,000/total").session().track("done", cost)
     run = team.session("$5", id="run")
     run.reserve(tool="search").settle(cost="$0.0000078")
-    run.reserve("gpt-4o", cost="$0.50")
+    run.reserve("gpt-4o", cost="$0.50").keep()
     with pytest.raises(BudgetExceeded):
         run.reserve(cost="$6")
     assert report_text(team.report()).splitlines()[-4:] == [

@@ -88,6 +88,7 @@ def test_a_cancelled_verb_is_done_all_the_same(server: Server, verb: str) -> Non
     async def cancel() -> None:
         session = budget.session("$1")
         hold = await session.areserve(cost="$0.10")
+        hold.keep()
         assert server.process is not None
         os.kill(server.process.pid, signal.SIGSTOP)
         act = {
@@ -130,7 +131,7 @@ def test_what_waits_is_delivered_before_the_next_verb(
         await hold.asettle(cost="$0.04")
         assert store.undelivered == 1
         server.start()
-        await budget.session("$1").areserve(cost="$0.96")
+        (await budget.session("$1").areserve(cost="$0.96")).keep()
         assert store.undelivered == 0
 
     asyncio.run(spend())

@@ -77,6 +77,7 @@ def test_a_cancelled_verb_is_done_all_the_same(tmp_path: Path, verb: str) -> Non
     async def cancel() -> None:
         session = budget.session("$1")
         hold = await session.areserve(cost="$0.10")
+        hold.keep()
         with contextmanager(locked)(budget, path):
             act = {
                 "settle": lambda: hold.asettle(cost="$0.04"),

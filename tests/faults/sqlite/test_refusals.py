@@ -214,7 +214,7 @@ def test_a_full_disk_leaves_whole_steps(tmp_path: Path, monkeypatch: pytest.Monk
     granted = 0
     with pytest.raises(StoreUnavailable, match="disk is full"):
         for _ in range(1000):
-            session.reserve(cost="$0.01")
+            session.reserve(cost="$0.01").keep()
             granted += 1
     assert granted > 5
     monkeypatch.undo()
