@@ -60,6 +60,22 @@ def test_fifty_threads_are_all_served(surface: str, limit: str, provider: Script
     crowd.all_are_served(provider, session)
 
 
+@pytest.mark.parametrize("limit", ["$1", "$5"])
+def test_fifty_threads_are_served_in_ten_waves(limit: str, provider: ScriptedProvider) -> None:
+    """At the most: so many calls at once fit the budget, although one could cost more than it."""
+    provider.rates[MODEL] = RATE
+    with openai.OpenAI(base_url=provider.openai_url, api_key="none") as client:
+        session = crowd.budget(limit, "memory").session()
+        bursar.wrap_client(client, session)
+
+        def call(number: int) -> None:
+            place, arguments = asked("chat", number)
+            create(client, place)(**arguments)
+
+        assert crowd.in_waves(provider, session, call) <= 10
+    crowd.all_are_served(provider, session)
+
+
 @pytest.mark.parametrize(
     ("surface", "store"),
     [
