@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from bursar import Budget, Session
-from bursar.testing import Reply, ScriptedProvider
+from bursar.testing import Reply, Request, ScriptedProvider
 
 from ..files import file_url
 from ..servers import shared_url
@@ -54,6 +56,44 @@ async def in_tasks(call: Callable[[int], Awaitable[object]]) -> None:
     over.set()
     await heart
     assert beats[0] >= 5, "somebody blocked the loop while the provider was answering"
+
+
+def in_waves(provider: ScriptedProvider, session: Session, call: Callable[[int], object]) -> int:
+    """All of them, a thread each; how often the provider answers whoever is there, when nobody more comes.
+
+    It answers when each call has ended, is there, or sleeps until it is told of room.
+    """
+    here, ended, gate = [0], list[int](), [threading.Event()]
+    lock = threading.Lock()
+
+    def held_back(request: Request) -> Reply:
+        with lock:
+            here[0] += 1
+            return Reply("Rayleigh.", output_tokens=25, gate=gate[0])
+
+    def one(number: int) -> None:
+        call(number)
+        ended.append(number)
+
+    def asleep() -> int:
+        lines = tuple(session._ledger.queue(session._path)._lines.values())
+        return sum(w.ring is not None and not w.woken for line in lines for w in tuple(line.waiters))
+
+    provider.always(held_back)
+    waves, deadline_s = 0, time.monotonic() + 60
+    with ThreadPoolExecutor(CALLS) as threads:
+        work = [threads.submit(one, number) for number in range(CALLS)]
+        while len(ended) < CALLS and time.monotonic() < deadline_s:
+            time.sleep(0.002)
+            with lock:
+                if here[0] and len(ended) + here[0] + asleep() == CALLS:
+                    waves += 1
+                    gate[0].set()
+                    here[0], gate[0] = 0, threading.Event()
+        gate[0].set()
+        for future in work:
+            future.result()
+    return waves
 
 
 def scripted(provider: ScriptedProvider, *, writes_all: bool = False) -> None:

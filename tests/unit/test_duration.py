@@ -20,6 +20,8 @@ from bursar.values.duration import to_seconds
         ("24h", 86_400),
         ("30d", 2_592_000),
         (" 1s ", 1),
+        ("1.2s", 1.2),
+        ("0.25 seconds", 0.25),
         ("999999999s", 999_999_999),
         (900, 900),
         (0.25, 0.25),
@@ -44,7 +46,7 @@ def test_span_is_read(value: Any, seconds: float) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "", "s", "0s", "-5s", "+5s", "1.5h", "5", "5 mins", "5m", "5S", "05s", "1h30min", "1w", "٥s", "5s\n", "9999999999s",
+        "", "s", "0s", "0.0s", "1.s", ".5s", "-1.5s", "-5s", "+5s", "1.5h", "1.5min", "1.5", "5", "5 mins", "5m", "5S", "05s", "1h30min", "1w", "٥s", "5s\n", "9999999999s",
         0, -1, 0.0, -0.0, math.nan, math.inf, -math.inf, pytest.param(-(10**5000), id="-huge"),
         timedelta(0), timedelta(seconds=-1), timedelta.min,
         True, False, None, b"90s", [], Fraction(1, 2),

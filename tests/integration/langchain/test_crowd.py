@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 
+from bursar import Budget, BudgetExceeded, Price
 from bursar.testing import Rate
 from bursar_langchain import BudgetCallback
 
+from ...servers import until
 from .. import crowd
 
 if TYPE_CHECKING:
@@ -75,3 +82,49 @@ def test_fifty_calls_at_once_are_all_served(how: str, store: str, provider: Scri
     else:
         asyncio.run(graph(model, asynchronous=True).ainvoke({"said": []}, config))
     crowd.all_are_served(provider.provider, budget.session)
+
+
+class Homely(BaseChatModel):
+    """A model of somebody's own, which no SDK sends."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "homely"
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("An answer."))])
+
+
+@pytest.mark.parametrize("how", ["invoke", "ainvoke", "invoke in a loop"])
+def test_a_model_of_ones_own_waits_where_a_thread_may_block(how: str) -> None:
+    """In a running event loop it is refused at once, and told what helps; where there is room it is answered."""
+    price = Price(1, 10_000, max_output_tokens=100)
+    budget = Budget("$1.10/total", prices={"Homely": price}, clamp=False)
+    hold = Context().run(budget.session().reserve, cost="$0.60")
+    payer, model = BudgetCallback(budget), Homely()
+    config: Any = {"callbacks": [payer]}
+
+    def waiting() -> bool:
+        return bool(payer.session._ledger.queue(payer.session._path)._lines)
+
+    async def in_a_loop() -> None:
+        if how == "ainvoke":
+            await model.ainvoke("Why?", config)
+        else:
+            model.invoke("Why?", config)
+
+    if how == "invoke":
+        with ThreadPoolExecutor(1) as threads:
+            call = threads.submit(model.invoke, "Why?", config)
+            until(lambda: waiting() or call.done())
+            assert not call.done()
+            hold.release()
+            assert call.result(30).content == "An answer."
+    else:
+        with pytest.raises(BudgetExceeded, match="it cannot wait in a running event loop") as refusal:
+            asyncio.run(in_a_loop())
+        assert "asynchronous client" in str(refusal.value)
+        hold.release()
+        asyncio.run(in_a_loop())
+    assert payer.session.calls == 1 and payer.session.reserved == budget.reserved == 0
+    assert budget.report()["refusals"] == (how != "invoke")

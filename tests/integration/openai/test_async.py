@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 from contextlib import suppress
+from contextvars import Context
 from decimal import Decimal
 from typing import Any
 
 import openai
 import pytest
+import trio
 
 import bursar
-from bursar import BudgetExceeded
+from bursar import Budget, BudgetExceeded, Hold, Session
 from bursar.testing import Rate, ScriptedProvider
 
 from .. import crowd
 from ..client_contract.tasks import Tasks
 
+uvloop: Any = None if sys.platform == "win32" else importlib.import_module("uvloop")
 MODEL = "gpt-5.2"  # writes up to 128,000 tokens, for $1.79
 RATE = Rate("1.75", "14", "0.175", context_window=400_000, max_output_tokens=128_000)
 
@@ -32,6 +37,15 @@ def asked(surface: str, number: int) -> tuple[list[str], dict[str, Any]]:
         return ["responses"], {"model": MODEL, "input": crowd.question(number), **stream}
     messages = [{"role": "user", "content": crowd.question(number)}]
     return ["chat", "completions"], {"model": MODEL, "messages": messages, **stream}
+
+
+DEAR = {"model": "gpt-4o", "max_tokens": 10_000, "messages": [{"role": "user", "content": "Why?"}]}
+
+
+def half_is_held() -> tuple[Session, Hold]:
+    """Who pays for a call that does not fit until a hold of others has ended."""
+    budget = Budget("$0.11/total", clamp=False)
+    return budget.session(), Context().run(budget.session().reserve, cost="$0.06")
 
 
 def create(client: Any, place: list[str]) -> Any:
@@ -57,6 +71,22 @@ def test_fifty_threads_are_all_served(surface: str, limit: str, provider: Script
                 assert list(answer)
 
         crowd.in_threads(call)
+    crowd.all_are_served(provider, session)
+
+
+@pytest.mark.parametrize("limit", ["$1", "$5"])
+def test_fifty_threads_are_served_in_ten_waves(limit: str, provider: ScriptedProvider) -> None:
+    """At the most: so many calls at once fit the budget, although one could cost more than it."""
+    provider.rates[MODEL] = RATE
+    with openai.OpenAI(base_url=provider.openai_url, api_key="none") as client:
+        session = crowd.budget(limit, "memory").session()
+        bursar.wrap_client(client, session)
+
+        def call(number: int) -> None:
+            place, arguments = asked("chat", number)
+            create(client, place)(**arguments)
+
+        assert crowd.in_waves(provider, session, call) <= 10
     crowd.all_are_served(provider, session)
 
 
@@ -87,6 +117,51 @@ def test_fifty_tasks_are_all_served(surface: str, store: str, provider: Scripted
 
     asyncio.run(main())
     crowd.all_are_served(provider, session)
+
+
+@pytest.mark.skipif(uvloop is None, reason="uvloop is not made for this system")
+def test_a_call_waits_in_uvloop(provider: ScriptedProvider) -> None:
+    """As in the loop of asyncio: until there is room, and while others go on."""
+    session, hold = half_is_held()
+
+    async def main() -> None:
+        async with openai.AsyncOpenAI(base_url=provider.openai_url, api_key="none") as client:
+            bursar.wrap_client(client, session)
+            call = asyncio.ensure_future(create(client, ["chat", "completions"])(**DEAR))
+            for _ in range(3_000):
+                if session._ledger.queue(session._path)._lines:
+                    break
+                await asyncio.sleep(0.01)
+            assert not call.done() and provider.hits == 0
+            hold.release()
+            await call
+
+    loop = uvloop.new_event_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+    assert provider.hits == session.calls == 1 and session.report()["refusals"] == 0
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held", "free"])
+def test_a_call_in_trio_never_waits(held: bool, provider: ScriptedProvider) -> None:
+    """It is refused at once, and says so; where there is room it is sent."""
+    session, hold = half_is_held()
+    if not held:
+        hold.release()
+
+    async def main() -> None:
+        async with openai.AsyncOpenAI(base_url=provider.openai_url, api_key="none") as client:
+            bursar.wrap_client(client, session)
+            await create(client, ["chat", "completions"])(**DEAR)
+
+    if held:
+        with pytest.raises(BudgetExceeded, match="it cannot wait in a running event loop"):
+            trio.run(main)
+    else:
+        trio.run(main)
+    assert provider.hits == session.calls == (not held)
 
 
 @pytest.mark.parametrize("store", crowd.STORES)

@@ -15,14 +15,15 @@ _UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _TEXT = re.compile(
     r"([1-9][0-9]{0,8}) *(?:(s|sec|seconds?)|(min|minutes?)|(h|hours?)|(d|days?))", re.ASCII
 )  # one group a unit, in the order of the units
+_PARTS = re.compile(r"([0-9]{1,9}\.[0-9]{1,9}) *(?:s|sec|seconds?)", re.ASCII)  # of a second
 
 
 def to_seconds(value: Duration, setting: str) -> float:
     """The span in seconds.
 
     Args:
-        value: ``"90s"``, ``"15min"``, ``"24h"``, ``"24 hours"``, ``"30d"``, a number of seconds, or a
-            timedelta.
+        value: ``"90s"``, ``"1.5s"``, ``"15min"``, ``"24h"``, ``"24 hours"``, ``"30d"``, a number of
+            seconds, or a timedelta.
         setting: what the span is for, to be named in the error.
 
     Raises:
@@ -31,10 +32,12 @@ def to_seconds(value: Duration, setting: str) -> float:
     seconds = math.nan
     given: object = value
     if isinstance(value, str):
-        written = short(value)
+        written, parts = short(value), _PARTS.fullmatch(value.strip(" "))
         if written is not None:
             count, unit = written
             seconds = float(count * _UNITS_S[unit])
+        elif parts is not None:
+            seconds = float(parts[1])
     elif isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < math.inf:
