@@ -466,7 +466,7 @@ def test_a_program_whose_sdk_has_no_package_is_not_run(
         ("run --budget $5/dy p.py", "dy"),
         ("run --budget $5 none.py", "there is no script 'none.py'"),
         ("run --budget $5 -m", "takes the name of a module"),
-        ("run --budget $5", "SCRIPT"),
+        ("run --budget $5", "PROGRAM"),
         ("run --budget $5 --report no/such/out.json p.py", "there is no folder"),
         ("run --bugdet=$5 p.py", "--bugdet"),
     ],
