@@ -236,6 +236,7 @@ SDK = ClientSdk(
     statuses=(400, 401, 429, 500, 529),
     odd=("messages-stream", "messages-stream-helper", "beta-stream"),
     stream=STREAM,
+    told=(SURFACES["messages-stream-helper"], lambda got: got[-1].message),
     agent=AGENT,
     window=WINDOW,
 )

@@ -112,6 +112,7 @@ class ClientSdk:
         erring: surfaces whose errors are compared with those of the bare SDK, and `statuses` of those.
         odd: streams whose odd answers are.
         stream: one stream, byte by byte.
+        told: a stream of the usual question that tells its user its usage, and the whole answer in what was got.
         agent: how tools are called.
         window: what only the provider has.
         snapshots: the dated names under which models answer.
@@ -148,6 +149,7 @@ class ClientSdk:
     statuses: Sequence[int]
     odd: Sequence[str]
     stream: Stream
+    told: tuple[Surface, Callable[[list[Any]], Any]]
     agent: Agent
     window: Window
     untold: Sequence[str] = ()

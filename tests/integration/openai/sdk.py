@@ -231,6 +231,13 @@ SDK = ClientSdk(
     statuses=(400, 401, 429, 500),
     odd=("chat-stream", "chat-stream-helper", "responses-stream"),
     stream=STREAM,
+    told=(
+        Surface(
+            lambda c: c.chat.completions.create(**CHAT, stream=True, stream_options={"include_usage": True}),
+            "events",
+        ),
+        lambda got: got[-1],
+    ),
     agent=AGENT,
     window=WINDOW,
 )
