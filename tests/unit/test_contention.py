@@ -83,12 +83,13 @@ def waiting(session: Session) -> int:
 
 def test_fifty_threads_are_all_served_on_a_budget_that_holds_one_worst_case() -> None:
     """Each with the cap that is worth waiting for, or more; nothing stays reserved."""
-    session, caps = Budget("$1").session(), []
+    session, caps, ready = Budget("$1").session(), [], threading.Barrier(50)
 
     def call() -> None:
+        ready.wait(30)
         with session.reserve(MODEL, input_tokens=INPUT) as hold:
             caps.append(hold.max_output_tokens)
-            time.sleep(0.01)
+            time.sleep(0.05)
             hold.settle(input_tokens=INPUT, output_tokens=OUTPUT)
 
     join(start(*[call] * 50))
