@@ -106,6 +106,10 @@ class InContext(Payment, Generic[H]):
     def usable(self) -> bool:
         return self.active and self.hold._open
 
+    def claim(self) -> bool:
+        """Not where a request was sent on the hold through a promise within it."""
+        return not self.hold.used and super().claim()
+
     def __enter__(self) -> H:
         return self.hold
 
