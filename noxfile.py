@@ -461,7 +461,7 @@ def chaos(session: Session) -> None:
 @nox.session(default=False)
 def scale(session: Session) -> None:
     """Read a budget with 100,000 sessions in a loop beside eight threads that spend; `-- redis`."""
-    wheels(session, CORE)
+    session.install("./core[cli]", "--no-sources")
     tools(session, "test")
     session.run("python", "-m", "tests.bounds", *session.posargs)
 

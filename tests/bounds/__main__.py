@@ -1,7 +1,8 @@
 """Read a budget with 100,000 sessions in a loop while others spend: `python -m tests.bounds [memory] [sqlite] [redis]`.
 
-Prints the longest step of each store and what those who spend wait for, beside a loop over ten sessions, and
-ends with 1 where a bound is passed.
+What is read are reports, trees, histories and alerts, and, where another process can open the store, by `top` and `who`.
+Prints the longest step of each store and what those who spend wait for, beside a loop over ten sessions, and ends
+with 1 where a bound is passed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 from bursar import Budget, BudgetExceeded, StoreUnavailable
 from bursar.store import MemoryStore, Store
@@ -25,6 +26,9 @@ from bursar.store.urls import open_store
 
 from ..servers import Server
 from .crowd import fill, readings
+from .looks import looks
+
+Acts: TypeAlias = "list[tuple[str, Callable[[], object]]]"
 
 SESSIONS = int(os.environ.get("BURSAR_TEST_SESSIONS", "100000"))
 TENANTS, THREADS, SECONDS = 50, 8, 10
@@ -32,12 +36,11 @@ MOST_MS = {"memory": 20, "sqlite": 50, "redis": 20}  # of one step
 SLOWER = 2  # times, of the 99th in a hundred
 
 
-def read_on(store: Store, until_s: float) -> int:
+def read_on(acts: Acts, until_s: float) -> int:
     """Read everything again and again; how often."""
     rounds = 0
-    acts = dict(readings(store))
     while time.monotonic() < until_s:
-        for act in acts.values():
+        for _, act in acts:
             with suppress(BudgetExceeded):
                 act()
         rounds += 1
@@ -92,7 +95,7 @@ def beside(store: Store, url: str) -> tuple[float, int, float]:
     else:
         longest: list[float] = []
         timed(Verbs, ("read", "sessions", "holds", "history", "book"), longest)
-        thread = threading.Thread(target=read_on, args=(store, time.monotonic() + SECONDS))
+        thread = threading.Thread(target=read_on, args=(list(readings(store)), time.monotonic() + SECONDS))
         thread.start()
         took, refused = spend(store)
         thread.join()
@@ -106,7 +109,8 @@ def reader(url: str) -> None:
     timed(Step, ("__call__",), longest)
     store = open_store(url, None)
     assert store is not None
-    print(read_on(store, time.monotonic() + SECONDS), "rounds", 1000 * max(longest))
+    acts = [*readings(store), *looks(store)]
+    print(read_on(acts, time.monotonic() + SECONDS), "rounds", 1000 * max(longest))
 
 
 @contextmanager

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import sqlite3
+from contextlib import closing
 from decimal import Decimal
-from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import redis
 
 from bursar import Budget, BudgetExceeded, LedgerRolledBack, Tripped
 
-from ..files import file_url
-from .commands import Run, fill
+from .commands import Run
 
 
 def bob(store: str) -> Budget:
@@ -91,36 +92,43 @@ def test_trip_stops_and_untrip_lets_go_on(run: Run, store: str) -> None:
     session.reserve(cost="$0.01").release()
 
 
-def test_audit_is_clean_or_exits_with_1(run: Run, tmp_path: Path) -> None:
-    """A balance that somebody changed in the file is found, in text and in JSON."""
-    store = file_url(tmp_path / "b.db")
-    fill(store)
+def test_audit_is_clean_or_exits_with_1(run: Run, store: str) -> None:
+    """A balance that somebody changed in the file or on the server is found, in text and in JSON."""
     assert run("audit", "--store", store).out.startswith("clean: ")
     assert run("audit", "--store", store, "--account", "bob", "--json").json == {
         "clean": True,
         "findings": [],
     }
-    with sqlite3.connect(tmp_path / "b.db") as file:
-        file.execute("UPDATE accounts SET usd = usd + 1 WHERE key = 'support/bob'")
-    file.close()
+    add_a_dollar(store)
     done = run("audit", "--store", store, "--json")
     assert done.status == 1 and done.json["findings"][0]["account"] == "support/bob"
-    assert run("audit", "--store", store).status == 1
+    shown = run("audit", "--store", store)
+    assert shown.status == 1 and "support/bob" in shown.out and "$1.30" in shown.out
 
 
-def test_acknowledge_accepts_another_ledger(run: Run, tmp_path: Path) -> None:
+def add_a_dollar(store: str) -> None:
+    """To what the tenant has spent, past the ledger."""
+    url = urlsplit(store)
+    if url.scheme == "sqlite":
+        with closing(sqlite3.connect(url.path)) as file, file:
+            file.execute("UPDATE accounts SET usd = usd + ? WHERE key = 'support/bob'", (10**9,))
+        return
+    (prefix,) = parse_qs(url.query)["prefix"]
+    with redis.Redis.from_url(store.partition("?")[0]) as client:
+        client.hincrby(f"{prefix}:{{support}}:a:support/bob", "s:usd", 10**9)
+
+
+def test_acknowledge_accepts_another_ledger(run: Run, store: str) -> None:
     """A pinned ledger that is not there admits nothing, until somebody accepts it."""
-    store = file_url(tmp_path / "b.db", ledger="0123456789abcdef-1")
-    fill(file_url(tmp_path / "b.db"))
+    pinned = f"{store}{'&' if '?' in store else '?'}ledger=0123456789abcdef-1"
     with pytest.raises(LedgerRolledBack):
-        bob(store).session().reserve(cost="$0.01")
-    assert run("status", "--store", store, "--account", "support").status == 2
-    assert (
-        run("acknowledge", "--store", store, "--account", "support", "--reason", "ours", "--json").status == 0
-    )
-    assert run(
-        "acknowledge", "--store", file_url(tmp_path / "b.db"), "--account", "bob", "--reason", "ours"
-    ).out == ("support is accepted as it is\n")
+        bob(pinned).session().reserve(cost="$0.01")
+    assert run("status", "--store", pinned, "--account", "support").status == 2
+    asked = ("acknowledge", "--account", "support", "--reason", "ours", "--store")
+    assert run(*asked, pinned, "--json").json == {"acknowledged": "support", "reason": "ours"}
+    bob(pinned).session().reserve(cost="$0.01").release()
+    asked = ("acknowledge", "--account", "bob", "--reason", "ours", "--store")
+    assert run(*asked, store).out == "support is accepted as it is\n"
 
 
 def test_a_store_with_several_budgets_asks_which(run: Run, store: str) -> None:

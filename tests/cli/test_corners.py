@@ -41,21 +41,19 @@ def test_a_store_that_cannot_list(run: Run, bare: MemoryStore) -> None:
     )
 
 
-def test_an_overrun_and_a_debt_are_shown(run: Run) -> None:
+def test_an_overrun_and_a_debt_are_shown(run: Run, empty: str) -> None:
     """With what is owed in red where there are colours."""
-    store = file_url()
-    session = Budget("$1/total", store=store).session(id="s")
+    session = Budget("$1/total", store=empty).session(id="s")
     hold = session.reserve(cost="$0.50")
     hold.settle(cost="$1.25")
-    shown = run("status", "--store", store, "--account", "default").out
+    shown = run("status", "--store", empty, "--account", "default").out
     assert "1 overrun of $0.75" in shown and "-$0.25" in shown
 
 
-def test_an_account_without_limits_and_without_spend(run: Run) -> None:
+def test_an_account_without_limits_and_without_spend(run: Run, empty: str) -> None:
     """Has no table of limits, nor of models."""
-    store = file_url()
-    Budget(store=store).session(id="s").reserve(cost="$1").release()
-    assert run("status", "--store", store, "--account", "default").out.count("\n\n") == 1
+    Budget(store=empty).session(id="s").reserve(cost="$1").release()
+    assert run("status", "--store", empty, "--account", "default").out.count("\n\n") == 1
 
 
 def test_limits_of_each_session_are_told(run: Run, store: str) -> None:

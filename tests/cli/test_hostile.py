@@ -11,7 +11,6 @@ import pytest
 
 from bursar import Budget
 
-from ..files import file_url
 from .commands import Run
 
 EVIL = (
@@ -21,16 +20,15 @@ EVIL = (
 
 
 @pytest.fixture
-def store() -> str:
+def store(empty: str) -> str:
     """A budget for each of them, and a model, a tool and a session of that name."""
-    url = file_url(synchronous="normal")
     for name in EVIL:
-        budget = Budget(name=name, store=url, prices={name: (1, 1)})
+        budget = Budget(name=name, store=empty, prices={name: (1, 1)})
         session = budget.child(name).session(id=name)
         session.record(name, 1_000_000, 0)
         session.track(None, "$0.25", name)
         budget.trip(name)
-    return url
+    return empty
 
 
 @pytest.mark.parametrize("coloured", [False, True], ids=["pipe", "terminal"])

@@ -10,7 +10,6 @@ import pytest
 from bursar import Budget
 from bursar.cli.prometheus import MOST_SERIES
 
-from ..files import file_url
 from .commands import Run, fill
 
 
@@ -98,15 +97,13 @@ def test_who_lists_the_dearest_first(run: Run, store: str) -> None:
     assert [one["account"] for one in below] == ["support/alice", "support/alice/run-7"]
 
 
-def test_who_says_how_many_sessions_it_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_says_how_many_sessions_it_left_out(run: Run, empty: str) -> None:
     """It reads one page of sessions, whatever their number."""
-    monkeypatch.setattr("bursar.cli.read.MOST_SESSIONS", 200)
-    store = file_url(synchronous="normal")
-    budget = Budget(store=store)
+    budget = Budget(store=empty)
     for number in range(203):
         budget.session(id=str(number)).track(None, "$0.01")
-    assert run("who", "--store", store, "--json").json["sessions_left_out"] == 3
-    assert run("who", "--store", store).out.endswith("3 are older\n")
+    assert run("who", "--store", empty, "--json").json["sessions_left_out"] == 3
+    assert run("who", "--store", empty).out.endswith("3 are older\n")
 
 
 def test_tree_nests_the_budgets(run: Run, store: str) -> None:
@@ -138,13 +135,12 @@ def test_prometheus_has_budgets_and_tenants_and_no_sessions(run: Run, store: str
     assert names == set(re.findall(r"^# TYPE (\w+) gauge$", text, re.MULTILINE))
 
 
-def test_prometheus_is_bounded(run: Run) -> None:
+def test_prometheus_is_bounded(run: Run, empty: str) -> None:
     """At most 1,000 series; those that spent least are out, and it says how many."""
-    store = file_url(synchronous="normal")
-    budget = Budget(store=store)
+    budget = Budget(store=empty)
     for number in range(200):
         budget.child(f"tenant {number}").session(id="s").track(None, "$0.01" if number else "$1")
-    lines = run("status", "--store", store, "--format", "prometheus").out.splitlines()
+    lines = run("status", "--store", empty, "--format", "prometheus").out.splitlines()
     assert len([line for line in lines if not line.startswith("#")]) <= MOST_SERIES
     assert re.fullmatch(r"# \d+ budgets are left out: there are at most 1000 series", lines[0])
     assert any('account="default/tenant 0"' in line for line in lines)
@@ -179,13 +175,12 @@ def test_export_has_each_account_once_for_each_subject(run: Run, store: str, tmp
     assert run("export", "--json", "--store", store, "--out", "/no/such/folder").status == 2
 
 
-def test_export_reads_page_after_page(run: Run) -> None:
+def test_export_reads_page_after_page(run: Run, empty: str) -> None:
     """More sessions than a step of the store lists."""
-    store = file_url(synchronous="normal")
-    budget = Budget(store=store)
+    budget = Budget(store=empty)
     for number in range(205):
         budget.session(id=str(number)).track(None, "$0.01", "search")
-    assert len(run("export", "--store", store).out.splitlines()) == 1 + 1 + 205
+    assert len(run("export", "--store", empty).out.splitlines()) == 1 + 1 + 205
 
 
 def test_report_shows_an_account_and_a_file_alike(run: Run, store: str, tmp_path: Path) -> None:

@@ -43,10 +43,8 @@ def test_a_store_that_is_not_there(run: Run, command: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("command", [c for c in STORE_COMMANDS if c != "doctor"])
-def test_an_account_that_is_not_there(run: Run, command: str) -> None:
+def test_an_account_that_is_not_there(run: Run, command: str, store: str) -> None:
     """Near names are told, else those that there are; the command does nothing."""
-    store = file_url()
-    fill(store)
     near = run(*command.split(" "), "--store", store, "--account", "supports")
     assert is_one_line(*near) and "close to it: support" in near.err
     far = run(*command.split(" "), "--store", store, "--account", "a//z")

@@ -11,7 +11,6 @@ import pytest
 
 from bursar import Budget
 
-from ..files import file_url
 from .commands import Run
 
 
@@ -78,11 +77,10 @@ def test_top_tells_the_rate_and_how_long_it_lasts(
 
 
 def test_top_takes_the_rate_of_the_last_minute(
-    run: Run, between_looks: Callable[[Callable[[], object]], None]
+    run: Run, empty: str, between_looks: Callable[[Callable[[], object]], None]
 ) -> None:
     """What was spent before it does not count, a reset is no negative rate, and a new account counts from zero."""
-    store = file_url()
-    budget = Budget("$100/total", store=store)
+    budget = Budget("$100/total", store=empty)
     budget.session(id="a").track(None, "$1", "x")
     steps = iter([
         lambda: budget.session(id="a").track(None, "$9", "x"),
@@ -91,7 +89,7 @@ def test_top_takes_the_rate_of_the_last_minute(
         lambda: budget.reset("anew"),
     ])  # fmt: skip
     between_looks(lambda: next(steps)())  # noqa: PLW0108 - the next of them each time
-    lines = run("top", "--store", store, "--times", 6, "--interval", 30, "--json").out.splitlines()
+    lines = run("top", "--store", empty, "--times", 6, "--interval", 30, "--json").out.splitlines()
     looks = [json.loads(line)["accounts"] for line in lines]
     rates = [one["usd_per_minute"] for look in looks for one in look if one["account"] == "default"]
     assert rates == [pytest.approx(18), pytest.approx(9), 0, 0, pytest.approx(1), 0]
