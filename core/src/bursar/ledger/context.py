@@ -19,6 +19,8 @@ from typing import Any, Generic, Protocol, TypeVar
 class Coverable(Protocol):
     """A hold, as far as the context looks at it."""
 
+    used: bool
+
     @property
     def session(self) -> Any: ...
 
