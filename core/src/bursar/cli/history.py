@@ -34,9 +34,11 @@ class By(str, Enum):
 def history(
     store: StoreOption,
     account: AccountOption = None,
-    days: Annotated[int, typer.Option(min=1, max=400, help="How many, with today.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=400, metavar="DAYS", help="How many, with today.")] = 30,
     by: Annotated[By, typer.Option(help="A row for each.")] = By.day,
-    tz: Annotated[str | None, typer.Option(help="Whose days; the budget's own zone, or UTC.")] = None,
+    tz: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Whose days; the budget's own zone, or UTC.")
+    ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, a row for each day.")] = False,
     as_json: JsonOption = False,
 ) -> None:

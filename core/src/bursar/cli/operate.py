@@ -27,10 +27,14 @@ def set_limit(
     limit: Annotated[str, typer.Argument(help="'$10/24h', '2M tokens/day', '20 calls/1h'.")],
     store: StoreOption,
     account: AccountOption = None,
-    model: Annotated[str | None, typer.Option(help="Count only calls to this model.")] = None,
-    tool: Annotated[str | None, typer.Option(help="Count only runs of this tool.")] = None,
-    provider: Annotated[str | None, typer.Option(help="Count only calls that this provider bills.")] = None,
-    tz: Annotated[str | None, typer.Option(help="Of a calendar limit; by default the budget's own.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Count only calls to this model.")] = None,
+    tool: Annotated[str | None, typer.Option(metavar="NAME", help="Count only runs of this tool.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Count only calls that this provider bills.")
+    ] = None,
+    tz: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Of a calendar limit; by default the budget's own.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a limit in force.

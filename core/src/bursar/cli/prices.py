@@ -35,7 +35,9 @@ _PER_MILLION = (
 
 def models(
     pattern: Annotated[str, typer.Argument(help="Part of a name, or a pattern like 'gpt-4o*'.")] = "",
-    provider: Annotated[str | None, typer.Option(help="Only models that this provider bills.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only models that this provider bills.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List models with their prices.
@@ -124,12 +126,14 @@ def _size(tokens: int | None) -> str:
 
 
 def estimate(
-    model: Annotated[str, typer.Option(help="As a program asks for it.")],
+    model: Annotated[str, typer.Option(metavar="NAME", help="As a program asks for it.")],
     input_tokens: Annotated[int, typer.Option("--input", min=0, metavar="N", help="Tokens of input.")],
     output_tokens: Annotated[int, typer.Option("--output", min=0, metavar="N", help="Tokens of output.")],
     calls: Annotated[int, typer.Option(min=1, metavar="N", help="How many such calls.")] = 1,
-    provider: Annotated[str | None, typer.Option(help="Who bills, where the name does not say.")] = None,
-    tier: Annotated[str | None, typer.Option(help="batch, flex or priority.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who bills, where the name does not say.")
+    ] = None,
+    tier: Annotated[str | None, typer.Option(metavar="NAME", help="batch, flex or priority.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a call costs.

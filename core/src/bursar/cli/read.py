@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ..reports.balance import Below, balance, by_parent
 from ..reports.report import tree as nested
-from ..store.base import AccountView
+from ..store.base import AccountView, Store
 from ..values.account import is_session, name_of, shown_key
 from ..values.money import show_usd
 from . import accounts, figures, place, prometheus
@@ -20,6 +20,7 @@ from .options import AccountOption, JsonOption, StoreOption
 from .screen import Cell, Screen
 
 MOST_SESSIONS = 200  # that `who` looks at below an account: the newest
+SESSIONS_AT_ONCE = 50  # in one step of the store
 
 
 class Format(str, Enum):
@@ -96,7 +97,7 @@ def _one(found: Found, screen: Screen, *, as_json: bool) -> None:
 def who(
     store: StoreOption,
     account: AccountOption = None,
-    most: Annotated[int, typer.Option("--most", min=1, help="How many accounts.")] = 20,
+    most: Annotated[int, typer.Option("--most", min=1, metavar="COUNT", help="How many accounts.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List accounts by what they have spent.
@@ -115,9 +116,9 @@ def who(
     above = {key for one in found for key in accounts.keys_of_path(one.key)[:-1]}
     left_out = 0
     for view in _dearest(known, above)[:most]:
-        page = opened.sessions(view.key, "", MOST_SESSIONS)
-        left_out += page.count - len(page.accounts)
-        known |= page.accounts
+        newest, count = _newest(opened, view.key)
+        left_out += count - len(newest)
+        known |= newest
     rows = [
         tuple(known[key] for key in accounts.keys_of_path(view.key)) for view in _dearest(known, above)[:most]
     ]
@@ -129,6 +130,18 @@ def who(
         screen.line(
             f"of sessions the newest {MOST_SESSIONS} of a budget were looked at; {left_out:,} are older"
         )
+
+
+def _newest(store: Store, key: str) -> tuple[dict[str, AccountView], int]:
+    """The newest sessions right below an account, in short steps; and how many there are."""
+    found: dict[str, AccountView] = {}
+    after = ""
+    while True:
+        page = store.sessions(key, after, SESSIONS_AT_ONCE)
+        found |= page.accounts
+        after = page.after
+        if not after or len(found) >= MOST_SESSIONS:
+            return found, page.count
 
 
 def _dearest(known: dict[str, AccountView], above: set[str]) -> list[AccountView]:

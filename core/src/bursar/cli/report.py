@@ -36,7 +36,9 @@ def report(
     ] = None,
     account: AccountOption = None,
     page: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a page of HTML.")] = None,
-    days: Annotated[int, typer.Option("--days", min=1, max=400, help="Of the page: how many it shows.")] = 30,
+    days: Annotated[
+        int, typer.Option("--days", min=1, max=400, metavar="DAYS", help="Of the page: how many it shows.")
+    ] = 30,
     as_json: JsonOption = False,
 ) -> None:
     """Show a report.

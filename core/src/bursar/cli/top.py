@@ -71,9 +71,10 @@ def top(
     account: AccountOption = None,
     interval: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Between two looks.")] = 2.0,
     times: Annotated[
-        int | None, typer.Option("--times", min=1, help="How many looks; no end at a terminal, else 1.")
+        int | None,
+        typer.Option("--times", min=1, metavar="COUNT", help="How many looks; no end at a terminal, else 1."),
     ] = None,
-    most: Annotated[int, typer.Option("--most", min=1, help="How many accounts.")] = 15,
+    most: Annotated[int, typer.Option("--most", min=1, metavar="COUNT", help="How many accounts.")] = 15,
     as_json: JsonOption = False,
 ) -> None:
     """Watch who spends now.

@@ -45,10 +45,14 @@ class Launcher(TyperCommand):
 
 
 def run(
-    program: Annotated[list[str], typer.Argument(metavar="SCRIPT|-m MODULE [ARGS]...", help="What to run.")],
+    program: Annotated[
+        list[str], typer.Argument(metavar="PROGRAM", help="A script, or -m and a module; and its words.")
+    ],
     budget: Annotated[
         list[str] | None,
-        typer.Option(help="'$5', '20 calls/1h'; several hold at once. BURSAR_BUDGET: separated by ;"),
+        typer.Option(
+            metavar="LIMIT", help="'$5', '20 calls/1h'; several hold at once. BURSAR_BUDGET: separated by ;"
+        ),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the report is written, as JSON.")
