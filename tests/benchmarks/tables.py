@@ -44,6 +44,9 @@ def show(found: Found, console: Console) -> None:
     if "tracking" in found:
         beside = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
         console.print(timing_table(f"After the call: {beside}", found["tracking"], ratio=True))
+    if "gaps" in found:
+        console.print(timing_table("An event loop: the largest gap of a beat each ms", found["gaps"]))
+        console.print(timing_table("A call that waits: from a settle to its grant", found["wakes"]))
     if "endurance" in found:
         console.print(endurance_table(found["endurance"]))
     if "growth" in found:

@@ -297,7 +297,9 @@ class ToyStore(Days):
             elif room < least:
                 held_out.append(refused)
             else:
-                share = terms.share_ppm if reserved else max(terms.share_ppm, WHOLE_PPM // 2)
+                share = terms.share_ppm
+                if not reserved and not terms.others_wait:
+                    share = max(share, WHOLE_PPM // 2)
                 granted[unit] = min(granted[unit], room, max(room * share // WHOLE_PPM, useful))
         if spent_out:
             waits = [refused.retry_after_s for refused in spent_out]

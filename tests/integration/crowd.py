@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 
-from bursar import Budget, Session
+from bursar import Budget, Session, hookimpl
 from bursar.testing import Reply, Request, ScriptedProvider
 
 from ..files import file_url
@@ -17,6 +17,7 @@ from ..servers import shared_url
 
 CALLS = 50
 FLOOR = 8_192  # output tokens: no cap is lowered below it by what others only hold
+WAVES = 10  # rounds of answers, at the most, until all are served
 LATENCY_S = 0.05
 STORES: dict[str, Callable[[], str | None]] = {
     "memory": lambda: None,
@@ -58,42 +59,83 @@ async def in_tasks(call: Callable[[int], Awaitable[object]]) -> None:
     assert beats[0] >= 5, "somebody blocked the loop while the provider was answering"
 
 
-def in_waves(provider: ScriptedProvider, session: Session, call: Callable[[int], object]) -> int:
-    """All of them, a thread each; how often the provider answers whoever is there, when nobody more comes.
+class Waves:
+    """A provider that answers whoever is there, when nobody more comes; it counts how often.
 
-    It answers when each call has ended, is there, or sleeps until it is told of room.
+    That is when each call has ended, is there, or sleeps until it is told of room. A plugin of the
+    budget, which is told of each end after those who wait for room have been.
+
+    Args:
+        provider: what the calls are sent to.
+
+    Attributes:
+        sessions: the first one pays.
+        count: of the waves.
     """
-    here, ended, gate = [0], list[int](), [threading.Event()]
-    lock = threading.Lock()
 
-    def held_back(request: Request) -> Reply:
-        with lock:
-            here[0] += 1
-            return Reply("Rayleigh.", output_tokens=25, gate=gate[0])
+    def __init__(self, provider: ScriptedProvider) -> None:
+        self.sessions: list[Session] = []
+        self.count = 0
+        self._here, self._ended, self._gate = 0, 0, threading.Event()
+        self._lock = threading.Lock()
+        provider.always(self._held_back)
 
-    def one(number: int) -> None:
-        call(number)
-        ended.append(number)
+    @hookimpl
+    def bursar_session_opened(self, session: Session) -> None:
+        self.sessions.append(session)
 
-    def asleep() -> int:
-        lines = tuple(session._ledger.queue(session._path)._lines.values())
-        return sum(w.ring is not None and not w.woken for line in lines for w in tuple(line.waiters))
+    @hookimpl
+    def bursar_settled(self, charge: object) -> None:
+        with self._lock:
+            self._ended += 1
 
-    provider.always(held_back)
-    waves, deadline_s = 0, time.monotonic() + 60
-    with ThreadPoolExecutor(CALLS) as threads:
-        work = [threads.submit(one, number) for number in range(CALLS)]
-        while len(ended) < CALLS and time.monotonic() < deadline_s:
-            time.sleep(0.002)
-            with lock:
-                if here[0] and len(ended) + here[0] + asleep() == CALLS:
-                    waves += 1
-                    gate[0].set()
-                    here[0], gate[0] = 0, threading.Event()
-        gate[0].set()
-        for future in work:
-            future.result()
-    return waves
+    @hookimpl
+    def bursar_released(self, hold: object) -> None:
+        self.bursar_settled(hold)
+
+    @hookimpl
+    def bursar_refused(self, refusal: object) -> None:
+        self.bursar_settled(refusal)
+
+    def answer(self, over: threading.Event) -> None:
+        """Wave after wave, until it is over; after a while whoever comes."""
+        for _ in range(20_000):
+            if over.wait(0.002):
+                break
+            with self._lock:
+                if self._here and self._here + self._ended + self._asleep() >= CALLS:
+                    self.count += 1
+                    self._gate.set()
+                    self._here, self._gate = 0, threading.Event()
+        with self._lock:
+            self._gate.set()
+
+    def _held_back(self, request: Request) -> Reply:
+        with self._lock:
+            self._here += 1
+            return Reply("Rayleigh.", output_tokens=25, gate=self._gate)
+
+    def _asleep(self) -> int:
+        queue = self.sessions[0]._ledger.queue(self.sessions[0]._path)
+        with queue._lock:
+            lines = queue._lines.values()
+            return sum(w.ring is not None and not w.woken for line in lines for w in line.waiters)
+
+
+@contextmanager
+def in_waves(provider: ScriptedProvider, limit: str, store: str) -> Iterator[Budget]:
+    """A budget in this store that pays for all of them: they are served, in ten waves at the most."""
+    waves, over = Waves(provider), threading.Event()
+    budget = Budget(limit, store=STORES[store](), plugins=[waves])
+    with ThreadPoolExecutor(1) as threads:
+        answers = threads.submit(waves.answer, over)
+        try:
+            yield budget
+        finally:
+            over.set()
+            answers.result()
+    all_are_served(provider, waves.sessions[0])
+    assert waves.count <= WAVES, f"they were served in {waves.count} waves"
 
 
 def scripted(provider: ScriptedProvider, *, writes_all: bool = False) -> None:

@@ -112,6 +112,22 @@ async def test_fifty_tasks_are_all_served() -> None:
     assert session.calls == 50 and session.reserved == 0 and session.report()["refusals"] == 0
 
 
+@pytest.mark.parametrize(("callers", "most"), [(1, 36_000), (3, 9_000)])
+def test_a_call_that_others_wait_behind_leaves_them_their_share(callers: int, most: int) -> None:
+    """When all has been given back at once, the first in line takes a half of it only where it is alone."""
+    session, caps = Budget("$1").session(), list[int]()
+    hold = contextvars.Context().run(session.reserve, cost="$1")
+
+    def call() -> None:
+        caps.append(session.reserve(MODEL, input_tokens=INPUT).keep().max_output_tokens or 0)
+
+    threads = start(*[call] * callers)
+    until(lambda: waiting(session) == callers)
+    hold.release()
+    join(threads)
+    assert len(caps) == callers and most * 3 // 4 < max(caps) <= most
+
+
 def test_calls_that_write_all_they_may_never_pass_the_limit() -> None:
     """Each refusal is a real one: what is left in the end is less than the smallest call costs."""
     session, bill, refused = Budget("$1").session(), [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import threading
@@ -13,6 +14,7 @@ import pytest
 from tests.unit.sdk import AsyncClient, Client, Options, patching
 
 from bursar import Budget, BudgetExceeded, Hold, Session
+from bursar.integration import cover_later
 from bursar.testing import ManualClock, Rate, Reply, ScriptedProvider
 
 from .. import one_charge
@@ -123,6 +125,44 @@ def test_a_hold_is_left_to_whoever_reserved_it_for_something_else(provider: Scri
     assert (stage.mine.spent, stage.mine.reserved) == (provider.bill, 0)
 
 
+def test_the_listeners_of_a_promise_are_told_a_hold_that_is_not_entered(provider: ScriptedProvider) -> None:
+    """Its cap is lowered to what they bear; one that refuses prevents the call, and the hold is its owner's still."""
+    stage = Miniature(provider, "sync")
+    told: list[Hold] = []
+
+    def bears(hold: Hold) -> int:
+        told.append(hold)
+        return 20
+
+    def refuses(hold: Hold) -> None:
+        raise LookupError(hold.id)
+
+    with stage.mine:
+        hold = stage.hold()
+        with cover_later(stage.mine, on_hold=refuses), pytest.raises(LookupError, match=hold.id):
+            stage.call()
+        assert (hold.state, hold.used, provider.arrivals) == ("reserved", False, 0)
+        with cover_later(stage.mine, on_hold=bears):
+            stage.call()
+    assert (told, provider.served[0].body["max_tokens"]) == ([hold], 20)
+    assert (stage.mine.spent, stage.mine.reserved) == (provider.bill, 0)
+
+
+def test_a_hold_that_pays_within_a_promise_pays_for_no_other_call(provider: ScriptedProvider) -> None:
+    """While its stream is read, another call in `with hold:` reserves for itself."""
+    stage = Miniature(provider, "sync")
+    with stage.mine, stage.hold() as hold:
+        with stage.callback(stage.mine):
+            options = Options(model="gpt-4o", messages=HI, max_tokens=50, stream=True)
+            options.json_data["stream_options"] = {"include_usage": True}
+            answer = Client(provider.openai_url).request(object, options, stream=True)
+        Client(provider.openai_url).request(object, Options(model="gpt-4o", messages=HI, max_tokens=50))
+        assert (hold.state, stage.mine.calls) == ("reserved", 1)
+        list(answer.iter_bytes())
+        assert (hold.state, stage.mine.calls) == ("settled", 2)
+    assert (stage.mine.spent, stage.mine.reserved) == (provider.bill, 0)
+
+
 def test_a_call_that_fails_on_a_hold_that_is_not_entered(provider: ScriptedProvider) -> None:
     """It is given back, as within `with hold:`."""
     stage = Miniature(provider, "sync")
@@ -135,14 +175,18 @@ def test_a_call_that_fails_on_a_hold_that_is_not_entered(provider: ScriptedProvi
     assert (stage.mine.spent, stage.mine.reserved) == (0, 0)
 
 
-def test_money_for_one_call_is_enough_for_a_hold_and_its_call(provider: ScriptedProvider) -> None:
-    """And a second pair is refused."""
+@pytest.mark.parametrize("promised", [False, True], ids=["bare", "promised"])
+def test_money_for_one_call_is_enough_for_a_hold_and_its_call(
+    promised: bool, provider: ScriptedProvider
+) -> None:
+    """And a second pair is refused; also where a framework has promised that the session pays for the call."""
     stage = Miniature(provider, "sync")
     amount = stage.mine.estimate("gpt-4o", 300, 50)
     session = Budget(amount, clamp=False).session()
     with session:
         hold = session.reserve("gpt-4o", **HELD)
-        stage.call()
+        with stage.callback(session) if promised else contextlib.nullcontext():
+            stage.call()
         assert hold.state == "settled"
         with pytest.raises(BudgetExceeded):
             session.reserve("gpt-4o", **HELD)

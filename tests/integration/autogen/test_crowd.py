@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from autogen_core.models import UserMessage
 
+from bursar import Budget
 from bursar_autogen.agentchat import BudgetedChatCompletionClient
 
 from .. import crowd
@@ -13,12 +14,11 @@ from .conftest import Script
 
 @pytest.mark.parametrize("store", crowd.STORES)
 def test_fifty_calls_at_once_are_all_served(store: str, provider: Script) -> None:
-    """In tasks; none with a cap below 8,192."""
-    crowd.scripted(provider.provider)
-    session = crowd.budget("$0.50", store).session()
+    """In tasks and at most ten waves; none with a cap below 8,192."""
 
-    async def ask() -> None:
-        client = BudgetedChatCompletionClient(provider.openai(model="gpt-4o", max_tokens=None), session)
+    async def ask(budget: Budget) -> None:
+        model = provider.openai(model="gpt-4o", max_tokens=None)
+        client = BudgetedChatCompletionClient(model, budget.session())
 
         async def call(number: int) -> None:
             await client.create([UserMessage(content=crowd.question(number), source="user")])
@@ -26,5 +26,5 @@ def test_fifty_calls_at_once_are_all_served(store: str, provider: Script) -> Non
         await crowd.in_tasks(call)
         await client.close()
 
-    provider.run(ask())
-    crowd.all_are_served(provider.provider, session)
+    with crowd.in_waves(provider.provider, "$0.50", store) as budget:
+        provider.run(ask(budget))

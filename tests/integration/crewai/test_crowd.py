@@ -14,10 +14,8 @@ from .conftest import Script
 
 @pytest.mark.parametrize("store", crowd.STORES)
 def test_fifty_calls_at_once_are_all_served(store: str, provider: Script) -> None:
-    """In threads; none with a cap below 8,192."""
-    crowd.scripted(provider.provider)
+    """In threads and at most ten waves; none with a cap below 8,192."""
     model = provider.llm(model="gpt-4o", max_tokens=None)
-    with BudgetMiddleware(crowd.budget("$0.50", store)) as budget:
+    with crowd.in_waves(provider.provider, "$0.50", store) as budget, BudgetMiddleware(budget):
         contexts = [copy_context() for _ in range(crowd.CALLS)]
         crowd.in_threads(lambda number: contexts[number].run(model.call, crowd.question(number)))
-    crowd.all_are_served(provider.provider, budget.session)

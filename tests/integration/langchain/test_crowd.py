@@ -62,26 +62,24 @@ def graph(model: Any, *, asynchronous: bool) -> Any:
     ],
 )
 def test_fifty_calls_at_once_are_all_served(how: str, store: str, provider: Script) -> None:
-    """In threads, tasks, batches and the parallel nodes of a graph; none with a cap below 8,192."""
+    """In threads, tasks, batches and the parallel nodes of a graph; at most ten waves, no cap below 8,192."""
     provider.provider.rates[MODEL] = RATE
-    crowd.scripted(provider.provider)
-    budget = BudgetCallback(crowd.budget(LIMIT, store))
     model = provider.openai(model=MODEL, max_tokens=None)
-    config: Any = {"callbacks": [budget], "max_concurrency": crowd.CALLS}
     questions = [crowd.question(number) for number in range(crowd.CALLS)]
-    if how == "invoke":
-        crowd.in_threads(lambda number: model.invoke(questions[number], config))
-    elif how == "ainvoke":
-        asyncio.run(crowd.in_tasks(lambda number: model.ainvoke(questions[number], config)))
-    elif how == "batch":
-        model.batch(questions, config)
-    elif how == "abatch":
-        asyncio.run(model.abatch(questions, config))
-    elif how == "nodes":
-        graph(model, asynchronous=False).invoke({"said": []}, config)
-    else:
-        asyncio.run(graph(model, asynchronous=True).ainvoke({"said": []}, config))
-    crowd.all_are_served(provider.provider, budget.session)
+    with crowd.in_waves(provider.provider, LIMIT, store) as budget:
+        config: Any = {"callbacks": [BudgetCallback(budget)], "max_concurrency": crowd.CALLS}
+        if how == "invoke":
+            crowd.in_threads(lambda number: model.invoke(questions[number], config))
+        elif how == "ainvoke":
+            asyncio.run(crowd.in_tasks(lambda number: model.ainvoke(questions[number], config)))
+        elif how == "batch":
+            model.batch(questions, config)
+        elif how == "abatch":
+            asyncio.run(model.abatch(questions, config))
+        elif how == "nodes":
+            graph(model, asynchronous=False).invoke({"said": []}, config)
+        else:
+            asyncio.run(graph(model, asynchronous=True).ainvoke({"said": []}, config))
 
 
 class Homely(BaseChatModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from langchain_mistralai import ChatMistralAI
 from pydantic import SecretStr
@@ -23,6 +23,7 @@ from ...wrong_usage import QUESTION, WAYS, Counts, counts
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(true=Counts(1, 0, 1, 0), way="text", stream=False)
 @given(true=counts(), way=st.sampled_from(sorted(WAYS)), stream=st.booleans())
 def test_what_is_booked_is_never_below_the_bill(true: Counts, way: str, stream: bool) -> None:
     """Under the callback alone, whole and streamed; exact or dearer where it is told, else marked."""

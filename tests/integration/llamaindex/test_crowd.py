@@ -18,22 +18,20 @@ from .conftest import Script, managed, run
 @pytest.mark.parametrize("store", crowd.STORES)
 @pytest.mark.parametrize("how", ["chat", "achat"])
 def test_fifty_calls_at_once_are_all_served(how: str, store: str, provider: Script) -> None:
-    """In threads and in tasks; none with a cap below 8,192."""
-    crowd.scripted(provider.provider)
-    budget = BudgetCallback(crowd.budget("$0.50", store))
-    model: Any = OpenAI(
-        model="gpt-4o",
-        api_base=provider.provider.openai_url,
-        api_key="none",
-        max_retries=0,
-        callback_manager=managed(budget),
-    )
+    """In threads or tasks, and at most ten waves; none with a cap below 8,192."""
 
     def asked(number: int) -> list[ChatMessage]:
         return [ChatMessage(role="user", content=crowd.question(number))]
 
-    if how == "chat":
-        crowd.in_threads(lambda number: model.chat(asked(number)))
-    else:
-        run(asyncio.wait_for(crowd.in_tasks(lambda number: model.achat(asked(number))), 60))
-    crowd.all_are_served(provider.provider, budget.session)
+    with crowd.in_waves(provider.provider, "$0.50", store) as budget:
+        model: Any = OpenAI(
+            model="gpt-4o",
+            api_base=provider.provider.openai_url,
+            api_key="none",
+            max_retries=0,
+            callback_manager=managed(BudgetCallback(budget)),
+        )
+        if how == "chat":
+            crowd.in_threads(lambda number: model.chat(asked(number)))
+        else:
+            run(asyncio.wait_for(crowd.in_tasks(lambda number: model.achat(asked(number))), 60))

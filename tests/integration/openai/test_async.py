@@ -56,13 +56,14 @@ def create(client: Any, place: list[str]) -> Any:
 
 @pytest.mark.parametrize("surface", ["chat", "chat-stream", "responses", "responses-stream"])
 @pytest.mark.parametrize("limit", ["$1", "$5"])
-def test_fifty_threads_are_all_served(surface: str, limit: str, provider: ScriptedProvider) -> None:
-    """On a budget that holds half of a worst case, or less than three."""
+def test_fifty_threads_are_served_in_ten_waves(surface: str, limit: str, provider: ScriptedProvider) -> None:
+    """At the most, on a budget that holds half of a worst case, or less than three."""
     provider.rates[MODEL] = RATE
-    crowd.scripted(provider)
-    with openai.OpenAI(base_url=provider.openai_url, api_key="none") as client:
-        session = crowd.budget(limit, "memory").session()
-        bursar.wrap_client(client, session)
+    with (
+        openai.OpenAI(base_url=provider.openai_url, api_key="none") as client,
+        crowd.in_waves(provider, limit, "memory") as budget,
+    ):
+        bursar.wrap_client(client, budget.session())
 
         def call(number: int) -> None:
             place, arguments = asked(surface, number)
@@ -71,39 +72,22 @@ def test_fifty_threads_are_all_served(surface: str, limit: str, provider: Script
                 assert list(answer)
 
         crowd.in_threads(call)
-    crowd.all_are_served(provider, session)
-
-
-@pytest.mark.parametrize("limit", ["$1", "$5"])
-def test_fifty_threads_are_served_in_ten_waves(limit: str, provider: ScriptedProvider) -> None:
-    """At the most: so many calls at once fit the budget, although one could cost more than it."""
-    provider.rates[MODEL] = RATE
-    with openai.OpenAI(base_url=provider.openai_url, api_key="none") as client:
-        session = crowd.budget(limit, "memory").session()
-        bursar.wrap_client(client, session)
-
-        def call(number: int) -> None:
-            place, arguments = asked("chat", number)
-            create(client, place)(**arguments)
-
-        assert crowd.in_waves(provider, session, call) <= 10
-    crowd.all_are_served(provider, session)
 
 
 @pytest.mark.parametrize(
-    ("surface", "store"),
+    ("surface", "limit", "store"),
     [
-        ("chat", "memory"), ("chat", "sqlite"), ("chat", "redis"),
-        ("chat-stream", "memory"), ("responses", "memory"), ("responses-stream", "memory"),
+        ("chat", "$1", "memory"), ("chat", "$1", "sqlite"), ("chat", "$1", "redis"), ("chat", "$5", "memory"),
+        ("chat-stream", "$1", "memory"), ("responses", "$1", "memory"), ("responses-stream", "$1", "memory"),
     ],
 )  # fmt: skip
-def test_fifty_tasks_are_all_served(surface: str, store: str, provider: ScriptedProvider) -> None:
+def test_fifty_tasks_are_served_in_ten_waves(
+    surface: str, limit: str, store: str, provider: ScriptedProvider
+) -> None:
     """In every kind of store, and the event loop goes on."""
     provider.rates[MODEL] = RATE
-    crowd.scripted(provider)
-    session = crowd.budget("$1", store).session()
 
-    async def main() -> None:
+    async def main(session: Session) -> None:
         async with openai.AsyncOpenAI(base_url=provider.openai_url, api_key="none") as client:
             bursar.wrap_client(client, session)
 
@@ -115,8 +99,8 @@ def test_fifty_tasks_are_all_served(surface: str, store: str, provider: Scripted
 
             await crowd.in_tasks(call)
 
-    asyncio.run(main())
-    crowd.all_are_served(provider, session)
+    with crowd.in_waves(provider, limit, store) as budget:
+        asyncio.run(main(budget.session()))
 
 
 @pytest.mark.skipif(uvloop is None, reason="uvloop is not made for this system")

@@ -19,6 +19,8 @@ from typing import Any, Generic, Protocol, TypeVar
 class Coverable(Protocol):
     """A hold, as far as the context looks at it."""
 
+    used: bool
+
     @property
     def session(self) -> Any: ...
 
@@ -105,6 +107,10 @@ class InContext(Payment, Generic[H]):
     @property
     def usable(self) -> bool:
         return self.active and self.hold._open
+
+    def claim(self) -> bool:
+        """Not where a request was sent on the hold through a promise within it."""
+        return not self.hold.used and super().claim()
 
     def __enter__(self) -> H:
         return self.hold

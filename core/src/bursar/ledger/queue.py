@@ -115,6 +115,11 @@ class Queue:
         with self._lock:
             return self._lines[waiter.account].waiters[0] is waiter
 
+    def others_wait(self, waiter: Waiter) -> bool:
+        """True where it is not the only one of its line."""
+        with self._lock:
+            return len(self._lines[waiter.account].waiters) > 1
+
     def progressed(self, waiter: Waiter) -> None:
         """The head saw that others have settled or released in its account."""
         self._lines[waiter.account].moved_s = time.monotonic()

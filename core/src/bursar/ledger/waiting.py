@@ -75,7 +75,7 @@ def admit(ledger: Ledger, reserve: Reserve, terms: Terms, check: Callable[[], ob
             if not queue.is_head(waiter):
                 continue
             before = reserve.contended
-            answer = yield from reserve.ask()
+            answer = yield from reserve.ask(others_wait=queue.others_wait(waiter))
             waited_s = time.monotonic() - waiter.since_s
             if not isinstance(answer, Contended):
                 logger.debug("call %s waited %.3f s for calls in flight", reserve.entry.id, waited_s)
@@ -106,12 +106,13 @@ class Reserve:
         self.contended: Contended | None = None
         self._ledger = ledger
         self._minimum = minimum
-        self._asked = (minimum, terms, floor)
+        self._terms = terms
+        self._floor = floor
         self._again = False
 
-    def ask(self) -> Steps[Granted | Contended | Refused]:
-        """Ask, and come again where it is contended."""
-        answer = yield from self._ask("again" if self._again else "first")
+    def ask(self, *, others_wait: bool = False) -> Steps[Granted | Contended | Refused]:
+        """Ask, and come again where it is contended; where others wait, too, for a share of the room."""
+        answer = yield from self._ask("again" if self._again else "first", others_wait=others_wait)
         self._again = True
         if isinstance(answer, Contended):
             self.contended = answer
@@ -121,10 +122,12 @@ class Reserve:
         """Take what is there, or be refused."""
         return cast("Granted | Refused", (yield from self._ask("last")))
 
-    def _ask(self, ask: Ask) -> Steps[Granted | Contended | Refused]:
-        stated = yield from verbs.reserve(self.entry, *self._asked, ask)
+    def _ask(self, ask: Ask, *, others_wait: bool = False) -> Steps[Granted | Contended | Refused]:
+        terms = self._terms._replace(others_wait=True) if others_wait else self._terms
+        asked = (self.entry, self._minimum, terms, self._floor, ask)
+        stated = yield from verbs.reserve(*asked)
         if isinstance(stated, StalePeriod):
-            stated = yield from self._ledger.again(stated, verbs.reserve, self.entry, *self._asked, ask)
+            stated = yield from self._ledger.again(stated, verbs.reserve, *asked)
         return cast("Granted | Contended | Refused", stated)
 
     def may_wait(self, contended: Contended, own: tuple[OwnHold, ...]) -> bool:

@@ -232,9 +232,9 @@ class Sending:
         if isinstance(promise, Promise):
             self._promise = promise
             self._session = self._session if self._own else promise.session
-            return False
         offered = taken(self._payer, self._demand.ask.get("model"))
         if offered is not None:
+            self._tell(offered)
             self._take(offered, flat=self._demand.endpoint is not None or self._surcharge is not None)
         return offered is not None
 
@@ -275,15 +275,18 @@ class Sending:
                 if raised is error:
                     raise
                 raise raised from error.__cause__
-        if promise is not None:
-            try:
-                bearable = promise.tell(hold)
-            except BaseException:  # the call is not made
-                yield from hold._release()
-                raise
-            if bearable is not None and bearable < (hold.max_output_tokens or 0):
-                self._room = bearable
+        try:
+            self._tell(hold)
+        except BaseException:  # the call is not made
+            yield from hold._release()
+            raise
         return hold
+
+    def _tell(self, hold: Hold) -> None:
+        """Tell the promise what pays for the request; raises what a listener does."""
+        bearable = None if self._promise is None else self._promise.tell(hold)
+        if bearable is not None and bearable < (hold.max_output_tokens or 0):
+            self._room = bearable
 
     def _take(self, hold: Hold, *, flat: bool = False) -> None:
         allowed = Allowed.by(hold)

@@ -45,6 +45,7 @@ class Terms(NamedTuple):
         breaker: what else stops a session.
         share_ppm: the largest part of what a limit has left that one call may hold where others hold
             something, in millionths; at least a half of it where nobody does.
+        others_wait: True where other calls wait for the same room: nobody takes a half of it then.
         tz: the time zone of the budget, whose days the history counts by, beside those of UTC.
         history_days: how many days the history keeps.
     """
@@ -57,6 +58,7 @@ class Terms(NamedTuple):
     soft_ppm: tuple[int, ...] = ()
     breaker: Breaker | None = None
     share_ppm: int = WHOLE_PPM
+    others_wait: bool = False
     tz: str = "UTC"
     history_days: int = 400
 
@@ -68,7 +70,8 @@ class Terms(NamedTuple):
 
     def share(self, room: int, reserved: int) -> int:
         """The most that one call may hold of what a limit has left, unless its floor is more."""
-        ppm = self.share_ppm if reserved else max(self.share_ppm, WHOLE_PPM // 2)
+        shared = reserved or self.others_wait
+        ppm = self.share_ppm if shared else max(self.share_ppm, WHOLE_PPM // 2)
         return room * ppm // WHOLE_PPM
 
 

@@ -104,13 +104,13 @@ def _usage(metadata: Mapping[str, Any], hour_cache: bool) -> tuple[Usage, str | 
     written, written_1h = detail("input.ephemeral_5m_input_tokens"), detail("input.ephemeral_1h_input_tokens")
     rest = _beyond(detail("input.cache_creation"), written, written_1h)
     if hour_cache or written_1h:
-        written_1h += rest
+        written_1h = _plus(written_1h, rest)
     else:
-        written += rest
+        written = _plus(written, rest)
     sent, made = metadata.get("input_tokens") or 0, metadata.get("output_tokens") or 0
     usage = Usage(
         input_tokens=sent,
-        output_tokens=made + _beyond(metadata.get("total_tokens"), sent, made),
+        output_tokens=_plus(made, _beyond(metadata.get("total_tokens"), sent, made)),
         cached_input_tokens=detail("input.cache_read"),
         cache_write_tokens=written,
         cache_write_1h_tokens=written_1h,
@@ -152,6 +152,11 @@ def _beyond(total: Any, *parts: Any) -> int:
     """What a total has above its parts."""
     told = all(type(number) is int for number in (total, *parts))
     return max(0, int(total) - sum(parts)) if told else 0
+
+
+def _plus(count: Any, more: int) -> Any:
+    """The sum; what is no count stays as it is, and is found to be none where it is priced."""
+    return count + more if type(count) is int else count
 
 
 def _generations(response: LLMResult) -> Iterator[Any]:

@@ -130,6 +130,7 @@ def _encode_terms(terms: Terms) -> tuple[str, ...]:
         amount(terms.kept_nanos),
         ",".join(map(str, terms.soft_ppm)),
         str(terms.share_ppm),
+        str(int(terms.others_wait)),
         str(terms.history_days),
     )
 

@@ -27,6 +27,13 @@ class Contention(Vocabulary):
         assert self.granted("d", path, usd(20), usd(10)) == usd(20)
         self.clean()
 
+    def test_a_call_that_others_wait_beside_has_an_eighth_of_what_is_left(self) -> None:
+        """Also while nothing is held, so that they fit beside it; not below the floor."""
+        path, shared = root(limit(800)), _EIGHTH._replace(others_wait=True)
+        assert self.granted("a", path, usd(900), usd(10), terms=shared) == usd(100)
+        self.store.release("a", path, {})
+        assert self.granted("b", path, usd(900), usd(10), usd(300), terms=shared) == usd(300)
+
     def test_a_share_of_one_is_all_that_is_left(self) -> None:
         """Without a bound one call may hold everything."""
         path = root(limit(800))

@@ -173,7 +173,8 @@ end
 
 -- The most that one call may hold of what a limit has left, unless its floor is more.
 local function share_of(room, reserved, terms)
-  local ppm = reserved > 0 and terms.share or math.max(terms.share, 500000)
+  local shared = reserved > 0 or terms.others_wait
+  local ppm = shared and terms.share or math.max(terms.share, 500000)
   local millions = math.floor(room / 1000000)
   return millions * ppm + math.floor((room - millions * 1000000) * ppm / 1000000)
 end

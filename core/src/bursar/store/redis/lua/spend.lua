@@ -8,7 +8,8 @@ local function take_terms()
   return {
     lease = tonumber(take()), enforce = take() == '1', finalizing = take() == '1',
     kept_ppm = tonumber(take()), kept = tonumber(take()), soft = split(take(), ','),
-    share = tonumber(take()), history = tonumber(take()), breaker = take_breaker(), zone = take(),
+    share = tonumber(take()), others_wait = take() == '1', history = tonumber(take()),
+    breaker = take_breaker(), zone = take(),
   }
 end
 

@@ -1,0 +1,96 @@
+"""What a call that waits for others costs them: how long a loop stands still, and who comes next how late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextvars import Context
+from threading import Thread
+from time import perf_counter_ns, sleep
+
+from timing import Timing, timing
+
+from bursar import Budget, Hold, Session
+
+WAITERS = 50
+RUNS = 15
+BEAT_S = 0.001
+SETTLE_IN_S = 0.4  # the first in line looks up twice or more
+COST, PAID = "$0.60", "$0.001"  # of $1: one call at a time
+
+
+def run(done: Callable[[int], object]) -> tuple[list[Timing], list[Timing]]:
+    """The largest gap between two beats of each run; and the time from each settle to the next grant.
+
+    Args:
+        done: is told of each run that is finished.
+    """
+    quiet, beside, tasks, threads = list[int](), list[int](), list[int](), list[int]()
+    for _ in range(RUNS):
+        quiet.append(asyncio.run(in_tasks(0))[0])
+        gap, late = asyncio.run(in_tasks(WAITERS))
+        beside.append(gap)
+        tasks += late
+        threads += in_threads()
+        done(1)
+    gaps = [timing("nobody waits", quiet), timing(f"{WAITERS} areserve wait", beside)]
+    return gaps, [timing("threads", threads), timing("tasks", tasks)]
+
+
+async def in_tasks(waiters: int) -> tuple[int, list[int]]:
+    """Nanoseconds: the largest gap of a task that sleeps `BEAT_S` between beats, and settle to next grant."""
+    session, hold = one_at_a_time()
+    settled, granted, beats = list[int](), list[int](), list[int]()
+
+    async def beat() -> None:
+        while True:
+            beats.append(perf_counter_ns())
+            await asyncio.sleep(BEAT_S)
+
+    async def call() -> None:
+        mine = await session.areserve(cost=COST)
+        granted.append(perf_counter_ns())
+        settled.append(perf_counter_ns())
+        await mine.asettle(cost=PAID)
+
+    heart = asyncio.create_task(beat())
+    calls = [asyncio.create_task(call()) for _ in range(waiters)]
+    await asyncio.sleep(SETTLE_IN_S)
+    settled.append(perf_counter_ns())
+    await hold.asettle(cost=PAID)
+    await asyncio.gather(*calls)
+    heart.cancel()
+    return max(between(beats, beats[1:])), list(between(settled, granted))
+
+
+def in_threads() -> list[int]:
+    """Nanoseconds from each settle to the next grant."""
+    session, hold = one_at_a_time()
+    settled, granted = list[int](), list[int]()
+
+    def call() -> None:
+        mine = session.reserve(cost=COST)
+        granted.append(perf_counter_ns())
+        settled.append(perf_counter_ns())
+        mine.settle(cost=PAID)
+
+    threads = [Thread(target=call) for _ in range(WAITERS)]
+    for thread in threads:
+        thread.start()
+    sleep(SETTLE_IN_S)
+    settled.append(perf_counter_ns())
+    hold.settle(cost=PAID)
+    for thread in threads:
+        thread.join()
+    return list(between(settled, granted))
+
+
+def one_at_a_time() -> tuple[Session, Hold]:
+    """A session with room for one call, and the call that is in the way, which is nobody's own."""
+    session = Budget("$1", max_repeated_calls=None).session()
+    return session, Context().run(session.reserve, cost=COST)
+
+
+def between(first: list[int], then: list[int]) -> Iterator[int]:
+    """How long after each of the first the one of the same place came."""
+    return (later - earlier for earlier, later in zip(first, then, strict=False))
