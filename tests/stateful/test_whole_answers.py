@@ -20,7 +20,7 @@ from .answers import AnswersMachine
 SOME = settings(max_examples=scaled(30, 300), stateful_step_count=40, deadline=None)
 NO_SEARCH = settings(
     SOME,
-    max_examples=60,
+    max_examples=300,
     phases=[Phase.generate],
     derandomize=True,
     database=None,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from random import Random
 from weakref import WeakValueDictionary
 
 from ..runtime.fork import first_in_child, forks
@@ -15,6 +15,9 @@ from ..store.base import Path, Store
 
 LOOK_S = (0.05, 0.25)
 """How long the head of a line waits before it looks for what other processes have done: from, to."""
+
+_dice = Random()  # noqa: S311 - no secret; the program's own dice are left alone
+first_in_child(_dice.seed)
 
 
 class Waiter:
@@ -130,7 +133,7 @@ class Queue:
 
     def look_s(self) -> float:
         """How long until the head of a line looks for what others did; longer where there are many lines."""
-        return random.uniform(*LOOK_S) * len(self._lines)  # noqa: S311 - no secret
+        return _dice.uniform(*LOOK_S) * len(self._lines)
 
     def tell(self, path: Path, *, below: bool = False) -> None:
         """There may be more room in the accounts of a path: wake those who wait first for it.
