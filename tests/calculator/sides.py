@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,10 +122,11 @@ def their_nanos(model: Model, usage: Usage, at: datetime) -> Fraction:
 
 
 def corrected(model: Model) -> bool:
-    """True where a reviewed correction replaces what a class of its tokens costs."""
+    """True where a reviewed correction replaces what a class of its tokens costs, also of a dated variant."""
+    undated = re.sub(r"-\d{4}-\d\d-\d\d$", "", model.name)
     return any(
         entry["provider"] == model.provider
-        and model.name in entry["names"]
+        and not {model.name, undated}.isdisjoint(entry["names"])
         and (entry.get("drop") or set(entry.get("set", ())) - {"context_window", "max_output_tokens"})
         for entry in CORRECTIONS["corrections"]
     )

@@ -45,14 +45,14 @@ def test_no_usage_is_cheaper(provider: str, tally: Tally) -> None:
 
 
 def test_every_rule_is_of_use() -> None:
-    """All that is in the list of rules happens, but for what must not; corrections replace no price today."""
+    """All that is in the list of rules happens, but for what must not."""
     happened = {
         compared(model, usage, DAY)[0]
         for provider in ("deepseek", "google", "openai", "perplexity")
         for model in models(provider)
         for usage in usages(Random(0), output=not model.embedding)
     }
-    assert happened == set(RULES) - {"CHEAPER", "corrected"}
+    assert happened == set(RULES) - {"CHEAPER"}
 
 
 @pytest.fixture
