@@ -250,3 +250,19 @@ def test_a_store_whose_reserve_takes_no_floor_is_refused(settings: dict[str, Any
     with pytest.raises(TypeError, match="OlderStore has a reserve without floor and ask"):
         Budget("$1", **settings)
     assert Budget("$1", store=MemoryStore()).session().remaining == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("max_share", 0, "is not a part of what is left"),
+        ("max_share", 1.5, "is not a part of what is left"),
+        ("clamp_floor", 0, "is not a number of output tokens"),
+        ("loop_action", "stop", "is not 'refuse' or 'trip'"),
+        ("history_days", 0, "is not a number of days"),
+    ],
+)
+def test_a_setting_of_the_wait_or_of_the_history_is_checked(setting: str, value: Any, message: str) -> None:
+    """When the budget is made; the message names it."""
+    with pytest.raises(ValueError, match=f"{setting}={value!r} {message}"):
+        Budget("$1", **{setting: value})
