@@ -61,6 +61,7 @@ def make_app(store: str) -> FastAPI:
 def serve(store: str) -> None:
     config = uvicorn.Config(make_app(store), host="127.0.0.1", port=0, log_level="error")
     socket = config.bind_socket()
+    socket.listen(1024)  # who connects while the app starts waits for it
     print(socket.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[socket])
 
