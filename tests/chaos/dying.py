@@ -25,7 +25,9 @@ def cross(url: str, hook: str, name: str, place: str) -> None:
     if place == "connecting":
         socket.create_connection = die
     elif place == "posted":
-        webhook.Webhook._posted = lambda self, alert, post=webhook.Webhook._posted: post(self, alert) and die()  # type: ignore[assignment,misc]
+        webhook.Webhook._posted = lambda self, alert, post=webhook.Webhook._posted: (
+            post(self, alert) and die()
+        )  # type: ignore[assignment,misc]
     budget = Budget(
         "$1",
         store=url,

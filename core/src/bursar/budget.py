@@ -13,6 +13,7 @@ from .handle import Handle
 from .ledger import verbs
 from .ledger.reading import read_budget, read_history
 from .ledger.steps import Steps, awaitable, blocking
+from .redaction import redacted
 from .reports.alert import Alert
 from .reports.balance import account_views, by_parent
 from .reports.diagnosis import diagnosis, silent
@@ -428,7 +429,8 @@ class Budget(Handle):
             super().__getattr__(name)
 
     def __repr__(self) -> str:
-        return f"<Budget {self.name!r}: {', '.join(map(str, self.limits)) or 'no limit'}>"
+        limits = ", ".join(map(str, self.limits)) or "no limit"
+        return str(redacted(f"<Budget {self.name!r}: {limits}>"))
 
 
 def as_session(budget: LimitLike | Budget | Session) -> Session:

@@ -57,7 +57,7 @@ _SPANS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
     """What `Budget` was told, checked. See `Budget` for the meaning of each field.
 

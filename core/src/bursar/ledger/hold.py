@@ -14,6 +14,7 @@ from ..pricing.price import cost_nanos
 from ..pricing.quote import Quote
 from ..pricing.response import Answer, read_answer
 from ..pricing.stated import bills_as_it_says
+from ..redaction import redacted
 from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess, forks
@@ -487,7 +488,7 @@ class Hold(OneProcess):
         return truncation(self._path, self.call, self.wanted_output_tokens, self.runs, certain=certain)
 
     def __repr__(self) -> str:
-        return f"<Hold {self.id} {self.state} ${self.amount}>"
+        return f"<Hold {redacted(self.id)} {self.state} ${self.amount}>"
 
 
 class Cover(InContext[Hold]):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ..redaction import redacted
 from ..runtime.ids import new_id
 from ..store.alerts import StoredAlert, alerts_of
 from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot
@@ -75,9 +76,9 @@ class Alerts:
             id=stored.id,
             kind=AlertKind(stored.kind),
             level=AlertLevel.WARNING if warns else AlertLevel.CRITICAL,
-            message=_message(stored, stopped=view is None or view.circuit != "closed"),
-            account=shown_key(stored.account),
-            limit=None if limit is None else str(limit),
+            message=redacted(_message(stored, stopped=view is None or view.circuit != "closed")),
+            account=redacted(shown_key(stored.account)),
+            limit=None if limit is None else redacted(str(limit)),
             threshold=None if ppm is None else ppm / WHOLE_PPM,
             fraction=spent / limit.amount if limit is not None and limit.amount else None,
             spent=to_usd(spent) if limit is None or limit.unit == "usd" else spent,
@@ -109,7 +110,8 @@ class Alerts:
         self._tell_trouble(AlertLevel.CRITICAL, message, "", at)
 
     def _tell_trouble(self, level: AlertLevel, message: str, account: str, at: float) -> None:
-        alert = Alert(new_id(), AlertKind.STORE_TROUBLE, level, message, account, at=at)
+        told, where = redacted(message), redacted(account)
+        alert = Alert(new_id(), AlertKind.STORE_TROUBLE, level, told, where, at=at)
         self._listeners.tell(replace(alert, report={"alert": alert.facts()}))
 
     def _report(self, key: str, path: Path, snapshot: Snapshot) -> dict[str, Any]:
