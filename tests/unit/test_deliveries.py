@@ -116,6 +116,32 @@ def test_what_a_webhook_could_not_deliver_is_tried_again() -> None:
         assert {one["id"] for one in told(down)} == {told(up)[0]["id"]}
 
 
+def test_a_delivery_that_fails_oddly_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of an error that nobody expects: the alert stays due, and is tried again."""
+    clock = ManualClock(1_767_222_000)
+    store = MemoryStore(clock)
+    sound = hooks.Webhook._attempt
+    failed = threading.Event()
+
+    def fail(self: hooks.Webhook, *given: Any) -> str | None:
+        if not failed.is_set():
+            failed.set()
+            raise UnicodeError("label too long")
+        return sound(self, *given)
+
+    monkeypatch.setattr(hooks.Webhook, "_attempt", fail)
+    with receiver() as here:
+        of = budget(store, here.url)
+        reach(of)
+        assert failed.wait(30)
+        until(lambda: "bursar-webhook failed: UnicodeError" in caplog.text)
+        clock.advance(30)
+        here.wait()
+        until(lambda: due(store) == [False])
+
+
 def test_trouble_with_the_store_is_not_due() -> None:
     """It is posted, and the store is not asked about it."""
     store = MemoryStore()

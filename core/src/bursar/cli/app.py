@@ -23,6 +23,7 @@ from .report import report
 from .run.command import Launcher, run
 from .screen import harmless
 from .top import top
+from .watch import watch
 
 # Of the errors of the command line typer exports the most special one only.
 _WrongUse: Any = typer.BadParameter.__mro__[2]
@@ -63,7 +64,7 @@ def _bursar(
 # Its program may have options that look like ours.
 app.command(cls=Launcher, context_settings={"allow_interspersed_args": False})(run)
 for command in (
-    *(status, who, top, tree, history, set_limit, reset, trip, untrip, acknowledge),
+    *(status, who, top, watch, tree, history, set_limit, reset, trip, untrip, acknowledge),
     *(audit, doctor, export, report, models, estimate, plugins, demo),
 ):
     app.command()(command)

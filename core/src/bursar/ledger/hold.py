@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
@@ -337,8 +338,9 @@ class Hold(OneProcess):
 
     def __del__(self) -> None:
         if getattr(self, "_watched", False) and self._open and not sys.is_finalizing():
-            logger.warning(_DROPPED, self.amount, self.call.model or self.call.tool or "a call")
             self.abandon()
+            with suppress(RecursionError):  # it may be collected at the end of a very deep stack
+                logger.warning(_DROPPED, self.amount, self.call.model or self.call.tool or "a call")
 
     # -- the context ----------------------------------------------------------------------
 

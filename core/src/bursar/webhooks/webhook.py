@@ -69,11 +69,13 @@ class Webhook:
             over(False)
 
     def _deliver(self, alert: Alert, over: Over) -> None:
-        if alert.id in self._taken or self._posted(alert):
-            self._taken.append(alert.id)
-            over(True)
-        else:
-            over(False)
+        taken = False
+        try:
+            taken = alert.id in self._taken or self._posted(alert)
+        finally:
+            if taken:
+                self._taken.append(alert.id)
+            over(taken)
         if self._dropped and not len(self._worker):
             dropped, self._dropped = self._dropped, 0
             self._tell_dropped(dropped, str(self._address))
