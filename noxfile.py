@@ -365,7 +365,7 @@ def package(session: Session) -> None:
         session.run("python", "-m", "venv", "--clear", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
         wanted = f"bursar[{extra}]" if extra else "bursar"
-        command = (python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted)
+        command = (python, "-m", "pip", "install", "-q", "--no-compile", f"--find-links={built}", wanted)
         session.run(*command, *BESIDE.get(extra or "", ()), external=True)
         session.run(python, "-m", "pip", "check", external=True)
         module = f"bursar_{extra}" if extra in FRAMEWORKS else "bursar"

@@ -73,7 +73,8 @@ def test_only_the_extra_brings_an_sdk() -> None:
     assert brought["bursar_openai"] == {"bursar": "", "openai": "sdk"}
     assert brought["bursar_anthropic"] == {"bursar": "", "anthropic": "sdk"}
     ours = {"bursar": "", "bursar-anthropic": "", "bursar-openai": ""}
-    assert brought["bursar_autogen"] == ours
+    families = {"ag2": "ag2", "autogen": "classic", "autogen-agentchat": "agentchat"}
+    assert brought["bursar_autogen"] == {**ours, **families, "pyautogen": "pyautogen"}
     assert brought["bursar_crewai"] == {**ours, "crewai": ""}
     assert brought["bursar_langchain"] == {**ours, "langchain-core": ""}
     assert brought["bursar_llamaindex"] == {**ours, "llama-index-core": ""}
