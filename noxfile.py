@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,7 @@ def examples(session: Session) -> None:
 def package(session: Session) -> None:
     """Build every distribution, look inside, and install it with plain pip where nothing else is."""
     tools(session, "package")
+    session.install("pip")
     tmp = Path(session.create_tmp()).resolve()
     built = tmp / "dist"
     shutil.rmtree(built, ignore_errors=True)
@@ -362,12 +364,13 @@ def package(session: Session) -> None:
     example.write_text(next(block for block in blocks if ".reserve(" in block), "utf-8")  # needs no SDK
     for extra in (None, "cli", *FRAMEWORKS):
         venv = tmp / f"venv-{extra}"
-        session.run("python", "-m", "venv", "--clear", str(venv))
+        session.run("python", "-m", "venv", "--clear", "--without-pip", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
         wanted = f"bursar[{extra}]" if extra else "bursar"
-        command = (python, "-m", "pip", "install", "-q", f"--find-links={built}", wanted)
-        session.run(*command, *BESIDE.get(extra or "", ()), external=True)
-        session.run(python, "-m", "pip", "check", external=True)
+        pip = ("python", "-m", "pip", f"--python={python}")  # of this session, for that environment
+        asked = (wanted, *BESIDE.get(extra or "", ()))
+        session.run(*pip, "install", "-q", "--no-compile", f"--find-links={built}", *asked)
+        session.run(*pip, "check")
         module = f"bursar_{extra}" if extra in FRAMEWORKS else "bursar"
         public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
         covers = "import bursar; bursar.init('$1'); bursar.teardown()"  # also where no SDK came along
@@ -498,13 +501,14 @@ def test_ids(session: Session) -> None:
 @nox.session(default=False)
 def prices(session: Session) -> None:
     """Make the price table anew from genai-prices and litellm; `-- --check` only shows the difference."""
-    session.install("genai-prices", "--upgrade")
-    litellm = unpacked(session, "litellm")
-    table = litellm / "litellm" / "model_prices_and_context_window_backup.json"
-    (wheel,) = litellm.glob("*.whl")
-    release = wheel.name.split("-")[1]
-    command = ("tools/make_prices.py", f"--litellm={table}", f"--litellm-version={release}")
-    session.run("python", *command, *session.posargs)
+    folder = Path(session.create_tmp(), "releases")
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install("httpx", "httpx2", "pydantic")  # what releases of genai-prices import
+    today = datetime.now(timezone.utc).date()
+    for day in (str(today - timedelta(days=60 * step)) for step in range(9)):
+        options = ("--no-deps", f"--target={folder / day}", f"--exclude-newer={day}T23:59:59Z")
+        session.install(*options, "genai-prices", "litellm")
+    session.run("python", "tools/make_prices.py", str(folder), *session.posargs)
 
 
 @nox.session(default=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bursar import Budget
 from bursar.store import MemoryStore
+from bursar.store.base import MOST_AT_ONCE
 
 from ..files import file_url
 from .commands import Run
@@ -71,6 +73,41 @@ def test_more_holds_than_are_listed(run: Run, store: str, monkeypatch: pytest.Mo
     assert done.json == {"released": holds[2].id, "account": "support/s", "usd": 0.01}
     for hold in holds:
         hold.release()
+
+
+def test_more_holds_than_a_store_lists_at_once(run: Run) -> None:
+    """All are listed, page by page, and the last one is given back."""
+    store = file_url(synchronous="normal")
+    session = Budget(store=store).session(id="s")
+    holds = [session.reserve(cost="$0.01") for _ in range(MOST_AT_ONCE + 1)]
+    listed = run("holds", "--store", store, "--json").json["holds"]
+    assert {one["id"] for one in listed} == {hold.id for hold in holds}
+    assert run("holds", "release", listed[-1]["id"], "--store", store).status == 0
+    for hold in holds:
+        hold.release()
+
+
+def test_holds_of_no_store(run: Run, store: str) -> None:
+    """It says what to give; the same with a store lists them."""
+    assert run("holds").status == 2 and "give the store of your budgets: --store" in run("holds").err
+    assert run("holds", "--store", store).status == 0
+
+
+@pytest.mark.parametrize("page", [True, False])
+def test_a_report_of_a_session(page: bool, run: Run, store: str, tmp_path: Path) -> None:
+    """As text, and as a page, which shows no days: a store keeps those of budgets."""
+    out = tmp_path / "report.html"
+    done = run(
+        "report", "--store", store, "--account", "support/alice/run-7", *(("--html", out) if page else ())
+    )
+    shown = out.read_text("utf-8") if page else done.out
+    assert done.status == 0 and "$1.25" in shown
+
+
+def test_a_report_of_nothing(run: Run) -> None:
+    """Neither of a file nor of a store: it says what to give."""
+    done = run("report")
+    assert done.status == 2 and "whose report? give a file, or --store and --account" in done.err
 
 
 def test_doctor_names_what_should_be_changed(run: Run) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from bursar.cli.run.notes import Found, Notes
-from bursar.cli.run.terms import SITE
-from bursar.cli.run.watch import why_not
-from bursar.errors import BudgetExceeded, CallVetoed
+from bursar.cli.run.terms import SITE, Terms
+from bursar.cli.run.watch import Start, watch, why_not
+from bursar.errors import BudgetExceeded, BursarError, CallVetoed
 from bursar.ledger.refusals import Refusal
 
 COVERED = {"PYTHONPATH": f"/mine:{SITE}", "BURSAR_RUN": "{}"}
@@ -59,6 +60,21 @@ def test_an_environment_that_was_cleared(env: dict[str, str], tmp_path: Path) ->
         assert why_not(program, [program], env) == "PYTHONPATH was cleared"
         assert why_not(program, [program], COVERED) is None
     assert why_not("git", ["git", "log"], env) is None
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_child_that_is_not_covered_is_told_and_starts_unless_it_must_be_covered(
+    strict: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With ``--strict`` it does not start; one that is covered starts without a word."""
+    starts: list[Start] = []
+    monkeypatch.setattr("bursar.cli.run.watch._wrap_starts", starts.append)
+    watch(Terms(("$1",), "s", str(tmp_path), os.getpid(), strict=strict, hard_stop=True), Notes(tmp_path))
+    starts[0]("python", ["python", "x.py"], COVERED)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(BursarError, match="does not start") if strict else nullcontext():
+        starts[0]("python", ["python", "-I", "x.py"], COVERED)
+    assert "a child is not covered: python -I x.py (-I leaves" in capsys.readouterr().err
 
 
 def test_a_process_is_stopped_by_its_latest_answer(tmp_path: Path) -> None:

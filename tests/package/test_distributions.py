@@ -13,7 +13,7 @@ import pytest
 BUILT = sorted(Path(os.environ.get("BURSAR_TEST_DIST", "dist")).glob("*"))
 WHEELS = [path for path in BUILT if path.suffix == ".whl"]
 SDISTS = [path for path in BUILT if path.name.endswith(".tar.gz")]
-SOURCES = {".css", ".json", ".lua", ".py", ".typed"}
+SOURCES = {".css", ".js", ".json", ".lua", ".py", ".typed"}
 LIMIT_BYTES = 600_000
 
 

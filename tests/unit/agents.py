@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import json
 from typing import Any
@@ -26,6 +27,19 @@ def send(provider: ScriptedProvider, model: str, max_tokens: int) -> dict[str, A
         return payload
     finally:
         connection.close()
+
+
+def endless(*given: Any) -> Any:
+    """Recurse until Python gives up, while nothing is collected: a finaliser of others would fail there, too."""
+
+    def deeper() -> Any:
+        return [deeper()]
+
+    gc.disable()
+    try:
+        return deeper()
+    finally:
+        gc.enable()
 
 
 def work(

@@ -186,12 +186,13 @@ def read(client: Any, options: Any) -> Demand:
     word, body = options.url.removeprefix("/"), body_of(options) or {}
     if word.startswith(("models", "responses/")):
         return ChatDemand(polled=word.removesuffix("/cancel").split("/")[-1])
-    ask = {name: body[name] for name in ("model", "messages") if name in body}
+    ask = {name: body[name] for name in ("model", "messages", "formatted") if name in body}
     if "max_tokens" in body:
         ask["max_output_tokens"] = body["max_tokens"]
     if word not in ("chat/completions", "responses") and not word.startswith("model/"):
         return ChatDemand(ask, endpoint=word)
-    demand = ChatDemand(ask, why_not=body.get("why_not"), surcharge=body.get("surcharge"))
+    reasons = {name: body.get(name) for name in ("why_not", "surcharge", "unlowered")}
+    demand = ChatDemand(ask, **reasons)
     demand.asks_usage = bool(body.get("stream"))
     return demand
 

@@ -55,7 +55,7 @@ def test_what_is_no_name_is_refused(name: str, value: Any) -> None:
         CallRequest(**{"cost": 1, name: value})
 
 
-@pytest.mark.parametrize("name", ["input_tokens", "max_output_tokens", "n"])
+@pytest.mark.parametrize("name", ["input_tokens", "max_output_tokens", "n", "floor"])
 @pytest.mark.parametrize(
     "value",
     [

@@ -27,7 +27,7 @@ from bursar import (
 )
 from bursar.testing import ManualClock, Rate, Reply, ScriptedProvider
 
-from .agents import PROMPT, WAYS, Recorder, work
+from .agents import PROMPT, WAYS, Recorder, endless, work
 
 # gpt-4o costs $2.50 and $10 a million tokens: 800 in and 200 out are $0.004.
 CALL = {"input_tokens": 800, "max_output_tokens": 200}
@@ -88,10 +88,6 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
         raise error(SECRET)
 
     return fail
-
-
-def endless(*given: Any) -> Any:
-    return [endless(*given)]
 
 
 def forced(value: Any, field: str, nonsense: Any) -> Any:

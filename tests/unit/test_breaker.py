@@ -171,6 +171,19 @@ def test_an_open_breaker_refuses_everything_of_its_session() -> None:
     assert session.terminated_by is None
 
 
+def test_a_call_from_before_an_untrip_is_not_taken_off_the_count_after_it() -> None:
+    """Given back late, it leaves the calls since then counted: the third of them is a loop."""
+    session, clock = open_session(max_repeated_calls=2)
+    early = session.reserve("gpt-4o", messages=QUESTION, max_output_tokens=10)
+    session.untrip("looked into")
+    clock.advance(1)
+    ask(session)
+    early.release()
+    ask(session)
+    with pytest.raises(LoopDetected):
+        ask(session)
+
+
 def test_after_the_cooldown_one_call_at_a_time_is_tried() -> None:
     """It says when; while the one is out others wait; its answer closes the breaker, and the count begins anew."""
     session, clock = open_session(cooldown="30s", max_repeated_calls=3, loop_action="trip")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from bursar import Alert, Budget, BudgetExceeded, BursarError, Hold, Session, Tripped
+from bursar import Alert, Budget, BudgetExceeded, BursarError, Hold, Tripped
 from bursar.ledger import queue
 from bursar.store import MemoryStore
+
+from .waits import auntil, held_elsewhere, in_a_loop, join, reserving, start, until, waiting
 
 MODEL = "gpt-5.2"  # writes up to 128,000 tokens for $1.79
 INPUT, OUTPUT = 100, 25
@@ -27,55 +28,6 @@ INPUT, OUTPUT = 100, 25
 def _nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those who wait hear of changes, or of nothing."""
     monkeypatch.setattr(queue, "LOOK_S", (1e6, 1e6))
-
-
-def start(*acts: Callable[[], object]) -> list[threading.Thread]:
-    """Threads that are running."""
-    threads = [threading.Thread(target=act, daemon=True) for act in acts]
-    for thread in threads:
-        thread.start()
-    return threads
-
-
-def join(threads: list[threading.Thread]) -> None:
-    """All of them end."""
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive()
-
-
-def until(true: Callable[[], object], seconds: int = 30) -> None:
-    """Wait for something that happens in another thread."""
-    for _ in range(seconds * 100):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never happened")
-
-
-async def auntil(true: Callable[[], object]) -> None:
-    """The same in a loop."""
-    for _ in range(3_000):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never happened")
-
-
-def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in asyncio."""
-
-    @functools.wraps(test)
-    def run(**kwargs: Any) -> None:
-        asyncio.run(test(**kwargs))
-
-    return run
-
-
-def waiting(session: Session) -> int:
-    """How many calls wait in the tree of a session."""
-    lines = session._ledger.queue(session._path)._lines
-    return sum(len(line.waiters) for line in tuple(lines.values()))
 
 
 # -- all are served ---------------------------------------------------------------------------
@@ -379,9 +331,9 @@ async def test_a_cancelled_wait_passes_its_turn_on() -> None:
     """Nothing is reserved for it, and the next one in line is served."""
     budget = Budget("$1/total")
     hold = held_elsewhere(budget, "$0.95")
-    first = asyncio.create_task(_reserve(budget.session()))
+    first = asyncio.create_task(reserving(budget.session()))
     await auntil(lambda: waiting(budget.session()))
-    second = asyncio.create_task(_reserve(budget.session()))
+    second = asyncio.create_task(reserving(budget.session()))
     await auntil(lambda: waiting(budget.session()) == 2)
     await hold.arelease()
     first.cancel()
@@ -400,7 +352,7 @@ async def test_a_running_loop_is_never_blocked() -> None:
     session = budget.session()
     with pytest.raises(BudgetExceeded, match=r"await areserve\(\)"):
         session.reserve(cost="$0.10")
-    waits = asyncio.create_task(_reserve(session))
+    waits = asyncio.create_task(reserving(session))
     await auntil(lambda: waiting(session))
     hold.release()
     assert (await waits).amount == Decimal("0.9")
@@ -448,7 +400,7 @@ async def test_two_holds_of_a_task_do_not_wait_for_each_other() -> None:
         with pytest.raises(BudgetExceeded, match="itself"):
             await asks.areserve(cost="$0.60")
     with pytest.raises(BudgetExceeded, match="itself"):
-        await asyncio.create_task(_reserve(session))
+        await asyncio.create_task(reserving(session))
 
 
 def test_a_tool_that_calls_is_not_behind_those_who_wait_for_it() -> None:
@@ -482,7 +434,7 @@ async def test_a_task_in_a_tool_is_not_behind_those_who_wait_for_it() -> None:
     session = Budget("$1/total").session()
 
     async with session.areserve(tool="outer", cost="$0.10") as hold:
-        greedy = contextvars.Context().run(asyncio.ensure_future, _reserve(session, "$1"))
+        greedy = contextvars.Context().run(asyncio.ensure_future, reserving(session, "$1"))
         await auntil(lambda: waiting(session))
         async with session.areserve(MODEL, input_tokens=INPUT) as call:
             await call.arelease()
@@ -509,17 +461,3 @@ def test_two_agents_that_hold_half_each_and_want_more_end() -> None:
 
     join(start(agent, agent))
     assert len(ended) == 2 and "refused" in ended and session.reserved == 0
-
-
-# -- words ------------------------------------------------------------------------------------
-
-
-def held_elsewhere(payer: Budget | Session, cost: str) -> Hold:
-    """A hold of another thread."""
-    session, holds = payer if isinstance(payer, Session) else payer.session(), list[Hold]()
-    join(start(lambda: holds.append(session.reserve(cost=cost).keep())))
-    return holds[0]
-
-
-async def _reserve(session: Session, cost: str = "$0.90") -> Hold:
-    return await session.areserve(cost=cost)

@@ -18,7 +18,7 @@ from bursar import Budget, BudgetExceeded, Charge, Hold, Session, hookimpl, list
 from bursar.store.memory import MemoryStore
 from bursar.testing import ScriptedProvider
 
-from .agents import WAYS, Recorder, work
+from .agents import WAYS, Recorder, endless, work
 
 CALL = {"input_tokens": 800, "max_output_tokens": 200}
 TOLD = ("reserved", "settled", "released", "refused", "alert", "session_opened", "session_closed")
@@ -45,10 +45,6 @@ def raising(error: type[BaseException]) -> Callable[[Any], Any]:
         raise error(SECRET)
 
     return fail
-
-
-def endless(what: Any) -> Any:
-    return [endless(what)]
 
 
 def spoiling(what: Any) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
+
+import bursar
 
 HEAVY = {
     *("aiohttp", "anthropic", "httpx", "openai", "pydantic", "redis", "requests", "urllib3"),
@@ -34,3 +37,8 @@ def test_import_loads_no_framework_no_sdk_and_nothing_that_talks_to_a_network() 
     loaded = set(run.stdout.split())
     assert "bursar" in loaded
     assert not loaded & HEAVY
+
+
+def test_the_version_is_read_from_the_metadata_when_it_is_asked_for() -> None:
+    """Which the import leaves alone, since that takes longer than all the rest."""
+    assert bursar.__version__ == version("bursar")

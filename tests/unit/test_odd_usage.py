@@ -229,11 +229,17 @@ def test_deep_research_is_booked_with_all_that_it_bills() -> None:
     assert other.spent == Decimal("2.5")
 
 
-@pytest.mark.parametrize("model", ["ft:gpt-4o-mini-2024-07-18:acme::1", "ft:gpt-4o-2024-08-06:acme::1"])
-def test_a_cached_fine_tuned_model_has_its_own_class(model: str) -> None:
-    """OpenAI publishes a price for what a fine-tuned model reads from a cache: half of its input."""
-    rates = {"ft:gpt-4o-mini": ("0.30", "0.15", "1.20"), "ft:gpt-4o": ("3.75", "1.875", "15")}
-    sent, read, made = rates["ft:gpt-4o-mini" if "mini" in model else "ft:gpt-4o"]
+@pytest.mark.parametrize(
+    ("model", "rates"),
+    [
+        ("ft:gpt-4o-mini-2024-07-18:acme::1", ("0.30", "0.15", "1.20")),
+        ("ft:gpt-4o-2024-08-06:acme::1", ("3.75", "1.875", "15")),
+        ("ft:gpt-4o-2024-11-20:acme::1", ("3.75", "3.75", "15")),
+    ],
+)
+def test_a_cached_fine_tuned_model_has_its_own_class(model: str, rates: tuple[str, str, str]) -> None:
+    """What it reads from a cache costs what is published for that snapshot, else what plain input does."""
+    sent, read, made = rates
     session = Budget("$5").session()
     session.wrap({"model": model, "usage": prompt(1_000, 10, prompt_tokens_details={"cached_tokens": 600})})
     assert session.spent == dollars((400, sent), (600, read), (10, made))

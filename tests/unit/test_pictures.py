@@ -24,15 +24,22 @@ def tiles(width: int, height: int, base: int, each: int) -> int:
     return base + each * math.ceil(width * scale / 512 - 1e-9) * math.ceil(height * scale / 512 - 1e-9)
 
 
-def patches(width: int, height: int, most: int, factor: float) -> int:
-    """OpenAI: patches of 32 x 32, scaled down to the most that a model takes."""
-    return math.ceil(min(most, math.ceil(width / 32) * math.ceil(height / 32)) * factor)
+def patches(width: int, height: int, side: int, most: int, factor: float) -> int:
+    """OpenAI: scaled into a square, then patches of 32 x 32, scaled down to the most that a model takes."""
+    scale = min(1.0, side / max(width, height))
+    return math.ceil(min(most, math.ceil(width * scale / 32) * math.ceil(height * scale / 32)) * factor)
 
 
 def claude(width: int, height: int, side: int, most: int) -> int:
-    """Anthropic: the longer side at most so long; a token for 750 pixels."""
+    """Anthropic: the longer side at most so long; a token for each 28 x 28, scaled down to the most."""
     scale = min(1.0, side / max(width, height))
-    return min(most, math.ceil(width * scale * height * scale / 750))
+    return min(most, math.ceil(width * scale / 28) * math.ceil(height * scale / 28))
+
+
+def old_claude(width: int, height: int) -> int:
+    """Anthropic, before: the longer side at most 1568, at most 1.15 megapixels; a token for 750 pixels."""
+    scale = min(1.0, 1_568 / max(width, height), math.sqrt(1_150_000 / (width * height)))
+    return math.ceil(width * scale * height * scale / 750)
 
 
 def gemini(width: int, height: int) -> int:
@@ -49,14 +56,16 @@ def gemini(width: int, height: int) -> int:
 def test_no_size_costs_more(size: tuple[int, int]) -> None:
     """Of each family, in either orientation."""
     for width, height in (size, size[::-1]):
-        for model, base, each in (("gpt-4o", 85, 170), ("gpt-4o-mini", 2_833, 5_667), ("gpt-5", 70, 140)):
+        for model, base, each in (("gpt-4o", 85, 170), ("gpt-4o-mini", 2_833, 5_667), ("gpt-5.1", 70, 140)):
             assert tiles(width, height, base, each) <= (picture_tokens((model,)) or 0)
-        for model, most, factor in (
-            ("gpt-5-mini", 1_536, 1.62), ("o4-mini", 1_536, 1.72), ("gpt-5.4", 10_000, 1.0),
-            ("gpt-5.4-nano", 10_000, 2.46),
+        for model, side, most, factor in (
+            ("gpt-4.1-mini", 2_048, 6_144, 1.62), ("gpt-5-nano", 2_048, 1_536, 2.46),
+            ("o4-mini", 2_048, 1_536, 1.72), ("gpt-5.2", 2_048, 6_144, 1.2), ("gpt-5.4", 6_000, 10_000, 1.2),
+            ("gpt-5.6-luna", 65_535, 30_000, 1.2), ("gpt-6", 65_535, 30_000, 2.46),
         ):  # fmt: skip
-            assert patches(width, height, most, factor) <= (picture_tokens((model,)) or 0)
-        assert claude(width, height, 1_568, 1_600) <= (picture_tokens(("claude-opus-4-5",)) or 0)
+            assert patches(width, height, side, most, factor) < (picture_tokens((model,)) or 0)
+        assert claude(width, height, 1_568, 1_568) <= (picture_tokens(("claude-opus-4-5",)) or 0)
+        assert old_claude(width, height) <= (picture_tokens(("claude-3-opus",)) or 0)
         assert claude(width, height, 2_576, 4_784) <= (picture_tokens(("claude-opus-4-7",)) or 0)
         assert gemini(width, height) <= (picture_tokens(("gemini-2.5-pro",)) or 0)
 
@@ -67,7 +76,8 @@ def test_no_size_costs_more(size: tuple[int, int]) -> None:
         ("claude-3-opus", 1_640), ("claude-sonnet-4-20250514", 1_640), ("claude-opus-4-1", 1_640),
         ("claude-opus-4-5-20251101", 1_640), ("claude-opus-4-7", 4_784), ("claude-fable-5", 4_784),
         ("us.anthropic.claude-opus-4-5-20251101-v1:0", 4_784), ("google/gemini-9-ultra", 6_192),
-        ("gpt-5", 1_190), ("gpt-5.4", 24_600), ("o9-mini", 24_600), ("gpt-4-vision-of-mine", 48_169),
+        ("gpt-5", 1_190), ("gpt-5.4", 12_001), ("gpt-5.6-sol", 36_001), ("gpt-6", 73_801),
+        ("o9-mini", 73_801), ("gpt-4-vision-of-mine", 48_169),
         ("llama-4-scout", None), ("my-bot1", None), ("o1", 1_275),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ from bursar.values.call import Call, Subject
 from bursar.values.limits import Limit
 
 KEYS = {
-    "session_id", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",
+    "session_id", "kind", "budget", "total_spent", "reserved", "remaining", "breakdown", "limits", "overruns", "refusals", "would_refuse",
     "contended", "clamped", "truncated", "estimated", "saved", "duration_seconds", "terminated_by", "durability", "sessions", "children", "events",
 }  # fmt: skip
 GPT = Subject("model", ("gpt-4o-2024-08-06", "gpt-4o"), "openai")
@@ -67,6 +67,7 @@ def test_report_in_full() -> None:
     """Every number of a used session stands where the documentation says, in dollars, tokens and calls."""
     assert report(replace(EMPTY_VIEW, key="default"), USED, terminated_by="budget_exhausted") == {
         "session_id": "run-7",
+        "kind": "session",
         "budget": 4.0,
         "total_spent": 3.420000001,
         "reserved": 0.25,
@@ -283,7 +284,7 @@ def test_metadata_never_breaks_json() -> None:
     again = json.dumps(found.pop("itself"))
     assert again.count("again") == 10 and '"..."' in again
     assert found == {
-        "nan": None, "inf": [None, 0.5], "cost": "0.50", "at": "2026-01-31", "odd": "<Odd>", "secret": "<Secretive>",
+        "nan": None, "inf": [None, 0.5], "cost": "0.50", "at": "2026-01-31", "odd": "<Odd>", "secret": "[redacted]",
         "keys": {"None": 1, "2": [3], "<tuple>": [5], "True": None}, "huge": "<int>", "big": 2**64, "user": "alice", "text": "\ud800",
     }  # fmt: skip
     assert session.metadata["cost"] == Decimal("0.50")

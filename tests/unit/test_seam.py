@@ -308,6 +308,30 @@ def test_why_one_request_has_no_bound(caller: Caller) -> None:
     assert caller.provider.arrivals == 0
 
 
+@pytest.mark.parametrize(
+    ("clamp", "formatted", "sent"),
+    [
+        (True, False, True),
+        (True, True, True),
+        ("text", False, True),
+        ("text", True, False),
+        (False, False, False),
+    ],
+)
+def test_what_only_a_lowered_request_bounds_is_refused_where_the_budget_lowers_nothing(
+    clamp: Any, formatted: bool, sent: bool, caller: Caller
+) -> None:
+    """With ``clamp=False``; with ``"text"`` only where the answer has a format. Nothing of it is sent then."""
+    client, session = caller.wrapped("$1", clamp=clamp)
+    asked = Options(**CHAT, unlowered="it may run without end", formatted=formatted)
+    if sent:
+        caller.ask(client, asked)
+    else:
+        with pytest.raises(UnpriceableCall, match="without end"):
+            caller.ask(client, asked)
+    assert caller.provider.arrivals == sent and session.reserved == 0
+
+
 @pytest.mark.parametrize("how", ["refused", "priced", "covered"])
 def test_a_place_that_costs_more(how: str, provider: ScriptedProvider) -> None:
     """The list price does not hold there: refused, unless the user says what it costs, or holds a sum for it."""

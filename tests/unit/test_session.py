@@ -374,6 +374,7 @@ def test_the_report_is_what_the_contract_says() -> None:
     # 400 fresh at $2.50, 400 cached at $1.25, 100 out at $10 a million; mini: 800 at $0.15, 200 at $0.60.
     assert report == {
         "session_id": "sess",
+        "kind": "session",
         "budget": 5.0,
         "total_spent": 0.15274,
         "reserved": 0.0,

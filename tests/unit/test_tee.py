@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -145,6 +146,29 @@ def test_an_output_that_is_complete_without_its_usage(hidden: bool, asynchronous
     case.response.close()
     assert case.session.report()["estimated"] == 1 and case.hold.state == "settled"
     assert case.session.spent == case.hold.amount  # 10 tokens of input, and no more of output than the cap
+
+
+class Reports(Words):
+    """A report of the usage so far with each event; no last one."""
+
+    def event(self, raw: bytes) -> bytes:
+        self.visible_bytes += 1
+        self.report({"model": "gpt-4o"}, json.loads(raw.removeprefix(b"data: ")))
+        return raw
+
+
+@KINDS
+@pytest.mark.parametrize(("told", "output"), [(40, 40), (5, 17)])
+def test_an_output_that_was_reported_and_cut_off(told: int, output: int, asynchronous: bool) -> None:
+    """What was reported so far counts where it is more than what was seen: a byte, and the marks around it."""
+    event = b'data: {"input_tokens": 10, "output_tokens": %d}\n\n' % told
+    case = Case(Body([event, event]), events=True, cap=50)
+    case.meter.reading = Reports()
+    case.meter.reading.stopped = True
+    case.read(asynchronous, most=1)
+    case.response.close()
+    assert case.session.report()["estimated"] == 1 and case.hold.state == "settled"
+    assert case.session.spent * 10**9 == 10 * 2_500 + output * 10_000
 
 
 @KINDS

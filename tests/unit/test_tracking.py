@@ -170,6 +170,22 @@ def test_wrap_is_told_what_the_answer_does_not_say() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "stated", "cost"),
+    [
+        ("openrouter/my-model", 0.001, "0.001"),
+        ("openrouter/my-model", 0.009, "0.009"),
+        ("my-model", 0.001, "0.005"),
+        ("my-model", 0.009, "0.009"),
+    ],
+)
+def test_wrap_books_what_the_answer_says_that_it_cost(model: str, stated: float, cost: str) -> None:
+    """Where the host bills what it says, exactly that; elsewhere no less than the price of the tokens."""
+    session = Budget("$1", prices={"my-model": (5, 20), "openrouter/my-model": (5, 20)}).session()
+    session.wrap(Answer(model, prompt_tokens=1_000, completion_tokens=0, cost=stated))
+    assert session.spent == Decimal(cost)
+
+
+@pytest.mark.parametrize(
     "response",
     [
         None,
@@ -243,6 +259,18 @@ def test_track_returns_the_result_and_books_the_cost() -> None:
         "total": 0.3, "calls": 2, "by_tool": {"search": 0.25, "unnamed": 0.05},
     }  # fmt: skip
     assert (session.spent, session.calls) == (Decimal("0.3"), 0)
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_track_of_an_answer_that_was_charged_says_so(paid: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """It is booked once more, as the caller says, and the log says it once; what was never charged is news."""
+    session, found = Budget("$1").session(), answer()
+    if paid:
+        session.wrap(found)
+    for _ in range(2):
+        assert session.track(found, "$0.01") is found
+    assert session.spent == Decimal("0.02") + (Decimal("0.004") if paid else 0)
+    assert caplog.text.count("was charged already") == paid
 
 
 @pytest.mark.parametrize(

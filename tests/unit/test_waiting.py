@@ -126,6 +126,24 @@ def test_what_is_held_does_not_end_with_a_rolling_window() -> None:
     refused(rolling, cost=1)
 
 
+@pytest.mark.parametrize(("cost", "helps"), [("$0.51", True), ("$0.61", False)])
+def test_a_rolling_window_says_nothing_where_what_is_held_would_still_be_in_the_way(
+    cost: str, helps: bool
+) -> None:
+    """Of $1 half is spent, and 40 cents are held: when the half has left, 60 cents are free."""
+    clock = ManualClock(NEW_YEARS_EVE)
+    session = Budget("$1/24h", lease="30d", clock=clock).session()
+    session.track("done", "$0.50")
+    session.reserve(cost="$0.40").keep()
+    wait_s = refused(session, cost=cost)
+    assert (wait_s is not None) is helps
+    clock.advance(wait_s or 2 * 86_400)
+    if helps:
+        session.reserve(cost=cost)
+    else:
+        refused(session, cost=cost)
+
+
 def test_a_question_may_come_first() -> None:
     """Before the store has ever been told what day it is."""
     clock = ManualClock(NEW_YEARS_EVE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from .errors import BursarError
 from .ledger import verbs
 from .ledger.ledger import Ledger
 from .ledger.reading import read_path
@@ -62,6 +64,18 @@ class Handle(OneProcess):
     def calls(self) -> int:
         """Answered, paid calls to models."""
         return self.balance().calls
+
+    def _report(self) -> Steps[dict[str, Any]]:
+        """The cost report."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str | None:
+        """The figures of the report for a notebook, which shows the repr where the store cannot be asked."""
+        from .reports.page import small_report  # only a notebook needs it
+
+        with suppress(BursarError):
+            return small_report(self._ledger.run(self._report()))
+        return None
 
     def _set_limit(self, limit: LimitLike) -> Steps[None]:
         """Put a limit in force, for every process from its next reserve on.

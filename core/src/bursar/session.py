@@ -417,7 +417,8 @@ class Session(Tracking):
         )
         ended_s = self._ledger.clock.now() if self._closed_s is None else self._closed_s
         duration_s = max(0.0, ended_s - self._opened_s)
-        return report | {"duration_seconds": duration_s, "metadata": redacted(plain(self.metadata))}
+        report |= {"duration_seconds": duration_s, "metadata": redacted(plain(self.metadata))}
+        return report
 
     report, areport = blocking(_report), awaitable(_report)
 

@@ -19,8 +19,8 @@ from ..client_contract.transparency import streamed
 SENT, READ, MADE, THOUGHT = 900, 300, 1_200, 800
 ASKED: Any = [{"role": "user", "content": "Why is the sky blue?"}]
 CACHED = Price("2", "8", cached_input="0.5")
-# Host by host: whether it tells a cache hit, and reasoning that is beside the completion. The shapes, with
-# their sources, are those of `ScriptedProvider`, as of 2026-11-24.
+# Host by host: whether it tells a cache hit, and reasoning that is beside the completion. The shapes are those
+# of `ScriptedProvider`, which names the source of each and the day on which it was read.
 TELLS = {
     "openrouter": (True, False), "groq": (False, False), "together": (False, False),
     "deepseek": (True, False), "xai": (True, True), "perplexity": (False, False),
@@ -93,9 +93,9 @@ def test_a_stated_cost_counts_by_whose_it_is(host: str, dear: Any, times: int, s
         assert session.spent * 10**9 == nanos(0, MADE) * (1 if host == "openrouter" else times)
 
 
-@pytest.mark.parametrize("host", ["perplexity", "vllm"])
+@pytest.mark.parametrize("host", ["perplexity", "gemini", "vllm", "ollama"])
 def test_a_stream_that_is_left_is_not_whole_because_it_tells_usage(host: str) -> None:
-    """Usage so far in every chunk, after two of which the caller leaves: booked by policy, and marked."""
+    """Usage so far in every chunk, or an empty reason, and the caller leaves after two: by policy, and marked."""
     with scripted("acme", host, output_tokens=MADE, stream_chunks=40) as provider:
         client, session = paid(provider, "acme")
         stream = client.chat.completions.create(model="acme", messages=ASKED, max_tokens=5_000, stream=True)

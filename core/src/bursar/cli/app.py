@@ -22,6 +22,7 @@ from .read import status, tree, who
 from .report import report
 from .run.command import Launcher, run
 from .screen import harmless
+from .serve.command import serve
 from .top import top
 from .watch import watch
 
@@ -65,7 +66,7 @@ def _bursar(
 app.command(cls=Launcher, context_settings={"allow_interspersed_args": False})(run)
 for command in (
     *(status, who, top, watch, tree, history, set_limit, reset, trip, untrip, acknowledge),
-    *(audit, doctor, export, report, models, estimate, plugins, demo),
+    *(audit, doctor, export, report, serve, models, estimate, plugins, demo),
 ):
     app.command()(command)
 app.add_typer(holds, name="holds")

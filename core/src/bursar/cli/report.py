@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..ledger.reading import read_budget, read_history, read_session
+from ..ledger.reading import read_budget, read_session
 from ..ledger.steps import run
-from ..reports.history import build_history
-from ..reports.page import report_page
+from ..reports.page import Page
 from ..reports.text import report_text
-from ..store.base import HasHistory
 from ..values.account import is_session, root_key, shown_key
-from . import accounts, figures, place
+from . import accounts, figures, page, place
 from .accounts import Found
 from .mistake import Mistake
 from .options import AccountOption, JsonOption
 from .screen import Screen, harmless
+
+MOST_WITH_PARTS = 50  # sessions whose agents the page looks at, the newest
 
 
 def report(
@@ -35,7 +33,7 @@ def report(
         typer.Option("--store", "--redis", envvar="BURSAR_STORE", metavar="URL", help="A URL, or a file."),
     ] = None,
     account: AccountOption = None,
-    page: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a page of HTML.")] = None,
+    out: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a page of HTML.")] = None,
     days: Annotated[
         int, typer.Option("--days", min=1, max=400, metavar="DAYS", help="Of the page: how many it shows.")
     ] = 30,
@@ -57,14 +55,14 @@ def report(
         found = figures.document(chosen)
     try:
         text = report_text(found)
-        document = _page(found, chosen, days) if page is not None else ""
+        document = _page(found, chosen, store, days) if out is not None else ""
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Mistake(f"{str(file)!r} is not a report of bursar") from None
-    if page is not None:
+    if out is not None:
         try:
-            page.write_text(document, "utf-8")
+            out.write_text(document, "utf-8")
         except OSError as error:
-            raise Mistake(f"{str(page)!r} cannot be written: {error.strerror}") from None
+            raise Mistake(f"{str(out)!r} cannot be written: {error.strerror}") from None
     elif as_json:
         screen.json(found)
     else:
@@ -91,15 +89,13 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
-def _page(found: Mapping[str, Any], chosen: Found | None, days: int) -> str:
-    made = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC by bursar {version('bursar')}"
+def _page(found: Mapping[str, Any], chosen: Found | None, store: str | None, days: int) -> str:
     if chosen is None:
-        return report_page(found, made=made)
-    history, store = None, chosen.store
-    if isinstance(store, HasHistory) and not is_session(chosen.key):
-        history = build_history(run(read_history(chosen.key, days, "UTC"), store), chosen.key, days, "UTC")
+        return Page(report=found, made=page.made()).html()
+    chosen = run(page.read_parts(chosen, MOST_WITH_PARTS), chosen.store)
     findings = [
         f"{shown_key(one.account)}: its {one.what} is not what its records add up to"
-        for one in store.audit(root_key(chosen.key))
+        for one in chosen.store.audit(root_key(chosen.key))
     ]
-    return report_page(found, history=history, findings=findings, made=made)
+    history = run(page.read_days(chosen, days), chosen.store)
+    return page.page_of(chosen, history, store or "", findings).html()

@@ -11,6 +11,7 @@ from ..pricing.response import Answer, read_answer
 from .admission import Admission, areserve_once, came_around, is_sent_by, reserve_once, texts_of
 from .calls import TOKENS_PER_ANSWER, OpenCall, Result
 from .costs import Costs, Tally
+from .host import pays_otherwise
 from .lock import Lock
 from .open_calls import OpenCalls, withdraw
 from .params import CallParams, read_params
@@ -29,6 +30,7 @@ __all__ = [
     "Payers",
     "as_session",
     "beside",
+    "pays_otherwise",
     # Before a call
     "Admission",
     "CallParams",

@@ -291,6 +291,7 @@ def _texts(value: object) -> Iterator[str]:
 # No tokens: a `with` may end in another context than it began in, and a session may be entered twice.
 _entered: ContextVar[tuple[Any, ...]] = ContextVar("bursar_sessions", default=())
 _of_process: Any = None
+_otherwise: Any = None
 _inside = 0  # how often sessions that cover the SDKs are entered now, in the whole process
 
 
@@ -327,7 +328,7 @@ def count_inside(difference: int) -> None:
 
 def is_idle() -> bool:
     """True where nobody can pay from here, and nobody in the process would be told so."""
-    return not (_inside or _of_process or _innermost.get() or _entered.get())
+    return not (_inside or _of_process or _otherwise or _innermost.get() or _entered.get())
 
 
 def is_somebody_inside() -> bool:
@@ -346,10 +347,21 @@ def of_process() -> Any:
     return _of_process
 
 
+def pays_otherwise(session: object | None) -> Any:
+    """The session of whatever nobody else pays for, not even for the process; None: nobody pays.
+
+    Returns:
+        The one before it, or None.
+    """
+    global _otherwise
+    before, _otherwise = _otherwise, session
+    return before
+
+
 def current() -> Any:
     """The session that was entered last and not left in this context, else that of the process, or None."""
     entered = _entered.get()
-    return entered[-1] if entered else _of_process
+    return entered[-1] if entered else _outside()
 
 
 def paying() -> Any:
@@ -364,7 +376,13 @@ def paying() -> Any:
     for session in reversed(_entered.get()):
         if session.covers:
             return session
-    return _of_process if _of_process is not None and _of_process.covers else None
+    session = _outside()
+    return session if session is not None and session.covers else None
+
+
+def _outside() -> Any:
+    """The session of what runs outside of every ``with``, or None."""
+    return _otherwise if _of_process is None else _of_process
 
 
 def nearest() -> Payment | None:

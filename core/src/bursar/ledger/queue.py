@@ -188,7 +188,9 @@ class Queue:
         """Go, and pass on what woke it."""
         with self._lock:
             account = waiter.account
-            line = self._lines[account]
+            line = self._lines.get(account)
+            if line is None:
+                return  # its event loop was closed, and the others of its line have left before it
             with suppress(ValueError):
                 line.waiters.remove(waiter)
             if line.waiters:

@@ -51,18 +51,12 @@ async def apause(waiter: Waiter, pause_s: float) -> bool:
 
 def in_event_loop() -> bool:
     """True in a thread whose event loop would stand still: of asyncio, or what sniffio knows."""
-    if "asyncio" in sys.modules:
-        with suppress(RuntimeError):
-            sys.modules["asyncio"].get_running_loop()
-            return True
-    sniffio = sys.modules.get("sniffio")
-    if sniffio is None:
-        return False
-    try:
-        sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
-        return False
-    return True
+    for package, ask in (("asyncio", "get_running_loop"), ("sniffio", "current_async_library")):
+        if package in sys.modules:
+            with suppress(RuntimeError):  # there is none
+                getattr(sys.modules[package], ask)()
+                return True
+    return False
 
 
 def _open(gate: threading.Lock) -> None:

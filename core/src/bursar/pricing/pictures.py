@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import re
 
-# By OpenAI's guide "Images and vision", of 2026-11-24. Tiles: a picture is scaled to at most 2048 x 2048, its
-# shorter side to 768, and costs a base and a price for each 512 x 512: at most 8. Patches of 32 x 32: at most
-# 1,536 (10,000 at the detail "original" from gpt-5.2 on), times a factor of the model.
+# OpenAI, developers.openai.com/api/docs/guides/images-vision, a copy that lists gpt-5.6, read on
+# 2026-11-29. Tiles: a picture is scaled to at most 2048 x 2048, its shorter side to 768, and costs a base
+# and a price for each 512 x 512: at most 8. Patches of 32 x 32: as many as the dearest detail of the model
+# takes, times a factor, and a token for rounding. Where an older copy has more patches or a larger factor,
+# that counts.
 _TILES = {
     "gpt-4o": (85, 170), "gpt-4.1": (85, 170), "gpt-4-turbo": (85, 170), "gpt-4.5-preview": (85, 170),
-    "gpt-4o-mini": (2_833, 5_667), "gpt-5": (70, 140), "gpt-5-chat": (70, 140),
+    "gpt-4o-mini": (2_833, 5_667), "gpt-5": (70, 140), "gpt-5-chat": (70, 140), "gpt-5.1": (70, 140),
     "o1": (75, 150), "o1-pro": (75, 150), "o3": (75, 150),
 }  # fmt: skip
 _PATCHES = {
-    "gpt-4.1-mini": 1.62, "gpt-4.1-nano": 2.46, "gpt-5-mini": 1.62, "gpt-5-nano": 2.46, "o4-mini": 1.72,
+    "gpt-4.1-mini": (6_144, 1.62), "gpt-4.1-nano": (6_144, 2.46), "o4-mini": (6_144, 1.72),
+    "gpt-5-mini": (6_144, 1.62), "gpt-5-nano": (6_144, 2.46), "gpt-5.2": (6_144, 1.2),
+    "gpt-5.4": (10_000, 1.2), "gpt-5.4-mini": (10_000, 1.62), "gpt-5.4-nano": (10_000, 2.46),
+    "gpt-5.5": (10_000, 1.2),
+    "gpt-5.6-sol": (30_000, 1.2), "gpt-5.6-terra": (30_000, 1.2), "gpt-5.6-luna": (30_000, 1.2),
 }  # fmt: skip
-MOST_TILES, MOST_PATCHES, MOST_ORIGINAL = 8, 1_536, 10_000
-_DEAREST_FACTOR = 2.46
-# Anthropic, "Vision", of 2026-11-24: a token for 750 pixels; up to 1,600, from claude-opus-4-7 on 4,784.
+MOST_TILES = 8
+_DEAREST_PATCHES = (30_000, 2.46)  # more patches are rejected
+# Anthropic, platform.claude.com/docs/en/build-with-claude/vision, excerpts read on 2026-11-29: a token for
+# each 28 x 28, at most 1,568, from Claude 4.7 on 4,784. In older copies a token for 750 pixels: at most
+# 1,640.
 _CLAUDE, _CLAUDE_LARGE = 1_640, 4_784
 _SMALL_CLAUDE = re.compile(
     r"claude-(?:v?[12]\b|instant|3|(?:haiku|sonnet|opus)-4(?:-[0156])?(?:[-@]20[0-9]{6})?$)"
 )
-# Google, "Image understanding", of 2026-11-24: at most 3072 x 3072, 258 tokens for each tile, whose side is
-# the shorter side over 1.5, from 256 to 768: at most 24. Gemini 3 takes up to 2,240 instead.
+# Google, firebase.google.com/docs/ai-logic/input-file-requirements, a copy read on 2026-11-29: scaled into
+# 3072 x 3072; 258 tokens for each tile, whose side is the shorter side over 1.5, from 256 to 768: at most 24.
+# Gemini 3 takes at most 2,240 instead, by ai.google.dev/gemini-api/docs/media-resolution, read on that day.
 _GEMINI = 24 * 258
 _GPT = re.compile(r"(?:^|/)(?:chatgpt|gpt|o[1-9])(?:-|\b)")
 _GPT_4 = re.compile(r"(?:^|/)(?:chatgpt|gpt)-4")
@@ -42,7 +52,7 @@ def picture_tokens(names: tuple[str, ...]) -> int | None:
             base, each = _TILES[name]
             return base + MOST_TILES * each
         if name in _PATCHES:
-            return _rounded_up(MOST_PATCHES * _PATCHES[name])
+            return _patches(*_PATCHES[name])
     return next((most for name in names if (most := _of_family(name.lower())) is not None), None)
 
 
@@ -54,8 +64,8 @@ def _of_family(name: str) -> int | None:
     if _GPT_4.search(name):
         base, each = _TILES["gpt-4o-mini"]
         return base + MOST_TILES * each
-    return _rounded_up(MOST_ORIGINAL * _DEAREST_FACTOR) if _GPT.search(name) else None
+    return _patches(*_DEAREST_PATCHES) if _GPT.search(name) else None
 
 
-def _rounded_up(tokens: float) -> int:
-    return -int(-tokens // 1)
+def _patches(most: int, factor: float) -> int:
+    return math.ceil(most * factor) + 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..redaction import redacted
 from ..store.base import AccountView, LimitView, Snapshot
-from ..values.account import name_of
+from ..values.account import is_session, name_of
 from ..values.limits import Limit
 from ..values.money import to_usd
 from ..values.window import calendar, zone
@@ -18,6 +18,15 @@ from .events import Event
 _CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning", "audio_input", "audio_output")
 
 
+class Report(dict[str, Any]):
+    """A report: a dict, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from .page import small_report  # only a notebook needs it
+
+        return small_report(self)
+
+
 def build_report(
     snapshot: Snapshot,
     views: tuple[AccountView, ...],
@@ -25,18 +34,15 @@ def build_report(
     events: Iterable[Event],
     terminated_by: str | None,
     durability: str,
-) -> dict[str, Any]:
+) -> Report:
     """What the last account of a path spent, on what, and what is left.
 
     Money is in USD as float, for people and dashboards; the ledger itself keeps integers.
     """
     below = by_parent(snapshot)
-    report = _build(snapshot.now_ms, below, views, durability) | {
-        "terminated_by": terminated_by,
-        "events": [event.shown() for event in events],
-    }
-    shown: dict[str, Any] = redacted(report)
-    return shown
+    report = Report(redacted(_build(snapshot.now_ms, below, views, durability)))
+    report |= {"terminated_by": terminated_by, "events": [redacted(event.shown()) for event in events]}
+    return report
 
 
 def _build(now_ms: int, below: Below, views: tuple[AccountView, ...], durability: str) -> dict[str, Any]:
@@ -46,6 +52,7 @@ def _build(now_ms: int, below: Below, views: tuple[AccountView, ...], durability
     models, tools = by_kind(leaf, "model"), by_kind(leaf, "tool")
     return {
         "session_id": name_of(leaf.key),
+        "kind": "session" if is_session(leaf.key) else "budget",
         "budget": float(to_usd(min(own))) if own else None,
         "total_spent": float(state.spent),
         "reserved": float(state.reserved),

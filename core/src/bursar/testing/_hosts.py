@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ._shapes import Answer, Event
 
 Counts = dict[str, Any]
+
+
+_GOING_ON: Mapping[str, str | None] = {"finish_reason": None}
+_SILENT: Mapping[str, str | None] = {}
 
 
 @dataclass(frozen=True)
@@ -17,15 +21,19 @@ class Host:
 
     Attributes:
         tells: the usage of a whole answer.
-        stream: where a stream has it: ``"asked"``, in a chunk of its own if it was asked for; ``"last"``, in
-            the chunk that says why it ended; ``"choice"``, there too, but within the choice; ``"groq"``,
-            there too, below ``x_groq``; ``"every"``, in every chunk, as counted so far.
-        going_on: what the chunks that go on have for ``finish_reason``.
+        told_in: where the chunks of a stream have it: ``"last"``, in the one that says why it ended;
+            ``"choice"``, there too, but within the choice; ``"groq"``, there too, below ``x_groq``;
+            ``"every"``, in every chunk, as counted so far; None: in none of them.
+        own_chunk: whether a chunk of its own has it, after all others: ``"asked"``, if it was asked for.
+        going_on: what the choices of chunks that go on say of their end.
+        kind: what the last chunk is called, where it has another name than those before it.
     """
 
     tells: Callable[[Answer], Counts]
-    stream: Literal["asked", "last", "choice", "groq", "every"] = "asked"
-    going_on: str | None = None
+    told_in: Literal["last", "choice", "groq", "every"] | None = None
+    own_chunk: Literal["never", "asked", "always"] = "never"
+    going_on: Mapping[str, str | None] = field(default_factory=lambda: _GOING_ON)
+    kind: str | None = None
 
 
 def _plain(answer: Answer) -> Counts:
@@ -42,7 +50,8 @@ def _dollars(answer: Answer) -> float:
 
 
 def _openrouter(answer: Answer) -> Counts:
-    return {**_cached(answer), "cost": _dollars(answer), "is_byok": False}
+    stated = {"cost": _dollars(answer), "cost_details": {"upstream_inference_cost": None}}
+    return {**_cached(answer), **stated, "is_byok": False}
 
 
 def _groq(answer: Answer) -> Counts:
@@ -52,7 +61,7 @@ def _groq(answer: Answer) -> Counts:
 def _deepseek(answer: Answer) -> Counts:
     hit = answer.tokens.cached_input
     counts = {"prompt_cache_hit_tokens": hit, "prompt_cache_miss_tokens": answer.tokens.input - hit}
-    return {**_plain(answer), **counts}
+    return {**_cached(answer), **counts}
 
 
 def _xai(answer: Answer) -> Counts:
@@ -66,7 +75,8 @@ def _xai(answer: Answer) -> Counts:
 
 
 def _perplexity(answer: Answer) -> Counts:
-    return {**_plain(answer), "search_context_size": "low", "cost": {"total_cost": _dollars(answer)}}
+    cost = {"request_cost": 0.0, "total_cost": _dollars(answer)}
+    return {**_plain(answer), "search_context_size": "low", "cost": cost}
 
 
 def _gemini(answer: Answer) -> Counts:
@@ -76,28 +86,41 @@ def _gemini(answer: Answer) -> Counts:
 
 
 def _moonshot(answer: Answer) -> Counts:
-    return {**_plain(answer), "cached_tokens": answer.tokens.cached_input}
+    return {**_cached(answer), "cached_tokens": answer.tokens.cached_input}
 
 
-# Sources, as of 2026-11-24: OpenRouter, Usage Accounting; Groq, API Reference (x_groq); Together, Chat
-# completions; DeepSeek, Context Caching; xAI, Chat completions (usage); Perplexity, Chat completions
-# (usage.cost); Google, OpenAI compatibility; Mistral, Chat completions; Fireworks, Querying text models;
-# Moonshot, Chat API; the OpenAI-compatible servers of vLLM, Ollama, llama.cpp and LM Studio.
+# Recorded answers in the tests of vercel/ai, issues and pages, all read on 2026-11-29.
 HOSTS: Mapping[str, Host] = {
-    "openrouter": Host(_openrouter, "last"),
+    # openrouter.ai/docs, Usage Accounting (always, whatever was asked); BerriAI/litellm#11626 (the fields);
+    # speakeasy-api/gram#921 (after the chunk that says why it ended).
+    "openrouter": Host(_openrouter, own_chunk="always"),
+    # vercel/ai, packages/groq/src/groq-chat-language-model.test.ts, of 2024; since then at the top, too, by
+    # __fixtures__/groq-reasoning.chunks.txt.
     "groq": Host(_groq, "groq"),
+    # mlflow/mlflow#11557, of text completions in 2024; of chats it is not confirmed.
     "together": Host(_plain, "last"),
+    # vercel/ai, packages/deepseek/src/chat/__fixtures__/issue-19789-live-usage.chunks.txt.
     "deepseek": Host(_deepseek, "last"),
-    "xai": Host(_xai),
-    "perplexity": Host(_perplexity, "every", ""),
-    "gemini": Host(_gemini, "last"),
+    # vercel/ai, packages/xai/src/__fixtures__/xai-text.chunks.txt; Wei-Shaw/sub2api#5771: 10^10 ticks are $1.
+    "xai": Host(_xai, own_chunk="asked", going_on=_SILENT),
+    # vercel/ai, packages/perplexity/src/__fixtures__: perplexity-usage-raw-live.chunks.txt, perplexity-text.
+    "perplexity": Host(_perplexity, "every", going_on=_SILENT, kind="chat.completion.done"),
+    # discuss.ai.google.dev/t/127400, with what a stream sent; the thoughts are in the total alone.
+    "gemini": Host(_gemini, "every", going_on=_SILENT),
+    # vercel/ai, packages/mistral/src/mistral-chat-language-model.test.ts.
     "mistral": Host(_plain, "last"),
-    "fireworks": Host(_cached, "last"),
-    "moonshot": Host(_moonshot, "choice"),
-    "vllm": Host(_plain, "every"),
-    "ollama": Host(_plain),
-    "llama.cpp": Host(_plain),
-    "lmstudio": Host(_plain),
+    # langchain-ai/langchain#36977: asked, in a chunk of its own; where cached tokens stand is not confirmed.
+    "fireworks": Host(_cached, own_chunk="asked"),
+    # vercel/ai, packages/moonshotai/src/__fixtures__/moonshotai-usage-live.chunks.txt.
+    "moonshot": Host(_moonshot, "choice", "asked"),
+    # vllm-project/vllm#6652, #7262: so far in every chunk with `continuous_usage_stats`, and asked.
+    "vllm": Host(_plain, "every", "asked"),
+    # ollama/ollama#4357 (empty reasons of 2024); since 0.5.2 asked, by ogx-ai/ogx#5011.
+    "ollama": Host(_plain, own_chunk="asked", going_on={"finish_reason": ""}),
+    # ggml-org/llama.cpp#15444, #22081.
+    "llama.cpp": Host(_plain, own_chunk="asked"),
+    # lmstudio.ai/docs, API Changelog: since 0.3.18; before, lmstudio-ai/lmstudio-bug-tracker#713: not at all.
+    "lmstudio": Host(_plain, own_chunk="asked"),
 }
 
 
@@ -110,34 +133,41 @@ def told_by(host: str, events: Iterator[Event], answer: Answer) -> Iterator[Even
     """
     how = HOSTS[host]
     counts = answer.reported(how.tells(answer)).get("usage")
-    chunks = [event for event in events if event.data != "[DONE]"]
+    chunks: list[Any] = [event for event in events if event.data != "[DONE]"]
     pieces = sum(event.grows for event in chunks)
     written = 0
     for event in chunks:
-        chunk: Any = event.data
+        chunk = event.data
         written += event.grows
-        choices = [dict(choice) for choice in chunk["choices"]]
-        last = any(choice["finish_reason"] for choice in choices)
-        for choice in choices:
-            choice["finish_reason"] = choice["finish_reason"] or how.going_on
-        told: Counts = {}
-        if how.stream == "every" and isinstance(counts, dict):
-            told = {"usage": counts if last else _so_far(counts, answer, written, pieces)}
-        elif last and how.stream == "last":
-            told = {"usage": counts}
-        elif last and how.stream == "groq":
-            told = {"x_groq": {"id": f"req_{answer.number}", "usage": counts}}
-        elif last and how.stream == "choice":
+        last = any(choice["finish_reason"] for choice in chunk["choices"])
+        choices = [dict(choice) if last else _going_on(choice, how) for choice in chunk["choices"]]
+        told: Counts = {"object": how.kind} if last and how.kind else {}
+        if how.told_in == "every" and isinstance(counts, dict):
+            told["usage"] = counts if last else _so_far(how.tells(answer), written, pieces)
+        elif last and how.told_in == "last":
+            told["usage"] = counts
+        elif last and how.told_in == "groq":
+            told["x_groq"] = {"id": f"req_{answer.number}", "usage": counts}
+        elif last and how.told_in == "choice":
             choices[0]["usage"] = counts
-        yield Event({**chunk, "choices": choices, **told}, grows=event.grows, usage=last and bool(told))
-    if how.stream == "asked" and (answer.body.get("stream_options") or {}).get("include_usage"):
-        chunk = {name: value for name, value in chunks[-1].data.items() if name != "usage"}  # type: ignore[union-attr]
-        yield Event({**chunk, "choices": [], "usage": counts}, usage=True)
+        final = last and how.told_in is not None and how.own_chunk == "never"
+        yield Event({**chunk, "choices": choices, **told}, grows=event.grows, usage=final)
+    asked = (answer.body.get("stream_options") or {}).get("include_usage")
+    if how.own_chunk == "always" or (how.own_chunk == "asked" and asked):
+        empty = [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
+        beside = empty if how.own_chunk == "always" else []
+        yield Event({**chunks[-1].data, "choices": beside, "usage": counts}, usage=True)
     yield Event("[DONE]")
 
 
-def _so_far(counts: Counts, answer: Answer, written: int, pieces: int) -> Counts:
-    """What a host tells before the end: the whole input, and the output that is out."""
-    made = answer.tokens.output * written // max(1, pieces)
-    sent = answer.tokens.input
-    return {**counts, "completion_tokens": made, "total_tokens": sent + made}
+def _going_on(choice: Mapping[str, Any], how: Host) -> dict[str, Any]:
+    said = {name: value for name, value in choice.items() if name != "finish_reason"}
+    return {**said, **how.going_on}
+
+
+def _so_far(counts: Counts, written: int, pieces: int) -> Counts:
+    """What a host tells before the end: the whole input, the output that is out, and no cost yet."""
+    made = counts["completion_tokens"] * written // max(1, pieces)
+    cost = {"cost": {"total_cost": 0}} if "cost" in counts else {}
+    total = counts["total_tokens"] - counts["completion_tokens"] + made
+    return {**counts, "completion_tokens": made, "total_tokens": total, **cost}

@@ -44,7 +44,7 @@ def launch(command: Sequence[str], env: Mapping[str, str]) -> End:
             came = signal.sigtimedwait({*passed_on, signal.SIGCHLD}, 1.0)
             if came is not None and came.si_signo != signal.SIGCHLD:
                 told.add(came.si_signo)
-                if came.si_code != _FROM_THE_KERNEL:
+                if came.si_code != _FROM_THE_KERNEL:  # pragma: no branch - tested in a terminal of its own
                     os.kill(process, came.si_signo)
             ended, wait_status = os.waitpid(process, os.WNOHANG)
     finally:

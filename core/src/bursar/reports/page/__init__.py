@@ -1,7 +1,8 @@
-"""The report as a page of HTML that needs nothing from anywhere."""
+"""The report as a page of HTML that needs nothing from anywhere, and as a small table for a notebook."""
 
 from __future__ import annotations
 
-from .page import report_page
+from .page import Page, document
+from .small import small_report
 
-__all__ = ["report_page"]
+__all__ = ["Page", "document", "small_report"]

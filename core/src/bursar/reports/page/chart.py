@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from .escape import escaped, usd
 
-_HEIGHT, _TOP, _BOTTOM, _LEFT, _RIGHT = 260, 34, 44, 74, 12
-_LABEL = 62  # the width that the label of a day needs
+_HEIGHT, _TOP, _BOTTOM, _RIGHT = 270, 46, 44, 12
+_LABEL, _DIGIT = 62, 8  # the width that the label of a day needs, and at most a letter of an amount
+_FAR = 3  # times the dearest day; a limit beyond would leave no room for the bars
 
 
 class Bar(NamedTuple):
@@ -33,7 +34,8 @@ def day_chart(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, 
 
     Args:
         bars: the days.
-        limit: the text of a limit for one day and its amount in USD; drawn as a line.
+        limit: the text of a limit for one day and its amount in USD: drawn as a line, or, where that
+            were far above the bars, as words.
         width: of the drawing, in pixels.
         shown: the class of the drawing, by which the page chooses one that fits.
     """
@@ -41,47 +43,49 @@ def day_chart(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, 
 
 
 def _drawn(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, shown: str) -> Iterator[str]:
-    most = max([bar.spent for bar in bars] + ([limit[1]] if limit else []), default=0.0)
-    step, top = _scale(most)
-    inner, tall = width - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    most = max((bar.spent for bar in bars), default=0.0)
+    far = limit is not None and 0 < _FAR * most < limit[1]
+    step, top = _scale(most if limit is None or far else max(most, limit[1]))
+    ticks = [(number * step, usd(number * step, step)) for number in range(round(top / step) + 1)]
+    start = 12 + _DIGIT * max(len(text) for _, text in ticks)
+    inner, tall = width - start - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def y(amount: float) -> float:
         return _TOP + tall - amount / top * tall
 
     def line(kind: str, amount: float) -> str:
-        ends = f'x1="{_LEFT}" x2="{width - _RIGHT}" y1="{y(amount):.1f}" y2="{y(amount):.1f}"'
+        ends = f'x1="{start}" x2="{width - _RIGHT}" y1="{y(amount):.1f}" y2="{y(amount):.1f}"'
         return f'<line class="{kind}" {ends}/>'
 
     yield (
-        f'<svg class="{shown}" viewBox="0 0 {width} {_HEIGHT}" width="{width}" height="{_HEIGHT}" role="img"'
-        ' aria-label="Spend by day in USD; the table below has the same figures">'
+        f'<svg class="{shown}" viewBox="0 0 {width} {_HEIGHT}" width="{width}" height="{_HEIGHT}" role="img">'
+        f"<title>Spend by day in USD, the last {len(bars):,}; the table below has the same figures</title>"
     )
     yield '<text class="unit" x="0" y="14">USD a day</text>'
-    for number in range(round(top / step) + 1):
-        amount = number * step
+    for amount, text in ticks:
         yield line("grid", amount)
-        yield f'<text class="tick" x="{_LEFT - 8}" y="{y(amount) + 4:.1f}">{usd(amount, step)}</text>'
+        yield f'<text class="tick" x="{start - 8}" y="{y(amount) + 4:.1f}">{text}</text>'
     slot = inner / len(bars)
     every = max(1, math.ceil(_LABEL / slot))
     for place, bar in enumerate(bars):
-        left, wide = _LEFT + place * slot + slot * 0.1, slot * 0.8
+        left, wide = start + place * slot + slot * 0.1, slot * 0.8
         height = max(0.0, bar.spent / top * tall)
         yield (
-            f'<rect class="bar" x="{left:.1f}" y="{y(bar.spent):.1f}" width="{wide:.1f}"'
+            f'<rect class="bar" x="{left:.1f}" y="{_TOP + tall - height:.1f}" width="{wide:.1f}"'
             f' height="{height:.1f}"><title>{_told(bar)}</title></rect>'
         )
         middle = left + wide / 2
-        if bar.refusals:
-            yield _mark("refused", middle, y(bar.spent) - 6, f"{bar.day}: {bar.refusals} refused")
-        elif bar.alerts:
-            yield _mark("alerted", middle, y(bar.spent) - 6, f"{bar.day}: {bar.alerts} alerts")
+        yield from _marks(bar, middle, _TOP + tall - height)
         if (len(bars) - 1 - place) % every == 0 and middle - _LABEL / 2 >= 0:
             kind, at = ("day", middle) if middle + _LABEL / 2 <= width else ("day last", width - 1)
             yield f'<text class="{kind}" x="{at:.1f}" y="{_HEIGHT - 24}">{escaped(bar.day[5:])}</text>'
-    yield f'<text class="axis" x="{_LEFT + inner / 2:.0f}" y="{_HEIGHT - 4}">day</text>'
+    middle = start + inner / 2
+    yield f'<text class="axis" x="{middle:.0f}" y="{_HEIGHT - 4}">day, the last {len(bars):,}</text>'
     if limit is not None:
-        yield line("limit", limit[1])
-        yield f'<text class="limit" x="{width - _RIGHT}" y="14">limit {escaped(limit[0])}</text>'
+        if not far:
+            yield line("limit", limit[1])
+        words = f"limit {escaped(limit[0])}{', far above' if far else ''}"
+        yield f'<text class="limit" x="{width - _RIGHT}" y="14">{words}</text>'
     yield "</svg>"
 
 
@@ -91,9 +95,17 @@ def _told(bar: Bar) -> str:
     return escaped(told + (f", {bar.alerts} alerts" if bar.alerts else ""))
 
 
-def _mark(kind: str, x: float, y: float, title: str) -> str:
-    points = f"{x - 4:.1f},{y - 6:.1f} {x + 4:.1f},{y - 6:.1f} {x:.1f},{y:.1f}"
-    return f'<polygon class="{kind}" points="{points}"><title>{escaped(title)}</title></polygon>'
+def _marks(bar: Bar, x: float, y: float) -> Iterator[str]:
+    """Above the bar a triangle where calls were refused, and a dot where alerts were sent."""
+    y -= 4
+    if bar.refusals:
+        points = f"{x - 5:.1f},{y - 8:.1f} {x + 5:.1f},{y - 8:.1f} {x:.1f},{y:.1f}"
+        title = f"<title>{escaped(bar.day)}: {bar.refusals} refused</title>"
+        yield f'<polygon class="refused" points="{points}">{title}</polygon>'
+        y -= 11
+    if bar.alerts:
+        title = f"<title>{escaped(bar.day)}: {bar.alerts} alerts</title>"
+        yield f'<circle class="alerted" cx="{x:.1f}" cy="{y - 4:.1f}" r="4">{title}</circle>'
 
 
 def _scale(most: float) -> tuple[float, float]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from .chart import Bar, day_chart
-from .escape import count, escaped, usd
+from .escape import column, count, escaped, usd
+from .tables import accounts_table, limits_table, spent_table, tokens_table
 
-_ROWS = 30  # of one table; the others are one row together
-_TOKENS = {
-    "input": "input",
-    "cached_input": "of it read from a cache",
-    "cache_write": "of it written to a cache",
-    "audio_input": "of it audio",
-    "output": "output",
-    "reasoning": "of it reasoning",
-    "audio_output": "of it audio, written",
-}
+_POLICY = "default-src 'none';style-src 'unsafe-inline';img-src data:"  # nothing is fetched, nothing runs
+_NARROW_DAYS = 14  # the newest days that are drawn on a phone
+_KEY = '<svg class="key" aria-hidden="true">'
+_REFUSED = f'{_KEY}<polygon class="refused" points="2,3 12,3 7,11"/></svg>'  # as the chart draws it
+_ALERTED = f'{_KEY}<circle class="alerted" cx="7" cy="7" r="4"/></svg>'
 _NOTES = {  # what is counted in a report or in a day, and what it means
     "refusals": "calls refused, and never sent",
     "would_refuse": "calls that would have been refused, were this no shadow mode",
@@ -31,198 +27,162 @@ _NOTES = {  # what is counted in a report or in a day, and what it means
 }
 
 
-def report_page(
-    report: Mapping[str, Any],
-    *,
-    history: Mapping[str, Any] | None = None,
-    findings: Sequence[str] = (),
-    made: str,
-    where: str | None = None,
-) -> str:
-    """One page of HTML without scripts, and without a request to anywhere.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A report, and what is shown beside it.
 
-    Args:
+    Attributes:
         report: of `Session.report` or `Budget.report`; money in USD.
-        history: of `Budget.history`: the days for the chart.
-        findings: where the ledger disagrees with itself, in words; empty where it was not asked or is clean.
         made: when and by which version the page was made, in words.
         where: the store, without a password.
+        history: of `Budget.history`: the days for the chart.
+        day_limit: the limit over one day in the time zone of the history: its text, and its amount in USD.
+        findings: where the ledger disagrees with itself, in words; None where it was not asked.
+        remarks: sentences about how the figures came here.
 
-    Raises:
-        KeyError: it is no report.
-        TypeError: it is no report.
+    A method raises KeyError or TypeError where `report` is none.
+    """
+
+    report: Mapping[str, Any]
+    made: str
+    where: str | None = None
+    history: Mapping[str, Any] | None = None
+    day_limit: tuple[str, float] | None = None
+    findings: Sequence[str] | None = None
+    remarks: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """Whose report it is, and what was spent; as text, not as HTML."""
+        return f"{self.report['session_id']}: {usd(self.report['total_spent'])} spent"
+
+    def body(self) -> str:
+        """The HTML of the page, without its head."""
+        return "\n".join(self._sections())
+
+    def html(self) -> str:
+        """The whole page: without scripts, and without a request to anywhere."""
+        policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        return document(self.title, f"<main>{self.body()}</main>", policy)
+
+    def _sections(self) -> Iterator[str]:
+        report, history, parts = self.report, self.history, self.report["breakdown"]
+        yield f"<header><h1>{escaped(report['session_id'])}</h1>"
+        yield f'<p class="made">{escaped(" ".join(self._origin()))}</p>{_tiles(report)}</header>'
+        if self.findings:
+            rows = "".join(f"<li>{escaped(finding)}</li>" for finding in self.findings)
+            yield f'<section class="audit"><h2>The ledger disagrees with itself</h2><ul>{rows}</ul></section>'
+        if history is not None and history["days"]:
+            yield self._days(history)
+        if report["limits"]:
+            yield limits_table(report["limits"])
+        yield '<div class="columns">'
+        yield spent_table("By model", "model", parts["llm"]["by_model"])
+        yield spent_table("By tool", "tool", parts["tools"]["by_tool"])
+        yield spent_table(*_by_agent(report))
+        yield tokens_table(parts["llm"]["tokens"])
+        yield "</div>"
+        below = report["children"]
+        tenants = [child for child in below if child.get("kind") == "budget"]
+        sessions = [child for child in below if child.get("kind") != "budget"]
+        yield accounts_table("By tenant", "budget", tenants)
+        if report.get("kind") == "budget":
+            more = report["sessions"] - len(sessions)
+            newest = f": the newest {len(sessions):,} of {report['sessions']:,}" if more > 0 else ""
+            yield accounts_table(f"By session{newest}", "session", sessions)
+        if not report["total_spent"] and not report["refusals"]:
+            yield "<p>Nothing was spent yet.</p>"
+        yield self._notes()
+
+    def _origin(self) -> Iterator[str]:
+        stored = "" if self.where is None else f", from {self.where}"
+        yield f"Made {self.made}{stored} ({self.report['durability']})."
+        if self.history is not None:
+            yield f"Days since {self.history['since']}, in {self.history['tz']}."
+        yield from self.remarks
+
+    def _days(self, history: Mapping[str, Any]) -> str:
+        bars = [Bar(day["day"], day["spent"], day["refusals"], day["alerts"]) for day in history["days"]]
+        shown = column([bar.spent for bar in bars])
+        rows = "".join(
+            f'<tr><td>{escaped(bar.day)}</td><td class="n">{spent}</td>'
+            f'<td class="n">{bar.refusals:,}</td><td class="n">{bar.alerts:,}</td></tr>'
+            for bar, spent in reversed(list(zip(bars, shown, strict=True)))
+        )
+        return (
+            f"<section><h2>Spend by day: {usd(sum(bar.spent for bar in bars))} in {count(len(bars), 'day')}"
+            f"</h2>{day_chart(bars, self.day_limit, 960, 'wide')}"
+            f"{day_chart(bars[-_NARROW_DAYS:], self.day_limit, 360, 'narrow')}"
+            f'<p class="note">{_REFUSED} calls were refused on that day {_ALERTED} alerts were sent</p>'
+            "<details><summary>The same as a table</summary><table>"
+            '<tr><th>day</th><th class="n">spent</th><th class="n">refused</th><th class="n">alerts</th></tr>'
+            f"{rows}</table></details></section>"
+        )
+
+    def _notes(self) -> str:
+        report = self.report
+        days = [] if self.history is None else self.history["days"]
+        found = {name: report.get(name, sum(day.get(name, 0) for day in days)) for name in _NOTES}
+        lines = [f"{words}: {found[name]:,}" for name, words in _NOTES.items() if found[name]]
+        overruns = report["overruns"]
+        if overruns["count"]:
+            lines.append(
+                f"charges above their hold: {overruns['count']:,}, by {usd(overruns['total'])} in all"
+            )
+        if report["saved"]:
+            lines.append(f"saved by caches: {usd(report['saved'])}")
+        if self.findings is not None and not self.findings:
+            lines.append("audit: every balance is what its records add up to")
+        items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
+        return f"<section><h2>Worth knowing</h2><ul>{items}</ul></section>" if lines else ""
+
+
+def document(title: str, content: str, head: str) -> str:
+    """A document of HTML in the style of the page.
+
+    Args:
+        title: as text.
+        content: HTML.
+        head: more HTML for its head.
     """
     style = files(__package__).joinpath("style.css").read_text("utf-8")
-    body = "\n".join(_sections(report, history, findings, made, where))
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{head}'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<link rel="icon" href="data:,">'
-        f"<title>{escaped(report['session_id'])}: {usd(report['total_spent'])} spent</title>\n"
-        f"<style>\n{style}</style></head><body>\n{body}\n</body></html>\n"
+        f'<link rel="icon" href="data:,"><title>{escaped(title)}</title>\n'
+        f"<style>\n{style}</style></head><body>\n{content}\n</body></html>\n"
     )
 
 
-def _sections(
-    report: Mapping[str, Any],
-    history: Mapping[str, Any] | None,
-    findings: Sequence[str],
-    made: str,
-    where: str | None,
-) -> Iterator[str]:
-    stored = "" if where is None else f", in {escaped(where)}"
-    since = "" if history is None else f". Days since {escaped(history['since'])}, {escaped(history['tz'])}"
-    yield f"<header><h1>{escaped(report['session_id'])}</h1>"
-    yield f'<p class="made">Made {escaped(made)}{stored} ({escaped(report["durability"])}){since}.</p>'
-    yield f"{_tiles(report)}</header>"
-    if findings:
-        rows = "".join(f"<li>{escaped(finding)}</li>" for finding in findings)
-        yield f'<section class="audit"><h2>The ledger disagrees with itself</h2><ul>{rows}</ul></section>'
-    if history is not None and history["days"]:
-        yield _days(report, history)
-    if report["limits"]:
-        yield _limits(report["limits"])
-    parts = report["breakdown"]
-    yield '<div class="columns">'
-    yield _spent("By model", "model", parts["llm"]["by_model"].items())
-    yield _spent("By tool", "tool", parts["tools"]["by_tool"].items())
-    below = [(child["session_id"], child["total_spent"]) for child in report["children"]]
-    yield _spent("By budget and session below", "account", below)
-    yield _tokens(parts["llm"]["tokens"])
-    yield "</div>"
-    if not report["total_spent"] and not report["refusals"]:
-        yield "<p>Nothing was spent yet.</p>"
-    yield _notes(report, history)
-
-
 def _tiles(report: Mapping[str, Any]) -> str:
-    remaining = report["remaining"]
-    calls = report["breakdown"]["llm"]["calls"] + report["breakdown"]["tools"]["calls"]
+    remaining, breakdown = report["remaining"], report["breakdown"]
+    left = "no limit in USD" if remaining is None else usd(remaining)
     tiles = [
-        ("spent", usd(report["total_spent"]), ""),
-        ("held by calls in flight", usd(report["reserved"]), ""),
-        (
-            "left",
-            "no limit in USD" if remaining is None else usd(remaining),
-            "bad" if (remaining or 0) < 0 else "",
-        ),
-        ("calls and tool runs", f"{calls:,}", ""),
-        ("refused", f"{report['refusals']:,}", "bad" if report["refusals"] else ""),
+        ("spent", usd(report["total_spent"]), False),
+        ("held by calls in flight", usd(report["reserved"]), False),
+        ("left", left, (remaining or 0) < 0),
+        ("calls and tool runs", f"{breakdown['llm']['calls'] + breakdown['tools']['calls']:,}", False),
+        ("refused", f"{report['refusals']:,}", report["refusals"] > 0),
     ]
     if report["terminated_by"]:
-        tiles.append(("ended by", str(report["terminated_by"]).replace("_", " "), "bad"))
+        tiles.append(("ended by", str(report["terminated_by"]).replace("_", " "), True))
+    if report.get("tripped"):
+        tiles.append(("stopped", str(report["tripped"]), True))
     shown = "".join(
-        f'<div><dt>{escaped(name)}</dt><dd class="{kind}">{escaped(text)}</dd></div>'
-        for name, text, kind in tiles
+        f"<div><dt>{name}</dt><dd{' class=bad' * bad}>{escaped(text)}</dd></div>" for name, text, bad in tiles
     )
     return f'<dl class="tiles">{shown}</dl>'
 
 
-def _days(report: Mapping[str, Any], history: Mapping[str, Any]) -> str:
-    bars = [Bar(day["day"], day["spent"], day["refusals"], day["alerts"]) for day in history["days"]]
-    limit = _day_limit(report["limits"])
-    total = sum(bar.spent for bar in bars)
-    rows = "".join(
-        f'<tr><td>{escaped(bar.day)}</td><td class="n">{usd(bar.spent)}</td>'
-        f'<td class="n">{bar.refusals:,}</td><td class="n">{bar.alerts:,}</td></tr>'
-        for bar in reversed(bars)
-    )
-    return (
-        f"<section><h2>Spend by day: {usd(total)} in {count(len(bars), 'day')}</h2>"
-        f"{day_chart(bars, limit, 960, 'wide')}{day_chart(bars[-14:], limit, 360, 'narrow')}"
-        '<p class="note">A red mark: calls were refused on that day. A yellow one: alerts were sent.</p>'
-        "<details><summary>The same as a table</summary><table>"
-        '<tr><th>day</th><th class="n">spent</th><th class="n">refused</th><th class="n">alerts</th></tr>'
-        f"{rows}</table></details></section>"
-    )
-
-
-def _day_limit(limits: Iterable[Mapping[str, Any]]) -> tuple[str, float] | None:
-    """The smallest limit in USD over a calendar day, whatever model or tool it is for left out."""
-    found = [
-        (limit["limit"], limit["spent"] + limit["reserved"] + limit["remaining"])
-        for limit in limits
-        if str(limit["limit"]).endswith("/day") and str(limit["limit"]).startswith("$")
-    ]
-    return min(found, key=lambda one: one[1], default=None)
-
-
-def _limits(limits: Iterable[Mapping[str, Any]]) -> str:
-    rows = []
-    for limit in limits:
-        whole = limit["spent"] + limit["reserved"] + limit["remaining"]
-        used = (limit["spent"] + limit["reserved"]) / whole if whole > 0 else 1.0
-        left = usd(limit["remaining"]) if isinstance(limit["remaining"], float) else f"{limit['remaining']:,}"
-        resets = escaped(_moment(limit["resets_at"]))
-        rows.append(
-            f"<tr><td>{escaped(limit['limit'])}</td>{_share(used)}"
-            f'<td class="n">{used:.0%}</td><td class="n">{left}</td><td>{resets}</td></tr>'
+def _by_agent(report: Mapping[str, Any]) -> tuple[str, str, dict[str, float]]:
+    """The table of what the parts of a session spent; of a budget, those of its sessions by their names."""
+    title, parts = "By agent", [child for child in report["children"] if child.get("kind") != "budget"]
+    if report.get("kind") == "budget":
+        title, parts = (
+            "By agent, in the sessions below",
+            [part for session in parts for part in session["children"]],
         )
-    return (
-        '<section><h2>Limits</h2><table class="limits"><tr><th>limit</th><th class="share"></th>'
-        '<th class="n">used</th><th class="n">left</th><th>gives back</th></tr>'
-        f"{''.join(rows)}</table></section>"
-    )
-
-
-def _moment(moment: str | None) -> str:
-    """A moment of ISO 8601, to the minute, with its offset."""
-    if moment is None:
-        return ""
-    at = datetime.fromisoformat(moment)
-    return f"{at:%Y-%m-%d %H:%M} " + ("UTC" if not at.utcoffset() else f"{at:%z}")
-
-
-def _spent(title: str, what: str, spent: Iterable[tuple[str, float]]) -> str:
-    found = sorted(spent, key=lambda one: (-one[1], one[0]))
-    if not found:
-        return ""
-    total = sum(cost for _, cost in found)
-    if len(found) > _ROWS:
-        others = found[_ROWS:]
-        found = [*found[:_ROWS], (f"{len(others):,} others", sum(cost for _, cost in others))]
-    rows = "".join(
-        f"<tr><td>{escaped(name)}</td>{_share(cost / total if total > 0 else 0.0, full=False)}"
-        f'<td class="n">{usd(cost)}</td></tr>'
-        for name, cost in found
-    )
-    return (
-        f'<section><h2>{title}</h2><table><tr><th>{what}</th><th></th><th class="n">USD</th></tr>'
-        f"{rows}</table></section>"
-    )
-
-
-def _tokens(tokens: Mapping[str, int]) -> str:
-    rows = "".join(
-        f'<tr><td>{name}</td><td class="n">{tokens[key]:,}</td></tr>'
-        for key, name in _TOKENS.items()
-        if tokens.get(key)
-    )
-    if not rows:
-        return ""
-    return (
-        '<section><h2>Tokens</h2><table><tr><th>class</th><th class="n">tokens</th></tr>'
-        f"{rows}</table></section>"
-    )
-
-
-def _notes(report: Mapping[str, Any], history: Mapping[str, Any] | None) -> str:
-    days = [] if history is None else history["days"]
-    found = {name: report.get(name, sum(day.get(name, 0) for day in days)) for name in _NOTES}
-    lines = [f"{words}: {found[name]:,}" for name, words in _NOTES.items() if found[name]]
-    overruns = report["overruns"]
-    if overruns["count"]:
-        lines.append(f"charges above their hold: {overruns['count']:,}, by {usd(overruns['total'])} in all")
-    if report["saved"]:
-        lines.append(f"saved by caches: {usd(report['saved'])}")
-    items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
-    return f"<section><h2>Worth knowing</h2><ul>{items}</ul></section>" if lines else ""
-
-
-def _share(part: float, *, full: bool = True) -> str:
-    wide = 100 * min(1.0, max(0.0, part))
-    kind = "part full" if full and part >= 1 else "part"
-    return (
-        '<td class="share"><svg aria-hidden="true"><rect class="track" width="100%" height="10" rx="2"/>'
-        f'<rect class="{kind}" width="{wide:.2f}%" height="10" rx="2"/></svg></td>'
-    )
+    found: dict[str, float] = {}
+    for part in parts:
+        found[part["session_id"]] = found.get(part["session_id"], 0.0) + part["total_spent"]
+    return title, "agent", found

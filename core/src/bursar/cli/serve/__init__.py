@@ -1,0 +1,1 @@
+"""`serve`: the page of an account, live, on this machine."""
