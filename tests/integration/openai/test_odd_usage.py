@@ -103,10 +103,10 @@ def test_a_call_that_is_answered_with_errors_is_no_loop() -> None:
 @WHOLE_OR_STREAMED
 @pytest.mark.parametrize("odd", [[], "", False, 0.0, {}], ids=repr)
 def test_counts_that_are_none_are_booked_at_the_hold(odd: Any, stream: bool) -> None:
-    """They are not read as 0; the twin with a count is exact."""
-    for made, exact in ((odd, False), (5, True)):
+    """They are not read as 0, on either side; the twin with both counts is exact."""
+    for sent, made, exact in ((20, odd, False), (odd, 5, False), (20, 5, True)):
         with ScriptedProvider(rates={"acme": Rate("2", "8")}) as provider:
-            told = {"prompt_tokens": 20, "completion_tokens": made}
+            told = {"prompt_tokens": sent, "completion_tokens": made}
             provider.always(Reply("blue", input_tokens=20, output_tokens=5, usage=told))
             session = Budget("$1", prices={"acme": (2, 8)}).session()
             with client_of(provider, session) as client:
