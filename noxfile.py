@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -498,13 +499,14 @@ def test_ids(session: Session) -> None:
 @nox.session(default=False)
 def prices(session: Session) -> None:
     """Make the price table anew from genai-prices and litellm; `-- --check` only shows the difference."""
-    session.install("genai-prices", "--upgrade")
-    litellm = unpacked(session, "litellm")
-    table = litellm / "litellm" / "model_prices_and_context_window_backup.json"
-    (wheel,) = litellm.glob("*.whl")
-    release = wheel.name.split("-")[1]
-    command = ("tools/make_prices.py", f"--litellm={table}", f"--litellm-version={release}")
-    session.run("python", *command, *session.posargs)
+    folder = Path(session.create_tmp(), "releases")
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install("httpx", "httpx2", "pydantic")  # what releases of genai-prices import
+    today = datetime.now(timezone.utc).date()
+    for day in (str(today - timedelta(days=60 * step)) for step in range(9)):
+        options = ("--no-deps", f"--target={folder / day}", f"--exclude-newer={day}T23:59:59Z")
+        session.install(*options, "genai-prices", "litellm")
+    session.run("python", "tools/make_prices.py", str(folder), *session.posargs)
 
 
 @nox.session(default=False)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from bursar import Usage
 
-from .sides import BOOK, Model, corrected, my_nanos, their_nanos
+from .sides import BOOK, Model, corrected, my_nanos, outdated, their_nanos
 
 RULES = {
     "equal": "to the nano-dollar, rounded up: a price to a pico-dollar a token, a call to a nano-dollar",
@@ -18,6 +18,7 @@ RULES = {
     "call fee": "each call has a fee that the other source alone knows",
     "uncounted": "images, video and citations are counted as what they are part of, which is priced as the dearest",
     "second source": "of two sources, the one that says more counts for each class of tokens",
+    "newer": "the other source says so for more than 60 days longer than theirs, as the row tells",
     "corrected": "tools/price_corrections.json replaces the price, with a source and a date",
     "CHEAPER": "no rule allows this: what is billed may be more than what is booked",
 }
@@ -35,7 +36,7 @@ def compared(model: Model, usage: Usage, at: datetime) -> tuple[str, Fraction]:
         return "refused", Fraction(1)
     ratio = mine / theirs if theirs else Fraction(1)
     if mine < theirs - _DUST:
-        return ("corrected" if corrected(model) else "CHEAPER"), ratio
+        return ("corrected" if corrected(model) else "newer" if outdated(model) else "CHEAPER"), ratio
     if mine <= _rounded(theirs, usage):
         return "equal", ratio
     return _dearer(model, usage, mine, at), ratio

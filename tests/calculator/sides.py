@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +13,26 @@ from typing import Any
 from genai_prices import Usage as TheirUsage
 from genai_prices.data_snapshot import get_snapshot
 
+import bursar.pricing.bundled
 from bursar import Usage
 from bursar.errors import UnknownModel
 from bursar.pricing.book import PriceBook, known_models
+from bursar.pricing.model_names import undated
 from bursar.pricing.price import cost_nanos
 
 BOOK = PriceBook()
 SNAPSHOT = get_snapshot()
 CORRECTIONS = json.loads((Path(__file__).parents[2] / "tools" / "price_corrections.json").read_text("utf-8"))
+
+_TABLE = json.loads(Path(bursar.pricing.bundled.__file__).with_name("prices.json").read_text("utf-8"))
+# What rows say of how they were chosen, where the two sources disagree.
+CHOSEN = {
+    (provider, name): row["from"]
+    for provider, rows in _TABLE["models"].items()
+    for names, row in rows
+    for name in names
+    if "from" in row
+}
 
 # Who bills, by bursar's word and by theirs.
 PROVIDERS = {
@@ -123,10 +134,17 @@ def their_nanos(model: Model, usage: Usage, at: datetime) -> Fraction:
 
 def corrected(model: Model) -> bool:
     """True where a reviewed correction replaces what a class of its tokens costs, also of a dated variant."""
-    undated = re.sub(r"-\d{4}-\d\d-\d\d$", "", model.name)
     return any(
         entry["provider"] == model.provider
-        and not {model.name, undated}.isdisjoint(entry["names"])
+        and not {model.name, undated(model.name)}.isdisjoint(entry["names"])
         and (entry.get("drop") or set(entry.get("set", ())) - {"context_window", "max_output_tokens"})
         for entry in CORRECTIONS["corrections"]
+    )
+
+
+def outdated(model: Model) -> bool:
+    """True where the row says that theirs is outdated, also of a dated variant."""
+    return any(
+        CHOSEN.get((model.provider, name), "").startswith("litellm of")
+        for name in (model.name, undated(model.name))
     )

@@ -57,7 +57,7 @@ def genai_row(model: Any, today: date) -> Row | None:
     extra: Row = {}
     for price in chosen:
         genai_classes(price, "", prices, extra)
-    for variant in model.price_variants or ():
+    for variant in getattr(model, "price_variants", None) or ():  # earlier releases had none
         tier = GENAI_TIERS.get(tuple(*variant.when.items())) if len(variant.when) == 1 else None
         if tier is not None and (variant.constraint is None or variant.constraint.start_date <= today):
             genai_classes(variant.prices, tier, prices, {})

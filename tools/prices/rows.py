@@ -11,7 +11,9 @@ from typing import Any
 CLASSES = "iocwhabd"
 SERVICE_TIERS = ("batch", "flex", "priority", "fast")
 
-Row = dict[str, Any]  # classes, "fee", "q", "x" context window, "m" max output, "t" size tiers, service tiers
+# Classes, "fee", "q", "x" context window, "m" max output, "t" size tiers, service tiers; "from": where both
+# sources disagree, which of them, of what day and by what rule.
+Row = dict[str, Any]
 
 
 def ceil(value: Decimal) -> int:
@@ -73,15 +75,41 @@ def like_cached(row: Row, others: Iterable[Row]) -> Row:
     return full
 
 
-def only_classes(row: Row, other: Row) -> Row:
-    """The classes that another row has too, at any size of the request: no fees, service tiers or sizes."""
-    shared = {letter: row[letter] for letter in CLASSES if letter in row and letter in other}
+def uncached(row: Row) -> Row:
+    """The same row with cached input at the price of plain input."""
+    bare = {key: value for key, value in row.items() if key != "c"}
     if "t" in row:
+        bare["t"] = [
+            [above, {letter: pico for letter, pico in classes.items() if letter != "c"}]
+            for above, classes in row["t"]
+        ]
+    for service in SERVICE_TIERS:
+        if service in row:
+            bare[service] = uncached(row[service]) if "i" in row[service] else row[service]
+    return like_cached(bare, [{"c": 0}]) if "i" in row else bare
+
+
+def only_classes(row: Row, other: Row, without: Row | None = None) -> Row:
+    """The classes that another row has too, at any size of the request: no fees, service tiers or sizes.
+
+    Args:
+        row: to take them from.
+        other: says which.
+        without: a row whose classes are left out.
+    """
+    wanted = {letter for letter in CLASSES if letter in row and letter in other} - {*(without or ())}
+    shared = {letter: row[letter] for letter in CLASSES if letter in wanted}
+    if "t" in row and shared:
         shared["t"] = [
             [above, {letter: pico for letter, pico in classes.items() if letter in shared}]
             for above, classes in row["t"]
         ]
     return shared
+
+
+def only_prices(row: Row) -> Row:
+    """A row without its sizes, which change without a price."""
+    return {letter: value for letter, value in row.items() if letter not in ("x", "m")}
 
 
 def dearer(rows: Iterable[Row]) -> Row:

@@ -12,7 +12,7 @@ from .rows import CLASSES, SERVICE_TIERS, Row
 
 def slim(row: Row) -> Row:
     """Without what the reader of the table can infer."""
-    order = [*CLASSES, "fee", "q", "x", "m", "t", *SERVICE_TIERS]
+    order = [*CLASSES, "fee", "q", "x", "m", "t", *SERVICE_TIERS, "from"]
     slimmed = {key: row[key] for key in order if key in row}
 
     def steps_of(parent: Row, row: Row) -> list[list[Any]]:

@@ -7,8 +7,8 @@ import re
 # Perplexity bills each search, citation and thought of deep research beside the answer; so does Google.
 # OpenAI's deep research searches by tools of the request, whose runs the request bounds. Groq's compound
 # systems run tools and other models. `:online` lets OpenRouter add searches to any model.
-# Sources: Perplexity, Pricing; Google, Gemini Deep Research; Groq, Compound; OpenRouter, Web Search;
-# all of 2026-11-24.
+# Read on 2026-11-29: docs.perplexity.ai/getting-started/pricing; use-deep-research of docs.cloud.google.com;
+# console.groq.com/docs/compound/systems. What `:online` costs was not confirmed; it is refused all the same.
 _UNBOUNDED = re.compile(r"sonar-deep-research|(?<!o3-)(?<!o4-mini-)deep-research|(^|/)compound\b|:online$")
 
 

@@ -6,7 +6,7 @@ from .model_names import PROVIDERS, split_provider
 
 # OpenRouter takes `usage.cost` from the credits of the account. Elsewhere a stated cost may leave out
 # fees or taxes, or be that of somebody in between: then the larger of it and of the price table counts.
-# Source: OpenRouter, Usage Accounting, 2026-11-24.
+# Source: openrouter.ai/docs/use-cases/usage-accounting, read on 2026-11-29.
 _BILLED_AS_STATED = frozenset({"openrouter"})
 
 

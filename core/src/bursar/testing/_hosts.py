@@ -161,7 +161,8 @@ def told_by(host: str, events: Iterator[Event], answer: Answer) -> Iterator[Even
 
 
 def _going_on(choice: Mapping[str, Any], how: Host) -> dict[str, Any]:
-    return {name: value for name, value in choice.items() if name != "finish_reason"} | how.going_on
+    said = {name: value for name, value in choice.items() if name != "finish_reason"}
+    return {**said, **how.going_on}
 
 
 def _so_far(counts: Counts, written: int, pieces: int) -> Counts:
