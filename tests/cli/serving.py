@@ -32,7 +32,8 @@ class Served(NamedTuple):
                 connection.putheader(name, line.replace("PORT", str(port)))
         connection.endheaders()
         response = connection.getresponse()
-        body = response.read().decode()
+        endless = response.length is None
+        body = (response.readline() if endless else response.read()).decode()
         connection.close()
         return response.status, body
 
