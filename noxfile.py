@@ -348,6 +348,7 @@ def examples(session: Session) -> None:
 def package(session: Session) -> None:
     """Build every distribution, look inside, and install it with plain pip where nothing else is."""
     tools(session, "package")
+    session.install("pip")
     tmp = Path(session.create_tmp()).resolve()
     built = tmp / "dist"
     shutil.rmtree(built, ignore_errors=True)
@@ -363,12 +364,13 @@ def package(session: Session) -> None:
     example.write_text(next(block for block in blocks if ".reserve(" in block), "utf-8")  # needs no SDK
     for extra in (None, "cli", *FRAMEWORKS):
         venv = tmp / f"venv-{extra}"
-        session.run("python", "-m", "venv", "--clear", str(venv))
+        session.run("python", "-m", "venv", "--clear", "--without-pip", str(venv))
         python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
         wanted = f"bursar[{extra}]" if extra else "bursar"
-        command = (python, "-m", "pip", "install", "-q", "--no-compile", f"--find-links={built}", wanted)
-        session.run(*command, *BESIDE.get(extra or "", ()), external=True)
-        session.run(python, "-m", "pip", "check", external=True)
+        pip = ("python", "-m", "pip", f"--python={python}")  # of this session, for that environment
+        asked = (wanted, *BESIDE.get(extra or "", ()))
+        session.run(*pip, "install", "-q", "--no-compile", f"--find-links={built}", *asked)
+        session.run(*pip, "check")
         module = f"bursar_{extra}" if extra in FRAMEWORKS else "bursar"
         public = f"import {module} as m; print([getattr(m, name) for name in m.__all__])"
         covers = "import bursar; bursar.init('$1'); bursar.teardown()"  # also where no SDK came along

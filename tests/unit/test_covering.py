@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     """No SDK was imported."""
-    for name in (SDK, BASE):
+    for name in (SDK, BASE, "groq", "litellm"):
         sys.modules.pop(name, None)
 
 
@@ -436,7 +436,6 @@ def test_a_library_that_sends_by_itself_is_named_once(
     """When it is imported under a session or `init`, or was before; not where nobody pays, or a plugin covers it."""
     for name in ("groq", "litellm"):
         (folder / f"{name}.py").write_text("")
-        monkeypatch.delitem(sys.modules, name, raising=False)
     caplog.set_level(logging.WARNING, "bursar")
     importlib.import_module("groq")
     with Budget("$1").session(cover=False):

@@ -200,7 +200,7 @@ def test_other_values_count(value: Any, least: int) -> None:
         (("gpt-4o",), PICTURE, 1_445),
         (GPT, PICTURE, 1_445),
         (("gpt-4o-mini",), PICTURE, 48_169),
-        (("gpt-4.1-mini",), {"type": "input_image", "file_id": "f"}, 2_489),
+        (("gpt-4.1-mini",), {"type": "input_image", "file_id": "f"}, 9_955),
         (CLAUDE, CLAUDE_PICTURE, 1_640),
     ],
 )
