@@ -257,7 +257,7 @@ def cli(session: Session) -> None:
 
 @nox.session
 def browser(session: Session) -> None:
-    """The pages of reports in Chromium: what they look like, ask for and show; `-- --pictures=FOLDER` keeps them."""
+    """The pages of reports in Chromium; `-- --pictures=FOLDER` keeps what was looked at."""
     session.install("./core[cli]", "--no-sources")
     tools(session, "test")
     pytest(session, *([] if session.posargs else GUARDED), "tests/browser", minimum="browser")
