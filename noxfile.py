@@ -256,6 +256,14 @@ def cli(session: Session) -> None:
 
 
 @nox.session
+def browser(session: Session) -> None:
+    """The pages of reports in Chromium; `-- --pictures=FOLDER` keeps what was looked at."""
+    session.install("./core[cli]", "--no-sources")
+    tools(session, "test")
+    pytest(session, *([] if session.posargs else GUARDED), "tests/browser", minimum="browser")
+
+
+@nox.session
 @nox.parametrize(("suite", "version"), [nox.param(s, v, id=f"{s}, {v}") for s, v in VERSIONS])
 def integration(session: Session, suite: str, version: str) -> None:
     """One framework at its floor, at its newest, or the seam tests at the last release of an older line."""

@@ -126,6 +126,17 @@ def test_a_later_report_that_says_less_does_not_replace_an_earlier_one(
         assert session.report()["estimated"] == 0
 
 
+@pytest.mark.parametrize(("reason", "whole"), [("", False), (None, False), ("stop", True)])
+def test_an_empty_reason_does_not_end_a_stream(reason: Any, whole: bool, sdk: ClientSdk) -> None:
+    """Usage so far in each chunk, and the last to come says nothing of its end: by policy, and marked."""
+    pieces = [_chunk({"prompt_tokens": 200, "completion_tokens": made}, finish_reason="") for made in (1, 2)]
+    pieces.append(_chunk({"prompt_tokens": 200, "completion_tokens": 3}, finish_reason=reason))
+    _, _, session = streamed(sdk, pieces, asynchronous=False)
+    told = 200 * 2_500 + 3 * 10_000
+    assert (session.spent * 10**9 == told) == whole and session.spent * 10**9 >= told
+    assert session.report()["estimated"] == (not whole)
+
+
 @WHOLE_OR_STREAMED
 @pytest.mark.parametrize("base", ["", "/v1"])
 def test_a_deployment_of_azure_is_answered_and_billed(base: str, stream: bool) -> None:
