@@ -103,6 +103,8 @@ def test_a_hold_without_a_path_is_not_open() -> None:
     with pytest.raises(HoldClosed):
         open_redis(shared_url()).extend("a", (), 1)
     assert isinstance(decode.fail(["unfit", "x"]), StoreError)
+    with pytest.raises(StoreError):
+        decode.alert_page(["unfit", "x"], 0)
 
 
 def test_finished_records_fold_after_a_day() -> None:

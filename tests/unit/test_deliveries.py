@@ -192,6 +192,16 @@ def test_the_thread_ends_with_the_last_budget() -> None:
     until(ended)
 
 
+def test_a_child_looks_for_its_own_alone() -> None:
+    """It begins without a thread and without what is on its way in the parent."""
+    of = budget(None, "http://127.0.0.1:1/")
+    parent = lookout.lookout._thread
+    lookout.lookout.renew()
+    assert parent is not None and lookout.lookout._thread is None
+    reach(of)  # this one adds itself again
+    until(lambda: lookout.lookout._thread is not None)
+
+
 def test_a_budget_that_is_made_while_the_interpreter_ends_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """No thread can be started any more; nobody looks."""
 

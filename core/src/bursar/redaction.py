@@ -14,7 +14,8 @@ _NAMES = "api[_-]?key|access[_-]?key|token|secret|password|passwd|pwd|authorizat
 _SECRETS = rf"""
     (?P<before> :// (?: [^\s/:@]* : )? ) [^\s/?\#]+ (?=@)                  # a password, or a token, in a URL
   | (?P<asked> [?&] (?:key|sig|signature|auth|code) = ) [^\s"'&\#]+       # or in its query
-  | (?P<name> (?:{_NAMES}) ["']? (?: = | :[ ]* ) ["']? (?: (?:bearer|basic|token) \s+ )? ) [^\s"',;&)}}\]]+
+  | (?P<name> (?:{_NAMES}) ["']? (?: = | :[ ]* ) ["']? (?! (?: \w+ \s+ )? \[redacted\] )
+      (?: (?:bearer|basic|token) \s+ )? ) [^\s"',;&)}}\]]+
   | (?P<scheme> \b (?:bearer|basic) \s+ ) [\w.~+/=-]{{8,}}
   | \b (?: (?:sk|pk|rk|gsk|hf|r8|pplx|tvly|gh[opsu]|github_pat|glpat|xox[abprs]|whsec|lsv2) [_-] [\w-]{{16,}}
         | aiza [\w-]{{20,}} | akia [a-z0-9]{{12,}} | eyj [\w-]{{10,}} \. [\w.-]{{10,}} )  # by their form
