@@ -280,6 +280,28 @@ def test_a_wait_ends_without_progress_and_takes_what_is_there() -> None:
     assert [alert.kind for alert in alerts] == ["soft_limit", "hard_limit"]
 
 
+def test_fifty_contended_calls_tell_nobody_that_the_limit_is_reached() -> None:
+    """All are refused since the money is held, and no alert is sent or due; when it is spent, one."""
+    budget = Budget("$1/total", wait=0.05, soft_limit=None, alerts="inline")
+    hold = held_elsewhere(budget, "$0.95")
+    alerts, refused = list[Alert](), list[BudgetExceeded]()
+    budget.on_alert(alerts.append)
+
+    def call() -> None:
+        with pytest.raises(BudgetExceeded) as refusal:
+            budget.session().reserve(cost="$0.10")
+        refused.append(refusal.value)
+
+    join(start(*[call] * 50))
+    store: Any = budget._ledger.store
+    assert len(refused) == 50 and all("held by calls in flight" in str(error) for error in refused)
+    assert alerts == [] and store.alerts("default").alerts == ()
+    hold.settle(cost="$0.95")
+    join(start(*[call] * 50))
+    assert len(refused) == 100 and [alert.kind for alert in alerts] == ["hard_limit"]
+    assert [alert.id for alert in store.alerts("default").alerts] == [alerts[0].id]
+
+
 def test_progress_starts_the_wait_anew() -> None:
     """Three calls that end one after the other, each within the wait, keep a fourth waiting longer than that."""
     budget = Budget("$1/total", wait="2s")

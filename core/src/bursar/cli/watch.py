@@ -40,7 +40,8 @@ class Follower:
     def __init__(self, store: Store, account: str | None) -> None:
         if not isinstance(store, HasAlerts):
             raise Mistake("this store keeps no alerts")
-        self._store = store
+        self._store: Store = store
+        self._alerts: HasAlerts = store
         self._account = account
         self._after: dict[str, str] = {}  # by root
         self._looked_s = -_ROOTS_S
@@ -56,9 +57,8 @@ class Follower:
 
     def new(self, root: str) -> Iterator[StoredAlert]:
         """The alerts of a tree since the last look, the oldest first."""
-        store = self._store
-        while isinstance(store, HasAlerts):
-            page = store.alerts(root, self._after.get(root, ""))
+        while True:
+            page = self._alerts.alerts(root, self._after.get(root, ""))
             self._after[root] = page.after
             for alert in page.alerts:
                 if self._account is None or f"{alert.account}/".startswith(f"{self._account}/"):
@@ -96,7 +96,7 @@ def watch(
             try:
                 for root in follower.roots():
                     found = list(follower.new(root))
-                    for alert in found[len(found) - last if last < len(found) and not looked else 0 :]:
+                    for alert in found if looked else found[max(0, len(found) - last) :]:
                         teller.alert(alert)
                     if found or not looked:
                         teller.forecast(key or root)
