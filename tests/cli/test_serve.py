@@ -237,6 +237,17 @@ def test_ctrl_c_ends_it_well(store: str) -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
+def test_a_browser_that_goes_away_before_the_page_is_there(store: str) -> None:
+    """It is forgotten, and the store is read no more."""
+    with serving(store, pause_s=60) as served:
+        connection = HTTPConnection("127.0.0.1", served.server.port, timeout=30)
+        connection.request("GET", f"/?token={served.server.token}")
+        until(lambda: served.steps)
+        connection.close()
+        until(lambda: not served.reads)
+        assert len(served.steps) == 1
+
+
 def test_a_port_that_is_taken(run: Run, served: Served) -> None:
     """Told in one line, with what to do."""
     url = file_url()
