@@ -74,6 +74,7 @@ def test_only_a_get_with_the_token_and_our_name_is_answered(
     served: Served, path: str, method: str, headers: dict[str, str], status: int
 ) -> None:
     """Whatever else comes is refused before the store is read, and is told nothing."""
+    until(lambda: not served.reads)  # for a page of the test before
     before = len(served.steps)
     found, body = served.get(path, method, **headers)
     assert found == status
