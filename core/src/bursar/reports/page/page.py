@@ -115,7 +115,7 @@ class Page:
         )
         return (
             f"<section><h2>Spend by day: {usd(sum(bar.spent for bar in bars))} in {count(len(bars), 'day')}"
-            f"</h2>{day_chart(bars, self.day_limit, 1000, 'wide')}"
+            f"</h2>{day_chart(bars, self.day_limit, 800, 'wide')}"
             f"{day_chart(newest, self.day_limit, 360, 'narrow', axis)}"
             f'<p class="note">{_REFUSED} calls were refused on that day {_ALERTED} alerts were sent</p>'
             "<details><summary>The same as a table</summary><table>"
