@@ -58,7 +58,7 @@ def test_a_marker_that_cannot_be_read_by_a_process_of_xdist(inner: Inner) -> Non
     """It cannot end the run, and fails the test with the same words; a right one passes beside it."""
     ran = inner.run(WRONG.format("'5k'") + WRONG.format("'$1'").replace("test_it", "test_right"), "-n1")
     assert ran.outcomes == {"test_it": "ERROR", "test_right": "PASSED"}
-    assert "@pytest.mark.budget: '5k'" in ran.text and "Traceback" not in ran.text
+    assert "no budget can pay for this test: '5k'" in ran.text and "Traceback" not in ran.text
 
 
 KILLED = (
@@ -71,6 +71,20 @@ def test_it(number):
         os._exit(9)
 """
 )
+
+
+@pytest.mark.parametrize("option", ["", "--budget=$1"])
+def test_a_budget_pays_for_nothing_where_an_sdk_would_spend_unseen(option: str, inner: Inner) -> None:
+    """Without its package: the run does not begin, or the marked test fails, by what to install; others pass."""
+    inner.has_sdk("anthropic")
+    ran = inner.run(WRONG.format("'$1'") + "\ndef test_free():\n    pass\n", *filter(None, [option]))
+    assert "anthropic would spend unseen: pip install bursar-anthropic" in ran.text
+    assert "Traceback" not in ran.text
+    if option:
+        assert ran.status == pytest.ExitCode.USAGE_ERROR and ran.outcomes == {}
+    else:
+        assert ran.outcomes == {"test_free": "PASSED", "test_it": "ERROR"}
+        assert "KeyError" not in ran.text and "During handling" not in ran.text
 
 
 def test_a_process_that_dies_takes_nothing_along(inner: Inner, provider: ScriptedProvider) -> None:
