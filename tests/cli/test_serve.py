@@ -188,12 +188,13 @@ def test_a_store_that_is_gone_is_told_and_comes_back(monkeypatch: pytest.MonkeyP
 def test_names_are_text_in_what_is_told(empty: str) -> None:
     """Also in the title; and a news is one line whatever the names are."""
     budget = Budget(name=EVIL[0], store=empty)
-    for name in EVIL:
+    for name in (*EVIL, f"sk-{'a' * 48}"):
         budget.child(name).session(id=name).track(None, "$0.25", name)
     with serving(empty, EVIL[0]) as served, served.page() as page:
         told = next(page)
         assert "<script" not in told["body"] and "&lt;script&gt;" in told["body"]
-        assert "<title>&lt;script&gt;alert(1)&lt;/script&gt;: $2.50 spent" in served.get("/?token=TOKEN")[1]
+        assert "\u202e" not in told["body"] and "sk-" not in told["body"]
+        assert "<title>&lt;script&gt;alert(1)&lt;/script&gt;: $2.75 spent" in served.get("/?token=TOKEN")[1]
 
 
 def test_a_round_is_four_steps_and_agents_are_read_one_session_at_a_time(empty: str) -> None:
