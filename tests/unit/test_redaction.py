@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bursar import Budget, BudgetExceeded, BursarError
+from bursar import Budget, BudgetExceeded, BursarError, redaction
 from bursar.redaction import redacted
 from bursar.runtime.log import logger
 
@@ -75,6 +75,18 @@ def test_what_json_holds_is_cleaned() -> None:
         "[redacted]": 1,
         "[redacted] 4": 2,
     }
+
+
+def test_short_texts_without_secrets_are_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few of them, and never one that has a secret in it."""
+    known: set[str] = set()
+    monkeypatch.setattr(redaction, "_clean", known)
+    monkeypatch.setattr(redaction, "_MOST", 2)
+    for text in ("one", "two", "two", "password=hush", "x" * 65):
+        redacted(text)
+    assert known == {"one", "two"}
+    redacted("three")
+    assert known == {"three"}
 
 
 def test_a_log_record_has_no_secret() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 GONE = "[redacted]"
@@ -28,9 +28,9 @@ def _secrets() -> re.Pattern[str]:
     return re.compile(f"{_FIRST}(?:{_SECRETS})", re.IGNORECASE | re.VERBOSE)
 
 
-@cache
-def _secret_name() -> re.Pattern[str]:
-    return re.compile(rf"[\w-]*(?:{_NAMES})", re.IGNORECASE)
+@lru_cache(1024)
+def _names_secret(key: str) -> bool:
+    return re.fullmatch(rf"[\w-]*(?:{_NAMES})", key, re.IGNORECASE) is not None
 
 
 def redacted(value: Any) -> Any:
@@ -39,27 +39,39 @@ def redacted(value: Any) -> Any:
     What JSON cannot hold becomes its text; a number that is not finite becomes None.
     """
     if isinstance(value, str):
-        return _secrets().sub(_replaced, value)
-    if isinstance(value, Mapping):
-        return _redacted_items(value)
+        return value if value in _clean else _text(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict | Mapping):
+        return _items(value)
     if isinstance(value, list | tuple | set | frozenset):
         return [redacted(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, bool | int | float):
-        return value
     return redacted(str(value))
 
 
-def _redacted_items(items: Mapping[Any, Any]) -> dict[str, Any]:
+_clean: set[str] = set()  # short texts that were found to hold no secret, such as the names of fields
+_MOST, _SHORT = 4096, 64
+
+
+def _text(text: str) -> str:
+    shown = _secrets().sub(_replaced, text)
+    if shown == text and len(text) <= _SHORT:
+        if len(_clean) >= _MOST:
+            _clean.clear()
+        _clean.add(text)
+    return shown
+
+
+def _items(items: Mapping[Any, Any]) -> dict[str, Any]:
     """Two keys that would become one are told apart by a number."""
     found: dict[str, Any] = {}
     for key, each in items.items():
         shown = name = redacted(str(key))
         while shown in found:
             shown = f"{name} {len(found)}"
-        secret = isinstance(each, str) and _secret_name().fullmatch(name) is not None
-        found[shown] = GONE if secret else redacted(each)
+        found[shown] = GONE if isinstance(each, str) and _names_secret(name) else redacted(each)
     return found
 
 

@@ -40,7 +40,7 @@ def build_report(
     Money is in USD as float, for people and dashboards; the ledger itself keeps integers.
     """
     below = by_parent(snapshot)
-    report = Report(redacted(_build(snapshot.now_ms, below, views, durability)))
+    report = Report(_build(snapshot.now_ms, below, views, durability))
     report |= {"terminated_by": terminated_by, "events": [redacted(event.shown()) for event in events]}
     return report
 
@@ -51,7 +51,7 @@ def _build(now_ms: int, below: Below, views: tuple[AccountView, ...], durability
     own = [view.limit.amount for view in leaf.limits if view.limit.unit == "usd" and not view.limit.selective]
     models, tools = by_kind(leaf, "model"), by_kind(leaf, "tool")
     return {
-        "session_id": name_of(leaf.key),
+        "session_id": redacted(name_of(leaf.key)),
         "kind": "session" if is_session(leaf.key) else "budget",
         "budget": float(to_usd(min(own))) if own else None,
         "total_spent": float(state.spent),
@@ -130,7 +130,8 @@ def _by_name(view: AccountView, kind: str) -> dict[str, float]:
         if subject.kind == kind:
             name = (subject.models[0] if kind == "model" else subject.tool) or "unnamed"
             nanos[name] = nanos.get(name, 0) + spent.usd
-    return {name: float(to_usd(amount)) for name, amount in nanos.items()}
+    shown: dict[str, float] = redacted({name: float(to_usd(amount)) for name, amount in nanos.items()})
+    return shown
 
 
 def _limit(view: LimitView, now_ms: int) -> dict[str, Any]:
@@ -138,7 +139,7 @@ def _limit(view: LimitView, now_ms: int) -> dict[str, Any]:
     if limit.tz:
         resets_ms = getattr(calendar(now_ms, limit.tz), limit.window).end_ms
     return {
-        "limit": str(view.limit),
+        "limit": redacted(str(view.limit)),
         "spent": _number(view.limit, view.spent),
         "reserved": _number(view.limit, view.reserved),
         "remaining": _number(view.limit, view.remaining),
