@@ -112,6 +112,10 @@ def test_an_error_has_no_secret() -> None:
     assert "hush" not in "".join(traceback.format_exception(error)) and str(error).endswith(
         "token=[redacted]"
     )
+    for name in ("token=hush\n", "token=hush " + "x" * 200):
+        with pytest.raises(ValueError, match="redacted") as wrong:
+            Budget("$1", name=name)
+        assert "hush" not in str(wrong.value)
     session = Budget("$1").session(id="sk-0123456789abcdefgh")
     with pytest.raises(BudgetExceeded) as refused:
         session.reserve(cost="$2")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ..redaction import redacted
+
 MAX_NAME = 200
 
 # C0 and C1 controls, DEL, the line separators of Unicode, and surrogates that no UTF-8 can carry.
@@ -26,10 +28,11 @@ def check_name(kind: str, value: object) -> str:
         raise ValueError(f"{kind} is empty; a name has 1 to {MAX_NAME} characters")
     if len(value) > MAX_NAME:
         raise ValueError(
-            f"{kind} {value[:40]!a}... has {len(value)} characters; a name has at most {MAX_NAME}"
+            f"{kind} {redacted(value)[:40]!a}... has {len(value)} characters; a name has at most {MAX_NAME}"
         )
     if _UNFIT.search(value):
-        shown = ascii(value) if len(value) <= 40 else ascii(value[:40]) + "..."
+        told: str = redacted(value)
+        shown = ascii(told) if len(told) <= 40 else ascii(told[:40]) + "..."
         raise ValueError(f"{kind} {shown} contains control characters or lone surrogates")
     return value
 
