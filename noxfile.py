@@ -161,9 +161,10 @@ def floors(suite: str) -> dict[str, str]:
 
 
 def neighbours(framework: str) -> list[str]:
-    """The other integrations that one brings."""
+    """The other integrations that one brings, or is tested beside."""
     project = nox.project.load_toml(f"integrations/{framework}/pyproject.toml")
-    wanted = {re.split("[<=>]", line)[0] for line in project["project"]["dependencies"]}
+    lines = (*project["project"]["dependencies"], *project["dependency-groups"].get("test", ()))
+    wanted = {re.split("[<=>]", line)[0] for line in lines}
     return [f"integrations/{name}" for name in FRAMEWORKS if f"bursar-{name}" in wanted]
 
 
@@ -256,6 +257,14 @@ def cli(session: Session) -> None:
 
 
 @nox.session
+def browser(session: Session) -> None:
+    """The pages of reports in Chromium; `-- --pictures=FOLDER` keeps what was looked at."""
+    session.install("./core[cli]", "--no-sources")
+    tools(session, "test")
+    pytest(session, *([] if session.posargs else GUARDED), "tests/browser", minimum="browser")
+
+
+@nox.session
 @nox.parametrize(("suite", "version"), [nox.param(s, v, id=f"{s}, {v}") for s, v in VERSIONS])
 def integration(session: Session, suite: str, version: str) -> None:
     """One framework at its floor, at its newest, or the seam tests at the last release of an older line."""
@@ -279,6 +288,10 @@ def integration(session: Session, suite: str, version: str) -> None:
         for narrower in map(Requirement, bounds):
             asked[narrower.name].specifier &= narrower.specifier
         wanted = newest(session, map(str, asked.values()))
+    oldest = ""
+    if suite == "pytest" and version == "lowest":  # our tests want a newer one, and start the oldest from it
+        oldest = str(Path(session.create_tmp(), "oldest").resolve())
+        session.install(f"--target={oldest}", f"pytest=={wanted.pop('pytest')}")
     found = installed(session)
     session.log(", ".join(f"{name} {found.get(name)}" for name in ("pluggy", *wanted)))
     pytest(
@@ -291,6 +304,7 @@ def integration(session: Session, suite: str, version: str) -> None:
         minimum=f"{suite}-seam" if within else suite,
         BURSAR_TEST_RESOLUTION=version,
         BURSAR_TEST_VERSIONS=json.dumps(wanted),
+        BURSAR_TEST_OLDEST_PYTEST=oldest,
     )
 
 

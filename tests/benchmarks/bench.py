@@ -8,6 +8,7 @@ import pstats
 import sys
 from contextlib import ExitStack
 
+import alerting
 import endurance
 import passing
 import reserving
@@ -18,7 +19,7 @@ from rich.progress import Progress
 from tables import Found, document, show
 from timing import Case, timings
 
-PARTS = ("reserving", "passing", "tracking", "waiting", "endurance", "growth")
+PARTS = ("reserving", "passing", "tracking", "alerting", "waiting", "endurance", "growth")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,6 +66,8 @@ def measured(parts: list[str], calls: int, long: int) -> Found:
             timed("passing", list(passing.cases()))
         if "tracking" in parts:
             timed("tracking", list(tracking.cases(stack)))
+        if "alerting" in parts:
+            timed("alerting", list(alerting.cases(stack)), alerting.CALLS)
         if "waiting" in parts:
             bar = progress.add_task("waiting", total=waiting.RUNS)
             found["gaps"], found["wakes"] = waiting.run(lambda done: progress.advance(bar, done))

@@ -44,6 +44,11 @@ def show(found: Found, console: Console) -> None:
     if "tracking" in found:
         beside = ", ".join(f"{library} {version(library)}" for library in LIBRARIES)
         console.print(timing_table(f"After the call: {beside}", found["tracking"], ratio=True))
+    if "alerting" in found:
+        alone, *hooked = found["alerting"]
+        console.print(timing_table("A call that causes an alert", found["alerting"]))
+        most_us = max(each.median_us for each in hooked) - alone.median_us
+        console.print(f"  a webhook adds {most_us:.1f} us; allowed are 1,000\n")
     if "gaps" in found:
         console.print(timing_table("An event loop: the largest gap of a beat each ms", found["gaps"]))
         console.print(timing_table("A call that waits: from a settle to its grant", found["wakes"]))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +21,12 @@ from ..servers import missing
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _NOISY = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 _LONGEST_S = 30.0
+_AS_3_AND_4 = """
+import os, sys
+for place, end in enumerate(sys.argv[1:3], 3):
+    os.dup2(int(end), place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Chromium:
@@ -29,25 +37,19 @@ class Chromium:
         if program is None:
             missing("no chromium on the PATH: apt-get install chromium")
         self.folder = Path(tempfile.mkdtemp(prefix="bursar-chromium-"))
-        theirs, self._out = os.pipe()
-        self._in, answers = os.pipe()
+        (theirs, self._out), (self._in, answers) = os.pipe(), os.pipe()
+        passed = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs, answers)]  # 3 and 4 are taken
         command = [
-            *("sh", "-c", f'exec "$@" 3<&{theirs} 4>&{answers}', "sh", program),
+            *(sys.executable, "-ISc", _AS_3_AND_4, *map(str, passed), program),
             *("--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu"),
             *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
-            *(
-                "--disable-component-update",
-                "--hide-scrollbars",
-                f"--user-data-dir={self.folder}",
-                "about:blank",
-            ),
+            *("--disable-component-update", "--hide-scrollbars", f"--user-data-dir={self.folder}"),
+            "about:blank",
         ]
         quiet = subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            command, pass_fds=(theirs, answers), stdin=quiet, stdout=quiet, stderr=quiet
-        )
-        os.close(theirs)
-        os.close(answers)
+        self.process = subprocess.Popen(command, pass_fds=passed, stdin=quiet, stdout=quiet, stderr=quiet)
+        for end in (theirs, answers, *passed):
+            os.close(end)
         os.set_blocking(self._in, False)
         self._read, self._number = b"", 0
         self.told: list[dict[str, Any]] = []  # events, in order
@@ -82,9 +84,9 @@ class Chromium:
             self._read += more
 
     @contextmanager
-    def tab(self) -> Iterator[Tab]:
-        """A tab of its own."""
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+    def tab(self, *, window: bool = False) -> Iterator[Tab]:
+        """A tab of its own, before all others of the window; or in a window of its own."""
+        target = self.ask("Target.createTarget", url="about:blank", newWindow=window)["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable", session)

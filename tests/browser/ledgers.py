@@ -34,14 +34,17 @@ class Ledger:
     Attributes:
         url: of the store.
         days: by date in the time zone of the budget.
-        accounts: by name: tenants, teams, agents.
+        tenants: by name, those below them included; tools of none.
+        agents: by name, in the sessions right below the budget.
         models: by name.
+        tools: by name.
         refused: calls.
     """
 
     url: str
     days: Counter[str] = field(default_factory=Counter)
-    accounts: Counter[str] = field(default_factory=Counter)
+    tenants: Counter[str] = field(default_factory=Counter)
+    agents: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     tools: Counter[str] = field(default_factory=Counter)
     refused: int = 0
@@ -84,7 +87,7 @@ def thirty_days() -> Ledger:
             date = datetime.fromtimestamp(clock.now(), ZoneInfo(ZONE)).date().isoformat()
             tenant, team, agent = HOSTILE[number % 3], HOSTILE[3 + number % 2], HOSTILE[5 + number % 2]
             session = budget.child(tenant).child(team).session(id=f"{HOSTILE[1]} {number}")
-            top = budget.session(id=f"{HOSTILE[2]} {number}")
+            top = budget.session(id=f"{HOSTILE[2]} {number % 4}")
             if number % 5 == 0:  # hardly anything is left for calls to models
                 top.track(None, "$0.0199", HOSTILE[1])
                 ledger.days[date] += TOOL_NANOS
@@ -100,8 +103,7 @@ def thirty_days() -> Ledger:
                 cost = provider.bill_nanos - before
                 ledger.models[model] += cost
                 ledger.days[date] += cost
-                below = [tenant] if turn % 2 else [agent]
-                ledger.accounts.update(dict.fromkeys(below, cost))
+                (ledger.tenants if turn % 2 else ledger.agents)[tenant if turn % 2 else agent] += cost
             if number < DAYS - 1:
                 clock.advance(86_400)
     return ledger

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 
 from .rules import RULES
-
-sys.path.append(str(Path(__file__).parents[2] / "tools"))  # what makes the table
 
 
 class Tally:

@@ -23,14 +23,20 @@ def limit(workers: int) -> str:
     return f"{workers * CALLS * 0.0002:.4f}/total"
 
 
-def cross(url: str, file: int, threads: int, workers: int, together: Any) -> None:
+def cross(url: str, file: int, hook: str, threads: int, workers: int, together: Any) -> None:
     """One process."""
 
     def tell(alert: Alert) -> None:
         os.write(file, f"{alert.kind.value} {alert.fraction}\n".encode())
 
     budget = Budget(
-        limit(workers), store=open_by(url), soft_limit=FRACTIONS, max_repeated_calls=None, on_alert=tell
+        limit(workers),
+        store=open_by(url),
+        soft_limit=FRACTIONS,
+        max_repeated_calls=None,
+        on_alert=tell,
+        webhook_url=hook,
+        webhook_allow_private=True,
     )
 
     def spend(number: int) -> None:
@@ -52,13 +58,14 @@ def cross(url: str, file: int, threads: int, workers: int, together: Any) -> Non
         thread.join()
 
 
-def main(url: str, path: str, processes: int, threads: int) -> int:
+def main(url: str, path: str, hook: str, processes: int, threads: int) -> int:
     """All of them; 0 when each ended well."""
     file = os.open(Path(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     context, workers = multiprocessing.get_context("fork"), processes * threads
     together = context.Barrier(workers, timeout=60)
     born = [
-        context.Process(target=cross, args=(url, file, threads, workers, together)) for _ in range(processes)
+        context.Process(target=cross, args=(url, file, hook, threads, workers, together))
+        for _ in range(processes)
     ]
     for process in born:
         process.start()
@@ -68,4 +75,4 @@ def main(url: str, path: str, processes: int, threads: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])))

@@ -40,7 +40,7 @@ class Days(Lines):
     """What was booked on each day."""
 
     oldest = 0  # the first day that is not forgotten
-    alerts: list[News]
+    news_of_days: list[News]
 
     def tell_day(self, books: list[Book], tz: str, answer: object) -> None:
         """Note the alerts that come of an answer."""
@@ -52,7 +52,7 @@ class Days(Lines):
             refused = answer if isinstance(answer, Refused) else answer.ignored
             count = int(refused is not None and refused.first)
         keys = tuple(book.key for book in books)
-        self.alerts.append(News(self.now_ms, tz, keys, count))
+        self.news_of_days.append(News(self.now_ms, tz, keys, count))
 
     def totals(self, root: str, keys: tuple[str, ...], days: int, tz: str) -> HistoryView:
         """The days of budgets."""
@@ -82,7 +82,7 @@ class Days(Lines):
                 tally = {**line.tally, "in_doubt": int(line.state == "in_doubt")}
                 if any(tally.values()) or line.booked != NOTHING:
                     yield number(at_ms, tz), subject.kind, name, line.booked, tally
-        for news in self.alerts:
+        for news in self.news_of_days:
             if news.count and key in news.keys and tz in ("UTC", news.tz):
                 yield number(news.at_ms, tz), "", "", NOTHING, {"alerts": news.count}
 

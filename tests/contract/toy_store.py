@@ -14,6 +14,7 @@ from bursar.store import (
     PLAIN,
     UNITS,
     WHOLE_PPM,
+    AlertPage,
     Amounts,
     Ask,
     Booked,
@@ -33,18 +34,20 @@ from bursar.store import (
     SessionPage,
     Snapshot,
     StalePeriod,
+    StoredAlert,
     Subject,
     Terms,
     is_session,
 )
 
+from .toy_alerts import Alerts
 from .toy_days import Days
 from .toy_lines import DAY_MS, Book, Line
 
 HARD = -1  # what stands for a refusal among the fractions that were told
 
 
-class ToyStore(Days):
+class ToyStore(Days, Alerts):
     """Balances in a list. Keeps every promise, forgets nothing, and is slow."""
 
     durability = "toy"
@@ -52,7 +55,7 @@ class ToyStore(Days):
     def __init__(self, clock: Any) -> None:
         super().__init__(clock)
         self.lock = threading.Lock()
-        self.alerts = []
+        self.news_of_days, self.told, self.forgotten, self.due = [], {}, {}, {}
 
     # -- the verbs ------------------------------------------------------------------------------
 
@@ -96,6 +99,7 @@ class ToyStore(Days):
                 )
                 self.lines.append(line)
                 self.tell_day(books, terms.tz, refused)
+                self.keep(refused, entry)
                 line.loop, line.told = verdict.cause == "loop", refused.first
                 if enforced:
                     return refused
@@ -240,6 +244,20 @@ class ToyStore(Days):
     def history(self, root: str, keys: tuple[str, ...], days: int, tz: str = "UTC") -> HistoryView:
         with self.lock:
             return self.totals(root, keys, days, tz)
+
+    def alerts(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> AlertPage:
+        with self.lock:
+            return self.listed(root, after, limit)
+
+    def claim(self, root: str, idle_ms: int, limit: int = MOST_AT_ONCE) -> tuple[StoredAlert, ...]:
+        with self.lock:
+            return self.claimed(root, idle_ms, limit)
+
+    def delivered(self, root: str, ids: tuple[str, ...]) -> None:
+        with self.lock:
+            for alert in self.told.get(root, []):
+                if alert.id in ids:
+                    self.due.pop(alert.id, None)
 
     def roots(self) -> tuple[str, ...]:
         with self.lock:
@@ -429,6 +447,7 @@ class ToyStore(Days):
         answer = Booked(held, overrun, False, over, now, marks)
         self.oldest = now // DAY_MS - terms.history_days + 1
         self.tell_day(books, line.tz, answer)
+        self.keep(answer, entry)
         return answer
 
     def over(self, books: list[Book], entry: Entry, terms: Terms) -> Refused | None:

@@ -69,14 +69,16 @@ def test_a_missing_framework_fails() -> None:
 
 
 def test_the_readme_and_the_ci_run_the_same_command() -> None:
-    """Two commands in the README, one for the demo and one for every test; the CI runs the second."""
-    prefix = 'python3 -m venv .venv && .venv/bin/pip install -q "nox[uv]" && .venv/bin/nox'
+    """Two commands in the README, one for the demo and one for every test; the CI runs the second, two sessions at a time."""
+    tools = 'python3 -m venv .venv && .venv/bin/pip install -q "nox[uv]"'
+    prefix = f"{tools} && .venv/bin/nox"
     readme = (ROOT / "README.md").read_text("utf-8")
     commands = [
         line.partition("#")[0].strip() for line in readme.splitlines() if line.startswith("python3 -m venv")
     ]
     assert commands == [f"{prefix} -s demo", prefix]
-    assert commands[1] in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    run = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert f"{tools} && .venv/bin/python tools/all_sessions.py" in run
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -78,6 +78,7 @@ def test_only_the_extra_brings_an_sdk() -> None:
     assert brought["bursar_crewai"] == {**ours, "crewai": ""}
     assert brought["bursar_langchain"] == {**ours, "langchain-core": ""}
     assert brought["bursar_llamaindex"] == {**ours, "llama-index-core": ""}
+    assert brought["bursar_pytest"] == {"bursar": "", "pytest": ""}
     assert brought["bursar"] | {"pluggy": "", "tzdata": ""} == {
         "bursar-anthropic[sdk]": "anthropic",
         "bursar-autogen": "autogen",
@@ -85,6 +86,7 @@ def test_only_the_extra_brings_an_sdk() -> None:
         "bursar-llamaindex": "llamaindex",
         "bursar-langchain": "langchain",
         "bursar-openai[sdk]": "openai",
+        "bursar-pytest": "pytest",
         "pluggy": "",
         "redis[hiredis]": "redis",
         "rich": "cli",

@@ -78,6 +78,19 @@ def test_the_threshold_is_what_was_crossed() -> None:
     assert [(alert.threshold, alert.fraction) for alert in told] == [(0.5, 0.55), (0.9, 0.99)]
 
 
+def test_two_thresholds_of_one_moment_do_not_look_alike() -> None:
+    """85 % and then 100 %: each alert says which fraction was crossed, in its text, its report and itself."""
+    session, told = listening("$1", soft_limit=(0.8, 0.9, 0.995, 1.0))
+    pay(session, "$0.85")
+    pay(session, "$0.15")
+    assert [(alert.threshold, alert.fraction) for alert in told] == [
+        (0.8, 0.85), (0.9, 1.0), (0.995, 1.0), (1.0, 1.0),
+    ]  # fmt: skip
+    assert [alert.message.partition(" of ")[0] for alert in told] == ["80%", "90%", "99.5%", "100%"]
+    assert [alert.report["alert"]["threshold"] for alert in told] == [alert.threshold for alert in told]
+    assert len({alert.id for alert in told}) == 4
+
+
 def test_a_hard_limit_is_told_when_it_refuses() -> None:
     """Once a period of the limit, however often it refuses; it is critical."""
     clock = ManualClock(START_S)

@@ -405,7 +405,7 @@ def test_the_environment_blocks_plugins(
         with pytest.raises(CallVetoed):
             session.reserve("gpt-4o", **CALL)
     else:
-        session.reserve("gpt-4o", **CALL)
+        session.reserve("gpt-4o", **CALL).release()
     session.record("gpt-4o", 800, 200)
     assert len(recorder.of("settled")) == 1
     for name in ("night", "watch"):

@@ -284,7 +284,7 @@ def test_metadata_never_breaks_json() -> None:
     again = json.dumps(found.pop("itself"))
     assert again.count("again") == 10 and '"..."' in again
     assert found == {
-        "nan": None, "inf": [None, 0.5], "cost": "0.50", "at": "2026-01-31", "odd": "<Odd>", "secret": "<Secretive>",
+        "nan": None, "inf": [None, 0.5], "cost": "0.50", "at": "2026-01-31", "odd": "<Odd>", "secret": "[redacted]",
         "keys": {"None": 1, "2": [3], "<tuple>": [5], "True": None}, "huge": "<int>", "big": 2**64, "user": "alice", "text": "\ud800",
     }  # fmt: skip
     assert session.metadata["cost"] == Decimal("0.50")

@@ -74,6 +74,26 @@ def test_an_alert_is_posted_as_signed_json() -> None:
     assert bursar.verify_webhook(request.body, request.headers, SECRET)
 
 
+def test_the_receiver_of_the_page_accepts_what_is_posted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten lines of plain `hmac`, by either of two secrets; nothing that was changed, and nothing old."""
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text("utf-8")
+    block = page.partition("### A receiver")[2].partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert "bursar" not in block and len(block.partition("def genuine")[2].splitlines()) <= 10
+    genuine = names["genuine"]
+    with receiver() as here:
+        reach(budget(here, webhook_secret=[SECRET, "next"]))
+        (request,) = here.wait()
+    assert genuine(request.body, request.headers, SECRET) and genuine(request.body, request.headers, "next")
+    assert not genuine(request.body, request.headers, "wrong")
+    assert not genuine(request.body + b" ", request.headers, SECRET)
+    assert not genuine(request.body, request.headers | {"webhook-id": "other"}, SECRET)
+    now_s = time.time()
+    monkeypatch.setattr(time, "time", lambda: now_s + 301)
+    assert not genuine(request.body, request.headers, SECRET)
+
+
 @pytest.mark.parametrize(
     ("change", "genuine"),
     [
@@ -355,10 +375,57 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     assert ("8.8.8.8", 80) in connected  # others may be of deliveries that go on from earlier tests
 
 
+@pytest.mark.parametrize("numbers", [["169.254.169.254"], ["8.8.8.8", "fe80::1"]])
+def test_a_name_that_leads_to_the_local_link_gets_no_connection(
+    numbers: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a cloud hands out credentials: nor with leave for private addresses, nor beside a public one."""
+
+    def resolve(host: str, port: int, *args: Any, **options: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, port)) for number in numbers]
+
+    connected: list[Any] = []
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: connected.append(address))
+    reach(budget(f"http://metadata{len(numbers)}.example/"))
+    until(lambda: f"metadata{len(numbers)}.example was not told" in caplog.text)
+    assert "a link-local address" in caplog.text
+    assert connected == []
+
+
+def test_a_name_that_turns_to_this_machine_gets_no_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first look finds a public address, where nobody answers; the next one this machine, which listens."""
+    asked: list[str] = []
+    connect = socket.create_connection
+
+    def resolve(host: str, port: int, *args: Any, **options: Any) -> list[Any]:
+        asked.append(host)
+        number = "8.8.8.8" if host not in asked[:-1] else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, port))]
+
+    def only_here(address: Any, timeout: float) -> socket.socket:
+        if address[0] == "8.8.8.8":
+            raise OSError("nobody answers")
+        return connect(address, timeout)
+
+    with receiver() as here:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        monkeypatch.setattr(socket, "create_connection", only_here)
+        reach(Budget("$1", webhook_url=f"http://alerts.example:{here.port}/"))
+        until(lambda: f"alerts.example:{here.port} was not told" in caplog.text)
+    assert asked.count("alerts.example") == 2 and here.connections == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"webhook_url": "file:///etc/passwd"}, "takes a URL of http or https, not of 'file'"),
+        *(
+            ({"webhook_url": f"http://{host}/latest", "webhook_allow_private": True}, "a link-local address")
+            for host in ("169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]")
+        ),
         ({"webhook_url": "example.com/x"}, "takes a URL of http or https"),
         ({"webhook_url": "https://"}, "takes a URL of http or https"),
         ({"webhook_url": "https://me:hunter22@example.com"}, "must not hold a name and a password"),

@@ -11,11 +11,13 @@ from .coverage import cover_entered
 from .errors import InvalidAmount, LedgerRolledBack, StoreError
 from .handle import Handle
 from .ledger import verbs
-from .ledger.reading import read_budget, read_history
+from .ledger.reading import read_budget, read_history, read_path
 from .ledger.steps import Steps, awaitable, blocking
+from .redaction import redacted
 from .reports.alert import Alert
 from .reports.balance import account_views, by_parent
 from .reports.diagnosis import diagnosis, silent
+from .reports.forecast import build_forecast
 from .reports.history import build_history
 from .reports.listeners import AlertCallback, Delivery, ReportCallback
 from .reports.renewal import renewal
@@ -356,7 +358,27 @@ class Budget(Handle):
         view = yield from read_history(self._path[-1].key, days, tz or own)
         return build_history(view, self._path[-1].key, days, tz or own)
 
+    def _forecast(self) -> Steps[dict[str, Any] | None]:
+        """Which limit, of this budget or of one above it, is used up first if spending goes on as it does.
+
+        ``{"account", "limit", "spent", "per_hour", "used_up_at", "text"}``: `text` is a line for people
+        (``"$20/day is used up at 16:40 at this rate"``), `used_up_at` a moment as ISO 8601 in the time zone
+        of the budget, `spent` and `per_hour` are USD as float, or counts. The rate is that of today, in the
+        first hour of a day that of yesterday and today. None where nothing is to be said: no limit over a
+        window is used up before it renews, or within 400 days, or nothing was spent, or not for a minute.
+
+        Raises:
+            StoreError: the store keeps no history.
+        """
+        if not isinstance(self._ledger.store, HasHistory):
+            raise StoreError("this store keeps no history")
+        snapshot = yield from read_path(self._path)
+        keys, tz = tuple(account.key for account in self._path), self._ledger.policy.tz
+        view = yield from verbs.history(root_key(keys[0]), keys, 2, tz)
+        return build_forecast(view, account_views(snapshot, self._path), self._ledger.prices.subject, tz)
+
     history, ahistory = blocking(_history), awaitable(_history)
+    forecast, aforecast = blocking(_forecast), awaitable(_forecast)
     children, achildren = blocking(_children), awaitable(_children)
     summary, asummary = blocking(_summary), awaitable(_summary)
     tree, atree = blocking(_tree), awaitable(_tree)
@@ -428,7 +450,8 @@ class Budget(Handle):
             super().__getattr__(name)
 
     def __repr__(self) -> str:
-        return f"<Budget {self.name!r}: {', '.join(map(str, self.limits)) or 'no limit'}>"
+        limits = ", ".join(map(str, self.limits)) or "no limit"
+        return str(redacted(f"<Budget {self.name!r}: {limits}>"))
 
 
 def as_session(budget: LimitLike | Budget | Session) -> Session:

@@ -18,7 +18,7 @@ BursarError
 
 One ``except BudgetExceeded`` catches every refusal. None of them is a
 ``RuntimeError``, because agent frameworks catch that. Each can be built from a
-message alone, and survives ``pickle`` and ``copy``.
+message alone, and survives ``pickle`` and ``copy``. No message has a key, a password or a token in it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from .redaction import redacted
+
 
 class BursarError(Exception):
     """The root of every error of this library."""
 
     def __init__(self, message: str = "", /, **facts: Any) -> None:
-        super().__init__(message)
+        super().__init__(redacted(message))
         for name, value in facts.items():
             if not hasattr(type(self), name):
                 raise TypeError(f"{type(self).__name__} has no attribute {name!r}")

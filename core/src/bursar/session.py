@@ -24,6 +24,7 @@ from .ledger.steps import Steps, awaitable, blocking
 from .ledger.swallowed import SwallowedRefusals, current_run
 from .ledger.twice import offer, remember_charges
 from .pricing.request import CallRequest
+from .redaction import redacted
 from .reports.balance import account_views
 from .reports.events import Events
 from .reports.plain import plain
@@ -416,7 +417,7 @@ class Session(Tracking):
         )
         ended_s = self._ledger.clock.now() if self._closed_s is None else self._closed_s
         duration_s = max(0.0, ended_s - self._opened_s)
-        report |= {"duration_seconds": duration_s, "metadata": plain(self.metadata)}
+        report |= {"duration_seconds": duration_s, "metadata": redacted(plain(self.metadata))}
         return report
 
     report, areport = blocking(_report), awaitable(_report)
@@ -514,7 +515,7 @@ class Session(Tracking):
             logger.warning("the last call of this session was refused: %s", untold)
 
     def __repr__(self) -> str:
-        return f"<Session {self.id!r}>"
+        return f"<Session {redacted(self.id)!r}>"
 
 
 def _over(its_ledger: weakref.ref[Ledger], key: str, born: int) -> None:

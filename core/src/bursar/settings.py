@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,6 +34,7 @@ from .values.names import check_name
 from .values.policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .values.usage import MAX_TOKENS
 from .values.window import zone
+from .webhooks.deliveries import Deliveries
 from .webhooks.signature import Secrets
 from .webhooks.webhook import open_webhooks
 
@@ -56,7 +57,7 @@ _SPANS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
     """What `Budget` was told, checked. See `Budget` for the meaning of each field.
 
@@ -180,7 +181,7 @@ class Settings:
                 wait_s=wait_s(self.wait),
             ),
             self.clock or SystemClock(),
-            self._alerts(lambda: store.durability, hooks),
+            self._alerts(store, hooks),
             hooks,
         )
         if isinstance(store, HasOutbox):
@@ -200,7 +201,7 @@ class Settings:
             raise ValueError(not_opened(self.store))
         return _able(store)
 
-    def _alerts(self, durability: Callable[[], str], hooks: Hooks) -> Alerts:
+    def _alerts(self, store: Store, hooks: Hooks) -> Alerts:
         by_kind = {
             AlertKind.SOFT_LIMIT: self.on_soft_limit,
             AlertKind.HARD_LIMIT: self.on_hard_limit,
@@ -208,16 +209,17 @@ class Settings:
         }
         told = {kind: listener for kind, listener in by_kind.items() if listener is not None}
         hear_all = (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert)
-        alerts = Alerts(Listeners(told, hear_all, self.alerts), durability)
+        alerts = Alerts(Listeners(told, hear_all, self.alerts), lambda: store.durability)
         clock = self.clock or SystemClock()
-        for webhook in open_webhooks(
+        webhooks = open_webhooks(
             self.webhook_url,
             self.webhook_secret,
             allow_private=self.webhook_allow_private,
             proxy=self.webhook_proxy,
             dropped=lambda count, where: alerts.lost(count, where, clock.now()),
-        ):
-            alerts.listen(webhook)
+        )
+        if webhooks:
+            alerts.listen(Deliveries(webhooks, store, root_account(self.name, ()).key, alerts))
         return alerts
 
     def _terms(self) -> Terms:

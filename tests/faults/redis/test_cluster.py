@@ -198,8 +198,8 @@ def _end_move(cluster: Cluster, base: str, target: Server) -> None:
 
 def test_a_tree_that_is_between_two_masters_is_read_where_it_went(cluster: Cluster) -> None:
     """The old owner says whom to ask for this once; blocking and awaited. A call waits until the move is over."""
-    budget = Budget("$1/total", store=cluster.url(prefix="asked", timeout="1s"))
-    spend(budget)
+    budget = Budget("$1/total", store=cluster.url(prefix="asked", timeout="1s"), soft_limit=0.1)
+    spend(budget)  # which is told
     hold = budget.session("$1", id="s").reserve(cost="$0.20")
     budget.set_limit("$2/total")  # something is in every list of the tree
     store_of(budget).end("default", ("default/@s",))

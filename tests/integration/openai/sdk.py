@@ -20,7 +20,7 @@ RATES = {
     "gpt-3.5-turbo-instruct": Rate("1.50", "2"),
     "text-embedding-3-small": Rate("0.02", "0"),
     "gpt-image-1": Rate("10", "40"),
-    "gpt-4o-transcribe": Rate("2.50", "10", audio_input="6"),
+    "gpt-4o-transcribe": Rate("2.50", "10"),
     "tts-1": Rate("15", "0"),
     "home-made": Rate("1", "2"),
 }

@@ -21,7 +21,7 @@ PRICES = {
     "gpt-image-1": bursar.Price(10, 40, max_output_tokens=60),
     "tts-1": bursar.Price(15, 0),
     "gpt-4o-transcribe": bursar.Price(
-        "2.50", 10, audio_input=6, context_window=16_000, max_output_tokens=2_000
+        "2.50", 10, audio_input="2.50", context_window=16_000, max_output_tokens=2_000
     ),
 }
 SOUND = ("a.wav", b"RIFF" * 100)

@@ -237,7 +237,7 @@ BOUNDED: dict[str, tuple[str, Surface]] = {
     "one picture": ("$0.0025", Surface(lambda c: c.images.generate(model="gpt-image-1", prompt="sky"))),
     "three pictures": ("$0.0073", Surface(lambda c: c.images.generate(model="gpt-image-1", prompt="sky", n=3))),
     "transcription": (
-        "$0.10", Surface(lambda c: c.audio.transcriptions.create(model="gpt-4o-transcribe", file=SOUND))
+        "$0.05", Surface(lambda c: c.audio.transcriptions.create(model="gpt-4o-transcribe", file=SOUND))
     ),
 }  # fmt: skip
 

@@ -166,7 +166,12 @@ def test_a_search_is_held_with_each_run_and_each_reading(tool: str, limit: str, 
 @pytest.mark.parametrize("how", ["refused", "covered"])
 @pytest.mark.parametrize(
     "member",
-    [{"models": ["a/b", "c/d"]}, {"plugins": [{"id": "web"}]}, {"search_parameters": {"mode": "on"}}],
+    [
+        {"models": ["a/b", "c/d"]},
+        {"plugins": [{"id": "web"}]},
+        {"search_parameters": {"mode": "on"}},
+        {"web_search_options": {}},
+    ],
 )
 def test_what_other_hosts_may_add(member: dict[str, Any], how: str, bench: Bench) -> None:
     """Another model that answers instead, a search that nobody bounds: refused with the way out, or paid beforehand."""

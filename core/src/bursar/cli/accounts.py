@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..reports.balance import account_views
 from ..store.base import AccountView, HasRoots, Path, Snapshot, Store
-from ..values.account import Account, name_of, root_key, shown_key
+from ..values.account import name_of, path_of, root_key, shown_key
 from .mistake import Mistake
 
 MOST_NAMES = 10  # of an error that lists what there is
@@ -69,11 +69,6 @@ def keys_of_path(key: str) -> tuple[str, ...]:
 def names_of_path(key: str) -> list[str]:
     """The names from the root to an account, as they were given."""
     return [name_of(key) for key in keys_of_path(key)]
-
-
-def path_of(key: str) -> Path:
-    """From the root to an account; its limits are those that the store has."""
-    return tuple(map(Account, keys_of_path(key)))
 
 
 def find(store: Store, name: str) -> Found:

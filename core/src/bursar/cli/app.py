@@ -24,6 +24,7 @@ from .run.command import Launcher, run
 from .screen import harmless
 from .serve.command import serve
 from .top import top
+from .watch import watch
 
 # Of the errors of the command line typer exports the most special one only.
 _WrongUse: Any = typer.BadParameter.__mro__[2]
@@ -64,7 +65,7 @@ def _bursar(
 # Its program may have options that look like ours.
 app.command(cls=Launcher, context_settings={"allow_interspersed_args": False})(run)
 for command in (
-    *(status, who, top, tree, history, set_limit, reset, trip, untrip, acknowledge),
+    *(status, who, top, watch, tree, history, set_limit, reset, trip, untrip, acknowledge),
     *(audit, doctor, export, report, serve, models, estimate, plugins, demo),
 ):
     app.command()(command)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from ..redaction import redacted
 from ..store.base import AccountView
 from ..values.account import is_session, shown_key
 from ..values.money import to_usd
@@ -59,7 +60,7 @@ def export(
     with _stream(out) as stream:
         if as_json or form is Rows.jsonl:
             for row in rows:
-                stream.write(f"{json.dumps(row)}\n")
+                stream.write(f"{json.dumps(redacted(row))}\n")
         else:
             write_csv(stream, COLUMNS, (row.values() for row in rows))
 

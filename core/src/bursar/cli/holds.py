@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..store.base import HasHolds, OpenHold, Store
-from ..values.account import root_key, shown_key
+from ..values.account import path_of, root_key, shown_key
 from ..values.money import show_usd, to_usd
 from . import accounts, place
 from .mistake import Mistake
@@ -92,7 +92,7 @@ def release(
     hold = next((hold for key in keys for hold, _ in _open(opened, key) if hold.id == id), None)
     if hold is None:
         raise Mistake(f"no hold {id!r} is open; `bursar holds` lists those that are")
-    opened.release(hold.id, accounts.path_of(hold.account), {})
+    opened.release(hold.id, path_of(hold.account), {})
     if as_json:
         screen.json(
             {"released": hold.id, "account": shown_key(hold.account), "usd": float(to_usd(hold.amounts.usd))}

@@ -10,9 +10,9 @@ from typing import Any
 from .. import __version__
 from ..ledger import verbs
 from ..ledger.steps import Steps
+from ..redaction import redacted
 from ..reports.history import build_history
 from ..reports.page import Page
-from ..runtime.redaction import redacted
 from ..store.base import AccountView, HasHistory
 from ..values.account import is_session, root_key
 from ..values.money import to_usd

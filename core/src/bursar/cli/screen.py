@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..redaction import redacted
 from ..reports.text import clean
 
 Cell: TypeAlias = "str | Text"
@@ -61,7 +62,7 @@ class Screen:
 
     def json(self, document: Any) -> None:
         """A document for programs; what is not ASCII is escaped."""
-        self.write(json.dumps(document, indent=2, default=str))
+        self.write(json.dumps(redacted(document), indent=2))
 
 
 def harmless(text: str) -> str:

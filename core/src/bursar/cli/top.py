@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..errors import StoreError
+from ..redaction import redacted
 from ..reports.balance import balance
 from ..store.base import AccountView, Store
 from ..values.account import is_session, shown_key
@@ -92,7 +93,7 @@ def top(
     try:
         if as_json:
             for rates, sample in looks:
-                screen.write(json.dumps(_document(rates, sample, most)))
+                screen.write(json.dumps(redacted(_document(rates, sample, most))))
         elif screen.plain:
             for rates, sample in looks:
                 screen.write(aligned(HEADINGS, _accounts(screen, rates, sample, most)))

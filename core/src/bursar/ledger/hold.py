@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
@@ -14,6 +15,7 @@ from ..pricing.price import cost_nanos
 from ..pricing.quote import Quote
 from ..pricing.response import Answer, read_answer
 from ..pricing.stated import bills_as_it_says
+from ..redaction import redacted
 from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess, forks
@@ -336,8 +338,9 @@ class Hold(OneProcess):
 
     def __del__(self) -> None:
         if getattr(self, "_watched", False) and self._open and not sys.is_finalizing():
-            logger.warning(_DROPPED, self.amount, self.call.model or self.call.tool or "a call")
             self.abandon()
+            with suppress(RecursionError):  # it may be collected at the end of a very deep stack
+                logger.warning(_DROPPED, self.amount, self.call.model or self.call.tool or "a call")
 
     # -- the context ----------------------------------------------------------------------
 
@@ -487,7 +490,7 @@ class Hold(OneProcess):
         return truncation(self._path, self.call, self.wanted_output_tokens, self.runs, certain=certain)
 
     def __repr__(self) -> str:
-        return f"<Hold {self.id} {self.state} ${self.amount}>"
+        return f"<Hold {redacted(self.id)} {self.state} ${self.amount}>"
 
 
 class Cover(InContext[Hold]):

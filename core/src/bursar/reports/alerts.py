@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
+from ..redaction import redacted
 from ..runtime.ids import new_id
-from ..store.base import Booked, Granted, Mark, Path, Refused, Snapshot
+from ..store.alerts import StoredAlert, alerts_of
+from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot
 from ..store.outbox.outbox import Trouble
 from ..values.account import shown_key
-from ..values.call import Call
-from ..values.limits import Limit
+from ..values.amounts import NOTHING
+from ..values.call import Call, Subject
 from ..values.money import show_usd, to_usd
 from ..values.policy import WHOLE_PPM
 from .alert import Alert, AlertKind, AlertLevel
@@ -19,11 +21,7 @@ from .balance import account_views
 from .listeners import AlertCallback, Listeners
 from .report import build_report
 
-_CAUSES = {
-    "limit": AlertKind.HARD_LIMIT,
-    "loop": AlertKind.LOOP_DETECTED,
-    "velocity": AlertKind.VELOCITY,
-}
+_WARNINGS = ("soft_limit", "overrun")
 
 _TROUBLES = {
     "wait": "bookings that wait for the store: {n}; each counts at its hold until it lands: {why}",
@@ -58,21 +56,36 @@ class Alerts:
             call: what was asked for.
             snapshot: the tree after it.
         """
-        for kind, level, key, limit, threshold, spent, message in _news(answer, path, call, snapshot):
-            alert = Alert(
-                id=new_id(),
-                kind=kind,
-                level=level,
-                message=message,
-                account=shown_key(key),
-                limit=None if limit is None else str(limit),
-                threshold=threshold,
-                fraction=spent / limit.amount if limit is not None and limit.amount else None,
-                spent=to_usd(spent) if limit is None or limit.unit == "usd" else spent,
-                at=snapshot.now_ms / 1000,
-            )
-            report = self._report(key, path, snapshot)
-            self._listeners.tell(replace(alert, report=report | {"alert": alert.facts()}))
+        models = () if call.model is None else (call.model,)
+        entry = Entry(call.id, path, Subject(call.kind, models, call.provider, call.tool), NOTHING)
+        for stored in alerts_of(answer, entry, snapshot.now_ms):
+            self._listeners.tell(self.alert(stored, path, snapshot))
+
+    def alert(self, stored: StoredAlert, path: Path, snapshot: Snapshot) -> Alert:
+        """What people are told of an alert of the store.
+
+        Args:
+            stored: the alert.
+            path: accounts from the root, among them that of the alert.
+            snapshot: the tree since then.
+        """
+        limit, spent, ppm = stored.limit, stored.spent, stored.fraction_ppm
+        warns = stored.kind in _WARNINGS and ppm != WHOLE_PPM
+        view = snapshot.accounts.get(stored.account)
+        alert = Alert(
+            id=stored.id,
+            kind=AlertKind(stored.kind),
+            level=AlertLevel.WARNING if warns else AlertLevel.CRITICAL,
+            message=redacted(_message(stored, stopped=view is None or view.circuit != "closed")),
+            account=redacted(shown_key(stored.account)),
+            limit=None if limit is None else redacted(str(limit)),
+            threshold=None if ppm is None else ppm / WHOLE_PPM,
+            fraction=spent / limit.amount if limit is not None and limit.amount else None,
+            spent=to_usd(spent) if limit is None or limit.unit == "usd" else spent,
+            at=stored.at_ms / 1000,
+        )
+        report = self._report(stored.account, path, snapshot)
+        return replace(alert, report=report | {"alert": alert.facts()})
 
     def trouble(self, trouble: Trouble, at: float) -> None:
         """Tell that bookings wait for the store, have landed, or are lost.
@@ -97,7 +110,8 @@ class Alerts:
         self._tell_trouble(AlertLevel.CRITICAL, message, "", at)
 
     def _tell_trouble(self, level: AlertLevel, message: str, account: str, at: float) -> None:
-        alert = Alert(new_id(), AlertKind.STORE_TROUBLE, level, message, account, at=at)
+        told, where = redacted(message), redacted(account)
+        alert = Alert(new_id(), AlertKind.STORE_TROUBLE, level, told, where, at=at)
         self._listeners.tell(replace(alert, report={"alert": alert.facts()}))
 
     def _report(self, key: str, path: Path, snapshot: Snapshot) -> dict[str, Any]:
@@ -106,41 +120,15 @@ class Alerts:
         return build_report(snapshot, views, events=(), terminated_by=None, durability=self._durability())
 
 
-_News: TypeAlias = "tuple[AlertKind, AlertLevel, str, Limit | None, float | None, int, str]"
-
-
-def _news(answer: Granted | Refused | Booked, path: Path, call: Call, snapshot: Snapshot) -> list[_News]:
-    found: list[_News] = []
-    if isinstance(answer, Booked):
-        found += map(_reached, answer.marks)
-    if isinstance(answer, Booked) and answer.overrun_usd and not answer.repeated:
-        excess, what = answer.overrun_usd, call.model or call.tool or "unnamed"
-        message = f"a call to {what!r} cost {show_usd(excess)} more than its hold"
-        found.append((AlertKind.OVERRUN, AlertLevel.WARNING, path[-1].key, None, None, excess, message))
-    refused = answer if isinstance(answer, Refused) else _within(answer)
-    if refused is not None and refused.first:
-        view = snapshot.accounts.get(refused.account)
-        found.append(_refused(refused, stopped=view is None or view.circuit != "closed"))
-    return found
-
-
-def _within(answer: Granted | Booked) -> Refused | None:
-    """The refusal that was not enforced, or came after the fact."""
-    return answer.ignored if isinstance(answer, Granted) else answer.over
-
-
-def _reached(mark: Mark) -> _News:
-    limit, account = mark.limit, shown_key(mark.account)
-    threshold = mark.fraction_ppm / WHOLE_PPM
-    message = f"{threshold:.0%} of {limit} in {account!r} is spent: {limit.show(mark.spent)}"
-    level = AlertLevel.WARNING if mark.fraction_ppm < WHOLE_PPM else AlertLevel.CRITICAL
-    return AlertKind.SOFT_LIMIT, level, mark.account, limit, threshold, mark.spent, message
-
-
-def _refused(refused: Refused, *, stopped: bool) -> _News:
-    account, limit = shown_key(refused.account), refused.limit
+def _message(stored: StoredAlert, *, stopped: bool) -> str:
+    account, limit, spent = shown_key(stored.account), stored.limit, stored.spent
+    if stored.kind == "overrun":
+        return f"a call to {stored.detail or 'unnamed'!r} cost {show_usd(spent)} more than its hold"
+    if limit is not None and stored.fraction_ppm is not None:
+        threshold = f"{stored.fraction_ppm / WHOLE_PPM * 100:.6g}%"
+        return f"{threshold} of {limit} in {account!r} is spent: {limit.show(spent)}"
+    if limit is not None and stored.kind == "hard_limit":
+        left = limit.amount - spent - stored.reserved
+        return f"{limit} in {account!r} is reached: {limit.show(left)} is left"
     outcome = "the session is stopped" if stopped else "this call is refused, others go on"
-    message = f"{refused.reason} in {account!r}; {outcome}"
-    if limit is not None and refused.cause == "limit":
-        message = f"{limit} in {account!r} is reached: {limit.show(refused.remaining)} is left"
-    return _CAUSES[refused.cause], AlertLevel.CRITICAL, refused.account, limit, None, refused.spent, message
+    return f"{stored.detail} in {account!r}; {outcome}"

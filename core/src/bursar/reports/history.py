@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..redaction import redacted
 from ..store.base import OTHER, DayView, HistoryView
 from ..values.account import name_of, other_account
 from ..values.amounts import Amounts
@@ -24,11 +25,14 @@ def build_history(view: HistoryView, key: str, days: int, tz: str) -> dict[str, 
     own = {day.day: day for day in view.accounts[key] if today - days < day.day <= today}
     begin = max(today - days + 1, min((view.since, *own)))
     below = {_name(other): found for other, found in view.accounts.items() if other != key}
-    return {
-        "tz": tz,
-        "since": day_text(view.since),
-        "days": [_day(number, own.get(number), below) for number in range(begin, today + 1)],
-    }
+    shown: dict[str, Any] = redacted(
+        {
+            "tz": tz,
+            "since": day_text(view.since),
+            "days": [_day(number, own.get(number), below) for number in range(begin, today + 1)],
+        }
+    )
+    return shown
 
 
 def _day(number: int, found: DayView | None, below: Mapping[str, Iterable[DayView]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from ..redaction import redacted
 from ..store.base import AccountView, LimitView, Snapshot
 from ..values.account import is_session, name_of
 from ..values.limits import Limit
@@ -39,8 +40,8 @@ def build_report(
     Money is in USD as float, for people and dashboards; the ledger itself keeps integers.
     """
     below = by_parent(snapshot)
-    report = Report(_build(snapshot.now_ms, below, views, durability))
-    report |= {"terminated_by": terminated_by, "events": [event.shown() for event in events]}
+    report = Report(redacted(_build(snapshot.now_ms, below, views, durability)))
+    report |= {"terminated_by": terminated_by, "events": [redacted(event.shown()) for event in events]}
     return report
 
 
@@ -95,12 +96,14 @@ def summary(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dic
     found = {name_of(views[-1].key): _figures(views)}
     for view in by_parent(snapshot).get(views[-1].key, ()):
         found[name_of(view.key)] = _figures((*views, view))
-    return found
+    shown: dict[str, dict[str, Any]] = redacted(found)
+    return shown
 
 
 def tree(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
     """The figures of an account and of all budgets below it, nested."""
-    return _tree(by_parent(snapshot), views)
+    shown: dict[str, dict[str, Any]] = redacted(_tree(by_parent(snapshot), views))
+    return shown
 
 
 def _tree(below: Below, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..redaction import redacted
+
 _ROWS = 20  # of one table, and of each level in it; the others are one row together
 
 
@@ -97,7 +99,8 @@ def _count(count: int, word: str) -> str:
 
 
 def clean(name: str) -> str:
-    """A hostile name without control characters, line ends and marks that turn the text round."""
+    """A hostile name without keys, control characters, line ends and marks that turn the text round."""
     return "".join(
-        "?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") else letter for letter in name
+        "?" if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") else letter
+        for letter in redacted(name)
     )

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from .fork import first_in_child
 from .log import logger
@@ -104,4 +104,7 @@ def flush() -> None:
 
 
 first_in_child(renew_all)
+# Stores are closed at exit by finalisers. These run after the flush, which needs the stores, where the first
+# of them was made before it: what is registered first runs last.
+finalize(flush, flush).detach()
 atexit.register(flush)

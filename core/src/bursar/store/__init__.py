@@ -10,6 +10,7 @@ from ..values.call import Subject
 from ..values.limits import Limit
 from ..values.policy import WHOLE_PPM, Breaker, Terms
 from ..values.window import Calendar, Period
+from .alerts import AlertPage, HasAlerts, StoredAlert, StoredKind, alerts_of
 from .base import (
     MOST_AT_ONCE,
     MOST_DAYS,
@@ -53,6 +54,7 @@ __all__ = [
     "Store",
     "Verb",
     # What a store may have beside them
+    "HasAlerts",
     "HasFacts",
     "HasHistory",
     "HasHolds",
@@ -67,6 +69,8 @@ __all__ = [
     "PLAIN",
     "Path",
     "Terms",
+    # What an answer has to tell
+    "alerts_of",
     # What they answer
     "Booked",
     "Cause",
@@ -79,6 +83,7 @@ __all__ = [
     "State",
     # What readers are shown
     "AccountView",
+    "AlertPage",
     "Circuit",
     "DayView",
     "Facts",
@@ -89,6 +94,8 @@ __all__ = [
     "OpenHold",
     "SessionPage",
     "Snapshot",
+    "StoredAlert",
+    "StoredKind",
     # What these are made of
     "Account",
     "Amounts",

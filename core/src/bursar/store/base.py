@@ -28,7 +28,7 @@ Ask = Literal["first", "again", "last"]
 Verb = Literal[
     "reserve", "probe", "settle", "book", "doubt", "release", "extend", "set_limit", "drop_limit", "trip",
     "untrip", "reset", "acknowledge", "end", "read", "sessions", "audit", "facts", "roots", "holds",
-    "history",
+    "history", "alerts", "claim", "delivered",
 ]  # fmt: skip
 
 UNITS = ("usd", "tokens", "calls")  # of `Amounts`, in order

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from ..errors import StoreUnavailable
 from ..runtime.clock import Clock, SystemClock
 from ..runtime.fork import OneProcess, forks
+from .alerts import HasAlerts
 from .base import HasHistory, HasHolds, HasRoots, Store, Verb
 from .engine.verbs import Verbs
 from .facts import Facts
@@ -20,7 +21,7 @@ _INHERITED = (
 )
 
 
-class _Listing(Store, HasRoots, HasHolds, HasHistory, Protocol):
+class _Listing(Store, HasRoots, HasHolds, HasHistory, HasAlerts, Protocol):
     """All verbs that a store in memory has."""
 
 
@@ -90,6 +91,9 @@ class MemoryStore(OneProcess, Store):
     holds = _step(Verbs.holds)
     roots = _step(Verbs.roots)
     history = _step(Verbs.history)
+    alerts = _step(Verbs.alerts)
+    claim = _step(Verbs.claim)
+    delivered = _step(Verbs.delivered)
     audit = _step(Verbs.audit)
 
     def facts(self, root: str = "") -> Facts:

@@ -9,6 +9,7 @@ from ..runtime.fork import OneProcess
 from ..values.amounts import Amounts
 from ..values.limits import Limit
 from ..values.policy import Terms
+from .alerts import AlertPage, StoredAlert
 from .base import (
     MOST_AT_ONCE,
     PLAIN,
@@ -138,6 +139,18 @@ class RemoteStore(OneProcess, Store):
     def history(self, root: str, keys: tuple[str, ...], days: int, tz: str = "UTC") -> HistoryView:
         """What was booked in budgets, day by day; see `HasHistory`."""
         return cast("HistoryView", self._ask("history", root, keys, days, tz))
+
+    def alerts(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> AlertPage:
+        """The alerts of a tree, the oldest first; see `HasAlerts`."""
+        return cast("AlertPage", self._ask("alerts", root, after, limit))
+
+    def claim(self, root: str, idle_ms: int, limit: int = MOST_AT_ONCE) -> tuple[StoredAlert, ...]:
+        """Alerts that have been due for longer than that; see `HasAlerts`."""
+        return cast("tuple[StoredAlert, ...]", self._ask("claim", root, idle_ms, limit))
+
+    def delivered(self, root: str, ids: tuple[str, ...]) -> None:
+        """These alerts are due no more; see `HasAlerts`."""
+        self._ask("delivered", root, ids)
 
     def roots(self) -> tuple[str, ...]:
         """The keys of the roots of all trees; see `HasRoots`."""

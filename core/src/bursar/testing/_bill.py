@@ -179,5 +179,5 @@ LIST_PRICES = {
     "text-embedding-3-small": Rate("0.02", "0"),
     "gpt-image-1": Rate("10", "40"),
     "tts-1": Rate("15", "0"),
-    "gpt-4o-transcribe": Rate("2.50", "10", audio_input="6"),
+    "gpt-4o-transcribe": Rate("2.50", "10"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .promises.accounts import Declared
 from .promises.admission import Admission
+from .promises.alerts import Alerts
 from .promises.breaker import Breaking
 from .promises.contention import Contention
 from .promises.history import History
@@ -12,7 +13,7 @@ from .promises.reading import Reading
 from .promises.windows import Windows
 
 
-class StoreContract(Admission, Contention, Outcomes, Declared, Windows, Breaking, Reading, History):
+class StoreContract(Admission, Contention, Outcomes, Declared, Windows, Breaking, Reading, History, Alerts):
     """Subclass it, and return an empty store of yours from `open_store`.
 
     Every method is one promise; pytest finds them by itself::

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from urllib.parse import quote, unquote
 
 from ..runtime.ids import is_made
@@ -43,6 +44,11 @@ def child_account(
 def session_account(parent: Account, session_id: str, limits: tuple[Limit, ...]) -> Account:
     """The account of a session, below a budget or another session."""
     return Account(f"{parent.key}/{_SESSION}{quote(check_name('session id', session_id), safe='')}", limits)
+
+
+def path_of(key: str) -> tuple[Account, ...]:
+    """The accounts from the root to one; their limits are those that the store has."""
+    return tuple(map(Account, accumulate(key.split("/"), lambda above, own: f"{above}/{own}")))
 
 
 def is_session(key: str) -> bool:

@@ -12,6 +12,7 @@ from decimal import Context, Decimal
 from typing import Any, SupportsIndex, TypeAlias
 
 from ..errors import InvalidAmount
+from ..redaction import redacted
 
 NANOS_PER_USD = 10**9
 MAX_USD = 4_500_000
@@ -128,7 +129,7 @@ def show_usd(nanos: int) -> str:
 def shown(value: object) -> str:
     """A hostile value, short and printable."""
     try:
-        text = repr(value)
+        text = str(redacted(repr(value)))
     except ValueError:  # an int of more digits than Python converts
         text = f"a very long {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 
-from .address import Address
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+from .address import Address, is_link_local, is_public
 
 
 class NotAllowed(Exception):
@@ -19,25 +16,14 @@ def look_up(address: Address, *, allow_private: bool) -> list[str]:
 
     Raises:
         OSError: the name is not known.
-        NotAllowed: one of them is private, of this machine, or of no single host.
+        NotAllowed: one of them is private, of this machine, or of no single host; or link-local, where a
+            cloud hands out credentials, whatever is allowed.
     """
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     texts = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
-    if not allow_private:
-        for text in texts:
-            if not _public(text):
-                raise NotAllowed("it leads to a private address; webhook_allow_private=True allows it")
+    for text in texts:
+        if is_link_local(text):
+            raise NotAllowed("it leads to a link-local address")
+        if not allow_private and not is_public(text):
+            raise NotAllowed("it leads to a private address; webhook_allow_private=True allows it")
     return texts
-
-
-def _public(text: str) -> bool:
-    number = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(number, ipaddress.IPv6Address):
-        inner = number.ipv4_mapped or number.sixtofour
-        if number in _NAT64:
-            inner = ipaddress.IPv4Address(int(number) & 0xFFFFFFFF)
-        if inner is not None:
-            number = inner
-        elif number.teredo is not None:
-            return False
-    return number.is_global and not number.is_multicast

@@ -7,8 +7,8 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+from ..redaction import redacted
 from ..reports.alert import Alert, AlertLevel
-from ..runtime.redaction import redacted
 
 _SLACK = "hooks.slack.com"
 

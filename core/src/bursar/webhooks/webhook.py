@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import TypeAlias
 
 from ..reports.alert import Alert
 from ..runtime.log import logger
@@ -13,6 +15,8 @@ from ..values.money import shown
 from .address import Address, parse_address
 from .payload import body_of
 from .signature import Secrets, keys_of, signature_headers
+
+Over: TypeAlias = "Callable[[bool], object]"
 
 _ATTEMPT_S = 10.0
 _IN_ALL_S = 120.0
@@ -23,7 +27,7 @@ _dice = Random()  # noqa: S311 - spreads retries, hides nothing; the program's o
 
 
 class Webhook:
-    """One URL that alerts are posted to, by a thread of its own.
+    """One URL that alerts are posted to, by a thread of its own; what it has taken is not posted again.
 
     Args:
         address: where to.
@@ -48,26 +52,46 @@ class Webhook:
         self._proxy = proxy
         self._tell_dropped = dropped
         self._dropped = 0
-        self._worker: Worker[Alert] = Worker("bursar-webhook", self._deliver, _MOST)
+        self._taken: deque[str] = deque(maxlen=_MOST)  # ids of alerts
+        self._worker: Worker[tuple[Alert, Over]] = Worker(
+            "bursar-webhook", lambda item: self._deliver(*item), _MOST
+        )
 
-    def __call__(self, alert: Alert) -> None:
-        """Have an alert posted; returns at once."""
-        if not self._worker.put(alert):
+    def put(self, alert: Alert, over: Over) -> None:
+        """Have an alert posted; returns at once.
+
+        Args:
+            alert: what is told.
+            over: called at the end: with True where it is taken, or refused for good.
+        """
+        if not self._worker.put((alert, over)):
             self._dropped += 1
+            over(False)
 
-    def _deliver(self, alert: Alert) -> None:
+    def _deliver(self, alert: Alert, over: Over) -> None:
+        taken = False
+        try:
+            taken = alert.id in self._taken or self._posted(alert)
+        finally:
+            if taken:
+                self._taken.append(alert.id)
+            over(taken)
+        if self._dropped and not len(self._worker):
+            dropped, self._dropped = self._dropped, 0
+            self._tell_dropped(dropped, str(self._address))
+
+    def _posted(self, alert: Alert) -> bool:
+        """Post it again and again; False where its time is up."""
         body = body_of(alert, self._address.host)
         end_s, pause_s = time.monotonic() + _IN_ALL_S, _FIRST_PAUSE_S
         while (why := self._attempt(alert.id, body, end_s)) is not None:
             wait_s = _dice.uniform(pause_s / 2, pause_s)
             if time.monotonic() + wait_s >= end_s:
                 logger.error("the webhook %s was not told of an alert: %s", self._address, why)
-                break
+                return False
             time.sleep(wait_s)
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
-        if self._dropped and not len(self._worker):
-            dropped, self._dropped = self._dropped, 0
-            self._tell_dropped(dropped, str(self._address))
+        return True
 
     def _attempt(self, alert_id: str, body: bytes, end_s: float) -> str | None:
         """None where it is taken, or refused for good; else why it was not, in words."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ _STORED_INPUT = ("previous_response_id", "conversation", "prompt")  # text that 
 _OWN_TOOLS = ("function", "custom")
 _RUN_BY_CALLER = ("apply_patch", "computer", "computer_use_preview", "local_shell")
 _RUN_BY_PROVIDER = ("code_interpreter", "file_search", "web_search")  # priced by the run
+_SEARCHING = re.compile(r"search|sonar")  # models that search by themselves, at a fee for each call
 _BY_OTHERS = ("models", "plugins", "search_parameters")  # hosts choose another model, or run searches
 _WAY_OUT = "; send the request within `with session.reserve(cost=...):`, which then pays for it"
 _REJECTED = (400, 422)
@@ -144,13 +146,17 @@ class Chat(Streamed):
 
     def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
         choices = whole(body.get("n")) or 1
-        super().__init__(where, body, choices, n=choices, tools=listed(body.get("tools")))
+        searches = body.get("web_search_options") is not None
+        unbounded = searches and not _SEARCHING.search(str(body.get("model")))
+        why_not = f"nothing bounds what 'web_search_options' may add to the request's cost{_WAY_OUT}"
+        tools = listed(body.get("tools"))
+        super().__init__(where, body, choices, n=choices, tools=tools, why_not=why_not if unbounded else None)
         predicted = body.get("prediction")
         if predicted is not None:  # what of it is not used is output, and above the cap
             written = len(json.dumps(predicted, default=str))
             most = self.ask["max_output_tokens"]
             self.ask |= {"clamp": False, "max_output_tokens": most and most + written}
-        if body.get("web_search_options") is None:
+        if not searches:
             self.ask["messages"] = [*listed(body.get("messages")), self.rest()]
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ...ledger.steps import Steps
+from ...redaction import redacted
 from ...reports.page import Page
-from ...runtime.redaction import redacted
 from ...store.base import Store
 
 PAUSE_S = 0.5  # between the beginnings of two steps of the store

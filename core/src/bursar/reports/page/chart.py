@@ -10,6 +10,7 @@ from .escape import escaped, usd
 
 _HEIGHT, _TOP, _BOTTOM, _RIGHT = 270, 46, 44, 12
 _LABEL, _DIGIT = 62, 8  # the width that the label of a day needs, and at most a letter of an amount
+_WIDEST = 60  # bar
 _FAR = 3  # times the dearest day; a limit beyond would leave no room for the bars
 
 
@@ -29,7 +30,9 @@ class Bar(NamedTuple):
     alerts: int
 
 
-def day_chart(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, shown: str) -> str:
+def day_chart(
+    bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, shown: str, axis: str = "day"
+) -> str:
     """The SVG of the days, oldest first.
 
     Args:
@@ -38,11 +41,14 @@ def day_chart(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, 
             were far above the bars, as words.
         width: of the drawing, in pixels.
         shown: the class of the drawing, by which the page chooses one that fits.
+        axis: what the days are.
     """
-    return "\n".join(_drawn(bars, limit, width, shown))
+    return "\n".join(_drawn(bars, limit, width, shown, axis))
 
 
-def _drawn(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, shown: str) -> Iterator[str]:
+def _drawn(
+    bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, shown: str, axis: str
+) -> Iterator[str]:
     most = max((bar.spent for bar in bars), default=0.0)
     far = limit is not None and 0 < _FAR * most < limit[1]
     step, top = _scale(most if limit is None or far else max(most, limit[1]))
@@ -59,7 +65,7 @@ def _drawn(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, sho
 
     yield (
         f'<svg class="{shown}" viewBox="0 0 {width} {_HEIGHT}" width="{width}" height="{_HEIGHT}" role="img">'
-        f"<title>Spend by day in USD, the last {len(bars):,}; the table below has the same figures</title>"
+        f"<title>Spend by day in USD; the table below has the same figures</title>"
     )
     yield '<text class="unit" x="0" y="14">USD a day</text>'
     for amount, text in ticks:
@@ -68,19 +74,18 @@ def _drawn(bars: Sequence[Bar], limit: tuple[str, float] | None, width: int, sho
     slot = inner / len(bars)
     every = max(1, math.ceil(_LABEL / slot))
     for place, bar in enumerate(bars):
-        left, wide = start + place * slot + slot * 0.1, slot * 0.8
+        middle, wide = start + (place + 0.5) * slot, min(_WIDEST, slot * 0.8)
         height = max(0.0, bar.spent / top * tall)
         yield (
-            f'<rect class="bar" x="{left:.1f}" y="{_TOP + tall - height:.1f}" width="{wide:.1f}"'
+            f'<rect class="bar" x="{middle - wide / 2:.1f}" y="{_TOP + tall - height:.1f}" width="{wide:.1f}"'
             f' height="{height:.1f}"><title>{_told(bar)}</title></rect>'
         )
-        middle = left + wide / 2
         yield from _marks(bar, middle, _TOP + tall - height)
         if (len(bars) - 1 - place) % every == 0 and middle - _LABEL / 2 >= 0:
             kind, at = ("day", middle) if middle + _LABEL / 2 <= width else ("day last", width - 1)
             yield f'<text class="{kind}" x="{at:.1f}" y="{_HEIGHT - 24}">{escaped(bar.day[5:])}</text>'
     middle = start + inner / 2
-    yield f'<text class="axis" x="{middle:.0f}" y="{_HEIGHT - 4}">day, the last {len(bars):,}</text>'
+    yield f'<text class="axis" x="{middle:.0f}" y="{_HEIGHT - 4}">{axis}</text>'
     if limit is not None:
         if not far:
             yield line("limit", limit[1])

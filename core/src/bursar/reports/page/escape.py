@@ -8,10 +8,19 @@ from collections.abc import Sequence
 
 from ..text import clean
 
+_LONGEST = 64  # letters of a name in a table
+
 
 def escaped(text: object) -> str:
     """A hostile text as text: no markup, no control characters, nothing that turns the line round."""
     return html.escape(clean(str(text)))
+
+
+def named(name: str) -> str:
+    """A name in a table: a long one is cut, and is there whole for who points at it."""
+    if len(name) <= _LONGEST:
+        return escaped(name)
+    return f'<span title="{escaped(name)}">{escaped(name[: _LONGEST - 1])}…</span>'
 
 
 def usd(amount: float, step: float | None = None) -> str:

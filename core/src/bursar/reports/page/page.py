@@ -69,6 +69,8 @@ class Page:
         report, history, parts = self.report, self.history, self.report["breakdown"]
         yield f"<header><h1>{escaped(report['session_id'])}</h1>"
         yield f'<p class="made">{escaped(" ".join(self._origin()))}</p>{_tiles(report)}</header>'
+        if report.get("tripped"):
+            yield f'<p class="bad">Stopped: {escaped(report["tripped"])}</p>'
         if self.findings:
             rows = "".join(f"<li>{escaped(finding)}</li>" for finding in self.findings)
             yield f'<section class="audit"><h2>The ledger disagrees with itself</h2><ul>{rows}</ul></section>'
@@ -103,6 +105,8 @@ class Page:
 
     def _days(self, history: Mapping[str, Any]) -> str:
         bars = [Bar(day["day"], day["spent"], day["refusals"], day["alerts"]) for day in history["days"]]
+        newest = bars[-_NARROW_DAYS:]
+        axis = "day" if newest == bars else f"day, the newest {len(newest)} of {len(bars)}"
         shown = column([bar.spent for bar in bars])
         rows = "".join(
             f'<tr><td>{escaped(bar.day)}</td><td class="n">{spent}</td>'
@@ -111,8 +115,8 @@ class Page:
         )
         return (
             f"<section><h2>Spend by day: {usd(sum(bar.spent for bar in bars))} in {count(len(bars), 'day')}"
-            f"</h2>{day_chart(bars, self.day_limit, 960, 'wide')}"
-            f"{day_chart(bars[-_NARROW_DAYS:], self.day_limit, 360, 'narrow')}"
+            f"</h2>{day_chart(bars, self.day_limit, 1000, 'wide')}"
+            f"{day_chart(newest, self.day_limit, 360, 'narrow', axis)}"
             f'<p class="note">{_REFUSED} calls were refused on that day {_ALERTED} alerts were sent</p>'
             "<details><summary>The same as a table</summary><table>"
             '<tr><th>day</th><th class="n">spent</th><th class="n">refused</th><th class="n">alerts</th></tr>'
@@ -166,8 +170,6 @@ def _tiles(report: Mapping[str, Any]) -> str:
     ]
     if report["terminated_by"]:
         tiles.append(("ended by", str(report["terminated_by"]).replace("_", " "), True))
-    if report.get("tripped"):
-        tiles.append(("stopped", str(report["tripped"]), True))
     shown = "".join(
         f"<div><dt>{name}</dt><dd{' class=bad' * bad}>{escaped(text)}</dd></div>" for name, text, bad in tiles
     )

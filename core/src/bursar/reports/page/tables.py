@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from .escape import column, escaped, usd
+from .escape import column, escaped, named, usd
 
 _ROWS = 30  # of one table, and of each level of one; the others are one row together
 _DEEPEST = 3  # levels of accounts; what is below is counted in them
@@ -44,7 +44,7 @@ def spent_table(title: str, what: str, spent: Mapping[str, float]) -> str:
     if others := found[_ROWS:]:
         found = [*found[:_ROWS], (f"{len(others):,} others", sum(cost for _, cost in others))]
     rows = [
-        f'<tr><td>{escaped(name)}</td>{_part(cost, total)}<td class="n">{shown}</td></tr>'
+        f'<tr><td>{named(name)}</td>{_part(cost, total)}<td class="n">{shown}</td></tr>'
         for (name, cost), shown in zip(found, column([cost for _, cost in found]), strict=True)
     ]
     return _table(title, f'<th>{what}</th><th class="share"></th><th class="n">USD</th>', rows)
@@ -63,7 +63,7 @@ def accounts_table(title: str, what: str, accounts: Sequence[Mapping[str, Any]])
     found = list(_accounts(accounts, 0))
     spent, left = column([row.spent for row in found]), column([row.remaining for row in found])
     rows = [
-        f'<tr><td class="d{row.depth}">{escaped(row.name)}</td>{_part(row.spent, total)}'
+        f'<tr><td class="d{row.depth}">{named(row.name)}</td>{_part(row.spent, total)}'
         f'<td class="n">{spent[place]}</td><td class="n left">{left[place]}</td></tr>'
         for place, row in enumerate(found)
     ]

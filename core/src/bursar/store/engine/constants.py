@@ -36,8 +36,14 @@ MOST_NAMES = 50
 MOST_HISTORIES = 10_000
 """Accounts of a tree that have a history of their own."""
 
+MOST_ALERTS = 1_000
+"""Alerts that a tree keeps, delivered ones among them: the newest."""
+
+ALERT_DUE_MS = 86_400_000
+"""How long an alert may wait to be delivered; then it is given up."""
+
 SHARED = (
     *("LAYOUT", "MOST_AMOUNT", "BUCKETS", "MOST_CALLS", "MOST_SUBJECTS"),
-    *("MOST_NAMES", "MOST_HISTORIES"),
+    *("MOST_NAMES", "MOST_HISTORIES", "MOST_ALERTS", "ALERT_DUE_MS"),
     *("KEPT_MS", "SESSION_KEPT_MS", "ENDED_KEPT_MS", "USED_MS", "RETIRED"),
 )

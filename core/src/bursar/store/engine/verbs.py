@@ -12,6 +12,7 @@ from ...values.call import Subject
 from ...values.limits import Limit
 from ...values.policy import Terms
 from ...values.window import DAY_MS
+from ..alerts import AlertPage, StoredAlert, alerts_of
 from ..base import (
     MOST_AT_ONCE,
     PLAIN,
@@ -35,6 +36,7 @@ from ..base import (
 )
 from .accounts import Accounts
 from .admission import Question, decide, exceeded, marks, near, refresh
+from .alerts import AlertList
 from .balances import Balance, add_up, hold
 from .history import Days
 from .paths import CallPath
@@ -47,6 +49,7 @@ class Verbs:
 
     Attributes:
         accounts: the balances, by key.
+        alert_list: the newest alerts of each tree.
         days: what was booked on each.
         records: holds and charges, by id.
         plan: the writes of a step that an interrupt cut short; to be carried out before the next one.
@@ -55,6 +58,7 @@ class Verbs:
     def __init__(self) -> None:
         self.plan: Plan | None = None
         self.accounts = Accounts(self.commit)
+        self.alert_list = AlertList()
         self.days = Days(self.commit)
         self.records = Records(self.commit, self.days)
 
@@ -101,6 +105,8 @@ class Verbs:
                 add_up(plan, balance, tally)
             told = {**tally, "alerts": 1} if decision.first else tally
             self.days.book(plan, call_path, NOTHING, told, now_ms, terms.tz)
+            if decision.first:
+                self._tell(plan, decision, entry, now_ms)
             if enforced:
                 self.commit(plan)
                 return decision
@@ -267,6 +273,22 @@ class Verbs:
         found = {key: self.days.views(key, today - days, today + 1, tz) for key in keys}
         return HistoryView(now_ms, max(since, self.days.since), found)
 
+    def alerts(self, now_ms: int, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> AlertPage:
+        return self.alert_list.page(now_ms, root, after, limit)
+
+    def claim(
+        self, now_ms: int, root: str, idle_ms: int, limit: int = MOST_AT_ONCE
+    ) -> tuple[StoredAlert, ...]:
+        plan = Plan()
+        found = self.alert_list.claim(plan, now_ms, root, idle_ms, limit)
+        self.commit(plan)
+        return found
+
+    def delivered(self, now_ms: int, root: str, ids: tuple[str, ...]) -> None:
+        plan = Plan()
+        self.alert_list.deliver(plan, root, ids)
+        self.commit(plan)
+
     def roots(self, now_ms: int) -> tuple[str, ...]:
         return self.accounts.roots()
 
@@ -339,11 +361,18 @@ class Verbs:
                 over = exceeded(plan, call_path.rules, entry, now_ms)
                 if over is None and record.breaker is not None and terms.breaker is not None:
                     over = record.breaker.exceeded(plan, entry, terms.breaker, now_ms)
-            alerts = len(told) + (over is not None and over.first) + (overrun_usd > 0)
-            if alerts:
+            booked = Booked(held, overrun_usd, False, over, now_ms, told)
+            if booked.news:
+                alerts = self._tell(plan, booked, entry, now_ms)
                 self.days.book(plan, call_path, NOTHING, {"alerts": alerts}, now_ms, record.tz)
             self.commit(plan)
         return new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
+
+    def _tell(self, plan: Plan, answer: Refused | Booked, entry: Entry, now_ms: int) -> int:
+        """Keep what an answer has to tell until it is delivered; how much that is."""
+        found = alerts_of(answer, entry, now_ms)
+        self.alert_list.add(plan, entry.path[0].key, found)
+        return len(found)
 
     def _views(self, balances: Iterable[Balance], now_ms: int) -> dict[str, AccountView]:
         return {balance.key: self.accounts.view(balance, now_ms) for balance in balances}

@@ -8,6 +8,7 @@ from typing import cast
 from ...errors import HoldClosed, LimitConflict, StoreError, StoreUnavailable
 from ...values.account import shown_key
 from ...values.amounts import Amounts
+from ..alerts import AlertPage, StoredAlert, StoredKind
 from ..base import (
     UNITS,
     Booked,
@@ -72,6 +73,35 @@ def booked(lines: Sequence[str], now_ms: int, entry: Entry) -> Booked | StalePer
         for i in range(0, len(rest), 4)
     )
     return Booked(_amounts(words), overrun, repeated, over, now_ms, marks)
+
+
+def alert_page(lines: Sequence[str], now_ms: int) -> AlertPage:
+    """The answer to alerts and claim.
+
+    Raises:
+        StoreError: of the kinds in `fail`.
+    """
+    kind, after, *rest = lines
+    if kind != "alerts":
+        raise fail(lines)
+    lines_of = zip(*(rest[part::3] for part in range(3)), strict=True)
+    return AlertPage(now_ms, tuple(_alert(id, facts, due == "1") for id, facts, due in lines_of), after)
+
+
+def _alert(id: str, facts: str, due: bool) -> StoredAlert:
+    kind, account, limit, ppm, spent, reserved, detail, at_ms = facts.split(" ")
+    return StoredAlert(
+        id,
+        cast("StoredKind", kind),
+        account,
+        parse_limit(limit) if limit else None,
+        int(ppm) if ppm else None,
+        int(spent),
+        int(reserved),
+        unescape(detail),
+        int(at_ms),
+        due,
+    )
 
 
 def fail(lines: Sequence[str], entry: Entry | None = None, id: str = "") -> Exception:

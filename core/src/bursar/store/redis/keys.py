@@ -21,6 +21,9 @@ _SHARED = (
     "answered",
     "journal",
     "history",
+    "alerts",
+    "alert",
+    "due",
 )
 
 

@@ -177,6 +177,18 @@ class Requests:
 
         return self._at(root, "history", [str(len(keys)), *keys, str(days)], view)
 
+    def alerts(self, root: str, after: str = "", limit: int = MOST_AT_ONCE) -> RedisRequest:
+        return self._at(root, "alerts", [after, str(min(limit, MOST_AT_ONCE))], decode.alert_page)
+
+    def claim(self, root: str, idle_ms: int, limit: int = MOST_AT_ONCE) -> RedisRequest:
+        def claimed(lines: Sequence[str], now_ms: int) -> Any:
+            return decode.alert_page(lines, now_ms).alerts
+
+        return self._at(root, "claim", [str(idle_ms), str(min(limit, MOST_AT_ONCE))], claimed)
+
+    def delivered(self, root: str, ids: tuple[str, ...]) -> RedisRequest:
+        return self._at(root, "delivered", [str(len(ids)), *ids], _done())
+
     def audit(self, root: str) -> RedisRequest:
         def findings(lines: Sequence[str], _: int) -> Any:
             if lines[0] != "accounts":

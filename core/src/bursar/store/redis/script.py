@@ -10,7 +10,7 @@ from ..engine import constants
 
 # In the order in which they need each other.
 _PARTS = (
-    *("step", "account", "window", "limit", "rule", "breaker", "history"),
+    *("step", "account", "window", "limit", "rule", "breaker", "history", "alerts"),
     *("record", "retire", "spend", "days", "migrate", "order", "look", "run"),
 )
 

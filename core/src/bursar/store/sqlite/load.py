@@ -20,6 +20,7 @@ from ..engine.records import Record
 from ..engine.verbs import Verbs
 from ..engine.windows import Periodic, Rolling, Slot
 from . import rows, tables
+from .alerts import FileAlertList
 from .days import FileDays
 from .meta import Meta
 from .tables import Row, Rows, Table
@@ -50,6 +51,7 @@ class Loaded:
         origins: of records that were read.
         old: the ids of the records that are to be folded.
         days: the history.
+        alerts: those of the file.
     """
 
     def __init__(self, connection: sqlite3.Connection, verbs: Verbs, meta: Meta, now_ms: int) -> None:
@@ -65,6 +67,7 @@ class Loaded:
         verbs.records.epoch = meta.epoch
         verbs.days = verbs.records.days = self.days = FileDays(verbs.commit, connection)
         self.days.since = meta.since
+        verbs.alert_list = self.alerts = FileAlertList(connection)
 
     def read(self, keys: Iterable[str], id: str | None = None) -> None:
         """The accounts of a verb, and its record with those that it counts in."""

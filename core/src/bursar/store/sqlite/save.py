@@ -34,7 +34,7 @@ def save(loaded: Loaded) -> Meta | None:
             if gone:
                 connection.executemany(delete(table), gone)
             wrote = wrote or bool(put or gone)
-        wrote = loaded.days.save() or wrote
+        wrote = loaded.days.save() or loaded.alerts.wrote or wrote
     except OverflowError:
         raise StoreError("a balance in the store would pass 2^63; reset the account") from None
     if not wrote:

@@ -24,6 +24,7 @@ READS = (
     "sessions",
     "holds",
     "history",
+    "alerts",
     "roots",
     "audit",
 )  # change nothing, whatever they find
@@ -92,6 +93,8 @@ class Step:
             loaded.read(key for leaf in self.arguments[1] for key in path_keys(leaf))
         elif self.verb == "sessions":
             loaded.read_sessions(*self.arguments)
+        elif self.verb in ("alerts", "claim", "delivered"):
+            pass  # of the file itself
         elif self.verb == "history":
             loaded.read((first,))
         elif self.verb == "holds":

@@ -156,7 +156,7 @@ def _root(verb: str, arguments: tuple[Any, ...]) -> str:
     if not arguments:
         return ""
     first = arguments[0]
-    if verb in ("end", "read", "sessions", "holds", "history", "audit"):
+    if verb in ("end", "read", "sessions", "holds", "history", "alerts", "claim", "delivered", "audit"):
         return root_key(str(first))
     path: Path = first.path if isinstance(first, Entry) else arguments[1] if isinstance(first, str) else first
     return root_key(path[0].key) if path else ""

@@ -7,11 +7,11 @@ local VERBS = {
   doubt = function() return conclude('in_doubt') end,
   release = release, withdraw = withdraw, extend = extend,
   set_limit = set_limit, drop_limit = drop_limit, trip = trip, untrip = untrip, reset = reset,
-  ['end'] = finish_all,
+  ['end'] = finish_all, claim = alerts.claim, delivered = alerts.delivered,
 }
 local READS = {
   probe = function() return reserve(true) end,
-  read = read, sessions = sessions, holds = holds, history = history, audit = audit,
+  read = read, sessions = sessions, holds = holds, history = history, alerts = alerts.page, audit = audit,
 }
 
 local function run()

@@ -101,6 +101,7 @@ local function reserve(only_probe)
     end
     local told = {[counter] = '1', alerts = refused[9] == '1' and '1' or nil}
     count_days(line, entry.subject.text, nil, told, now, terms.zone)
+    alerts.keep_refusal(entry, refused)
     if enforced then
       return concat({'refused'}, refused)
     end
@@ -183,9 +184,9 @@ local function conclude(state, unheld)
       over = too_fast_now(fuse, terms.breaker, entry)
     end
   end
-  local alerts = #told / 4 + (over and over[9] == '1' and 1 or 0) + (tonumber(overrun) > 0 and 1 or 0)
-  if alerts > 0 then
-    count_days(line, h.seen.subject, nil, {alerts = int(alerts)}, now, h.seen.zone or '')
+  local kept = alerts.keep_booked(entry, path[#path], told, overrun, over)
+  if kept > 0 then
+    count_days(line, h.seen.subject, nil, {alerts = int(kept)}, now, h.seen.zone or '')
   end
   return booked_answer(held, overrun, false, over, told)
 end
