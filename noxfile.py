@@ -455,6 +455,14 @@ def bench(session: Session) -> None:
 
 
 @nox.session(default=False)
+def overspend(session: Session) -> None:
+    """What the same runaway work costs on a budget of $1, here and under three peers; `-- --json`."""
+    wheels(session, CORE, "integrations/openai")
+    session.install("agentbudget", "shekel", "floe-guard", "rich")
+    session.run("python", "tests/benchmarks/overspend", *session.posargs)
+
+
+@nox.session(default=False)
 def clients(session: Session) -> None:
     """The newest releases of libraries that send by the OpenAI SDK, under a session and under `init`."""
     wheels(session, CORE, "integrations/openai")

@@ -34,10 +34,10 @@ def main() -> int:
     found: Found = {work: {} for work in WORKS}
     cells = [(work, library) for work in WORKS for library in LIBRARIES]
     for work, library in track(cells, "works", console=Console(stderr=True), transient=True):
-        ran = subprocess.run(
-            (sys.executable, __file__, "--one", work, library),
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
-        )  # fmt: skip
+        command = (sys.executable, __file__, "--one", work, library)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            sys.exit(f"{work}, {library}: {ran.stderr}")
         found[work][library] = tuple(json.loads(ran.stdout.splitlines()[-1]))
     if options.json:
         names = ("calls", "billed_usd", "reported_usd")
