@@ -36,10 +36,10 @@ def bursar(client: Any, shared: Path | None) -> Iterator[Budgeted]:
     from bursar import Budget, wrap_client
 
     store = None if shared is None else f"sqlite:///{shared}"
-    budget = Budget(f"${LIMIT_USD}/total", name="overspend", store=store, max_repeated_calls=None)
+    budget = Budget(f"${LIMIT_USD}/total", name="overspend", store=store, wait=1, max_repeated_calls=None)
     session = budget.session(cover=False)
     watched = wrap_client(client, session)
-    yield Budgeted(watched.chat.completions.create, lambda: float(budget.spent))
+    yield Budgeted(watched.chat.completions.create, lambda: float(budget.spent + budget.reserved))
 
 
 @contextmanager

@@ -103,8 +103,8 @@ def processes(library: str) -> Figures:
 
 
 def killed(library: str) -> Figures:
-    """A process that is killed while its call is under way, and started again, sixteen times."""
-    return beside(library, ["victim"] * 16, at_once=False)
+    """A process that is killed while its call is under way, and started again, twelve times."""
+    return beside(library, ["victim"] * 12, at_once=False)
 
 
 def beside(library: str, roles: list[str], *, at_once: bool) -> Figures:
@@ -144,7 +144,7 @@ WORKS: dict[str, Callable[[str], Figures]] = {
     "8 calls whose input is cached": alone(cached),
     "32 calls to a model without a price": alone(unknown),
     "8 processes, 4 calls each": processes,
-    "a process killed in mid-call, 16 times": killed,
+    "a process killed in mid-call, 12 times": killed,
 }
 
 if __name__ == "__main__":
