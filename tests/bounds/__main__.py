@@ -1,6 +1,6 @@
 """Read a budget with 100,000 sessions in a loop while others spend: `python -m tests.bounds [memory] [sqlite] [redis]`.
 
-What is read are reports, trees, histories and alerts, and, where another process can open the store, by `top` and `who`.
+What is read are reports, trees, histories and alerts, and, where another process can open the store, by `top`, `who` and `serve`.
 Prints the longest step of each store and what those who spend wait for, beside a loop over ten sessions, and ends
 with 1 where a bound is passed.
 """

@@ -1,4 +1,4 @@
-"""The commands that people leave running beside programs that spend."""
+"""The commands that people leave running beside programs that spend: at a terminal, and for a browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from contextlib import redirect_stdout
 
 import pytest
 
+from bursar.cli import accounts
 from bursar.cli.app import main
+from bursar.cli.serve.look import Look
+from bursar.ledger.steps import run
 from bursar.store import Store
 
 LOOKS = ("top --interval 0.1", "who", "top --interval 0.1 --account tenant_3", "who --account tenant_3")
@@ -26,3 +29,5 @@ def looks(store: Store) -> Iterator[tuple[str, Callable[[], object]]]:
 
     for line in LOOKS:
         yield line, lambda line=line: look(line)  # type: ignore[misc]
+    live = Look(accounts.find(store, "default"), 30, "this one")
+    yield "serve", lambda: run(live(), store).body()

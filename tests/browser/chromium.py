@@ -20,7 +20,7 @@ from ..servers import missing
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _NOISY = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-_LONGEST_S = 30.0
+_LONGEST_S = 50.0
 _AS_3_AND_4 = """
 import os, sys
 for place, end in enumerate(sys.argv[1:3], 3):

@@ -19,7 +19,7 @@ from .ledgers import DAYS, HOSTILE, Ledger, thirty_days
 
 MEASURE = (Path(__file__).parent / "measure.js").read_text("utf-8")
 VIEWS = [(width, scheme, "screen") for width in (390, 1440) for scheme in ("light", "dark")]
-VIEWS += [(390, "light", "print"), (1440, "dark", "print")]
+VIEWS += [(390, "light", "print"), (718, "dark", "print"), (1440, "dark", "print")]  # A4 has 718
 TABLES = """Object.fromEntries([...document.querySelectorAll("section")].map((section) => [
   section.querySelector("h2").textContent,
   [...section.querySelectorAll("tr")].slice(1).map((row) => [...row.cells].map((cell) => cell.textContent)),

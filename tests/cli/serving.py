@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
+from itertools import islice
 from typing import Any, NamedTuple
 
 from bursar.cli import accounts, place
@@ -61,6 +62,11 @@ def news(response: HTTPResponse) -> Iterator[dict[str, Any]]:
     while line := response.readline().decode():
         if line.startswith("data: "):
             yield json.loads(line.removeprefix("data: "))
+
+
+def awaited(page: Iterator[dict[str, Any]], title: str) -> dict[str, Any]:
+    """The first news of a page that has this title."""
+    return next(told for told in islice(page, 500) if told["title"] == title)
 
 
 def counted(store: Store, steps: list[str]) -> None:

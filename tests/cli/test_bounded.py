@@ -1,4 +1,4 @@
-"""`top` and `who` read in steps that do not grow with the sessions, so they disturb nobody who spends."""
+"""`top`, `who` and `serve` read in steps that do not grow with the sessions, so they disturb nobody who spends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEW = 1_500  # more than fill a page of each account
 
 
 @pytest.mark.parametrize("where", ["sqlite", "redis"])
-def test_no_step_of_top_and_who_grows_with_the_sessions(where: str) -> None:
+def test_no_step_of_what_is_left_running_grows_with_the_sessions(where: str) -> None:
     """With thousands of sessions each step does what it did with some hundreds; 100,000 with `--full`."""
     server = Server() if where == "redis" else None
     store: Store = open_sqlite(file_url(synchronous="normal"))

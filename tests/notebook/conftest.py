@@ -16,10 +16,15 @@ PATIENCE = 60  # seconds, one at a time
 
 @dataclass
 class Ran:
-    """What a cell showed: all it printed, the value of its last line, and the error that it ended with."""
+    """What a cell showed: all it printed, the value of its last line, and the error that it ended with.
+
+    Attributes:
+        table: the value of its last line as HTML, where it has some.
+    """
 
     printed: str = ""
     value: str | None = None
+    table: str = ""
     error: str | None = None
     traceback: list[str] = field(default_factory=list)
 
@@ -60,7 +65,7 @@ class Notebook:
             if told["msg_type"] == "stream":
                 ran.printed += content["text"]
             elif told["msg_type"] == "execute_result":
-                ran.value = content["data"]["text/plain"]
+                ran.value, ran.table = content["data"]["text/plain"], content["data"].get("text/html", "")
             elif told["msg_type"] == "error":
                 ran.error, ran.traceback = content["ename"], content["traceback"]
             elif told["msg_type"] == "status" and content["execution_state"] == "idle":

@@ -121,9 +121,10 @@ def test_a_cell_is_run_again(notebook: Notebook) -> None:
 
 
 def test_the_cells_of_the_page_run(notebook: Notebook) -> None:
-    """What docs/concurrency.md shows of notebooks, from top to bottom."""
+    """What docs/concurrency.md shows of notebooks, from top to bottom; a budget at the end of a cell is a table."""
     cells = re.findall(r"^```ipython\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert len(cells) >= 2
     for cell in cells:
         ran = notebook.run(cell)
         assert ran.error is None, "\n".join(ran.traceback)
+    assert "<b>research</b>: $0.0056 spent" in ran.table and ran.value == "<Budget 'research': $5/session>"

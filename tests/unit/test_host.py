@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import bursar
-from bursar import Budget, BudgetExceeded, coverage, get_session
+from bursar import Budget, BudgetExceeded, BursarError, coverage, get_session, plugins
 from bursar.integration import pays_otherwise
+from bursar.ledger.context import is_somebody_inside
 from bursar.testing import ScriptedProvider
 
 from .toy_hooks import Plugin, ask
@@ -53,7 +54,7 @@ def test_a_host_pays_where_nobody_else_does(
     assert (provider.arrivals, session.calls) == (requests + 1, requests)
 
 
-def test_the_inner_of_two_hosts_pays() -> None:
+def test_the_inner_of_two_hosts_pays(sdk: None) -> None:
     """And after it the outer one again; the context of the caller has entered neither."""
     outer, inner = Budget().session(), Budget().session()
     with pays_otherwise(outer) as first:
@@ -80,3 +81,17 @@ def test_a_program_that_pays_for_itself_does(own: str, sdk: None, provider: Scri
         assert (session.calls, programs.calls) == (0, 1)
         ask(provider)
     assert (session.calls, programs.calls) == (1, 1) and session.spent + programs.spent == provider.bill
+
+
+def test_no_host_pays_where_nothing_covers_an_sdk(sdk: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would spend unseen: an error that names what to install, and nobody pays; with a package all is well."""
+    with monkeypatch.context() as without:
+        without.setattr(plugins, "_installed", lambda: ())
+        with (
+            pytest.raises(BursarError, match="pip install bursar-openai"),
+            pays_otherwise(Budget().session()),
+        ):
+            pass
+        assert get_session() is None and not is_somebody_inside()
+    with pays_otherwise(Budget().session()) as session:
+        assert get_session() is session

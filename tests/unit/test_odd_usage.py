@@ -299,6 +299,30 @@ def test_audio_in_the_input_of_gemini_is_read() -> None:
         assert usage is not None and usage.audio_input_tokens == heard
 
 
+@pytest.mark.parametrize("total", [623, 624])
+def test_an_answer_of_the_google_sdk_is_wrapped(total: int) -> None:
+    """Its members in the words of Python, the model by the answer; one token more in the total alone costs more."""
+    told = SimpleNamespace(
+        prompt_token_count=20, candidates_token_count=198, thoughts_token_count=None, total_token_count=total,
+        cached_content_token_count=12, tool_use_prompt_token_count=None,
+    )  # fmt: skip
+    session = Budget("$5").session()
+    session.wrap(SimpleNamespace(response_id="g", model_version="gemini-2.5-flash", usage_metadata=told))
+    assert session.spent == dollars((8, "0.30"), (12, "0.03"), (total - 20, "2.50"))
+
+
+def test_an_answer_of_cohere_is_wrapped_by_the_model_that_was_asked_for() -> None:
+    """It names none; what was billed counts, not all that was read."""
+    billed = SimpleNamespace(input_tokens=17.0, output_tokens=12.0)
+    counted = SimpleNamespace(input_tokens=83.0, output_tokens=12.0)
+    answer = SimpleNamespace(id="c", usage=SimpleNamespace(billed_units=billed, tokens=counted))
+    session = Budget("$5", prices=PRICES).session()
+    with pytest.raises(UsageMissing, match="name it .model=., or call record"):
+        session.wrap(answer)
+    session.wrap(answer, model="plain")
+    assert session.spent == dollars((17, 3), (12, 15))
+
+
 @pytest.mark.parametrize("cost", [-1, 10**9, float("inf"), "1", None, True], ids=repr)
 def test_a_stated_cost_that_is_none_is_not_read(cost: Any) -> None:
     """Below zero, above all amounts, or no number."""

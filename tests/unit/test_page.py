@@ -16,7 +16,7 @@ import pytest
 from bursar import Budget, BudgetExceeded, Limit, StoreUnavailable
 from bursar.reports.page import Page
 from bursar.reports.page.chart import Bar, day_chart
-from bursar.reports.page.escape import column
+from bursar.reports.page.escape import column, named
 
 HOSTILE = ["<script>alert(1)</script>", "\u202egnp.exe", '"><img src=x onerror=alert(1)>', "a" * 200]
 DAY = {"spent": 1.25, "refusals": 0, "alerts": 0}
@@ -117,6 +117,26 @@ def test_a_page_tells_what_is_worth_knowing() -> None:
     assert "estimate" not in text
 
 
+def test_many_models_are_one_row_together() -> None:
+    """The dearest ones have theirs."""
+    report = Budget("$5").report()
+    report["breakdown"]["llm"]["by_model"] = {f"m{number}": 100.0 - number for number in range(32)}
+    text = "|".join(Seen(Page(report=report, made="now").html()).text)
+    assert "|m0|$100.00|" in text and "|m29|$71.00|2 others|$139.00|" in text and "m30" not in text
+
+
+def test_a_page_says_why_an_account_is_stopped() -> None:
+    """In the words of whoever stopped it, as text."""
+    page = Page(report=Budget("$5").report() | {"tripped": HOSTILE[0]}, made="now").html()
+    assert f"Stopped: {HOSTILE[0]}" in Seen(page).text
+
+
+def test_a_long_name_is_cut_in_a_table() -> None:
+    """It is there whole for who points at it."""
+    assert named("a" * 64) == "a" * 64
+    assert named(f"<{'a' * 64}") == f'<span title="&lt;{"a" * 64}">&lt;{"a" * 62}…</span>'
+
+
 def test_many_children_are_one_row_together() -> None:
     """The page stays short; their sum is there."""
     report = Budget("$5").report()
@@ -209,6 +229,12 @@ def test_a_notebook_shows_the_figures_of_a_report() -> None:
     assert "|left of $20/day|$16.43|" in "|".join(Seen(budget._repr_html_() or "").text)
     assert 'class="tex2jax_ignore mathjax_ignore"' in budget.report()._repr_html_()
     hold.release()
+
+
+def test_a_notebook_shows_no_more_than_there_is() -> None:
+    """Of a budget without limits that was never used."""
+    text = Seen(Budget(name="new").report()._repr_html_()).text  # type: ignore[attr-defined]
+    assert text == ["new", ": $0.00 spent", "calls and tool runs", "0"]
 
 
 def test_a_notebook_shows_the_repr_where_the_store_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,9 +124,10 @@ class Tracking(Handle):
         odd = usage is not None and bool((usage.output_tokens and not usage.input_tokens) or answer.seen)
         if usage is None or usage.flaw or model is None or odd:
             missing = "model" if model is None else "usable usage"
+            name_it = "name it (model=), or " if model is None else ""
             raise UsageMissing(
-                f"the answer has no {missing}, so that it cannot be booked; call record(model, input_tokens,"
-                " output_tokens) with what you know of it"
+                f"the answer has no {missing}, so that it cannot be booked; {name_it}call record(model,"
+                " input_tokens, output_tokens) with what you know of it"
             )
         remember(response)  # before it is booked: nobody else is to book it meanwhile
         try:

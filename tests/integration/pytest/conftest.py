@@ -83,6 +83,10 @@ class Inner:
         }
         return Ran(int(done.ret), outcomes, text)
 
+    def has_sdk(self, name: str) -> None:
+        """An SDK is installed there."""
+        self._pytester.mkpydir(name)
+
     def file(self, name: str) -> str:
         """What a run has written."""
         return (self._pytester.path / name).read_text("utf-8")

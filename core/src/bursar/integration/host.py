@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 
+from .. import coverage
 from ..ledger import context
 from ..session import Session
 
@@ -20,12 +21,19 @@ def pays_otherwise(session: Session) -> Iterator[Session]:
     Args:
         session: who pays. A normal exit raises no refusal that a framework swallowed where it was opened
             with ``swallow=True``.
+
+    Raises:
+        BursarError: an SDK is installed that nothing covers; likewise by its import, inside.
     """
+    coverage.cover()
     inside = copy_context()
-    inside.run(session.__enter__)
-    before = context.pays_otherwise(session)
     try:
-        yield session
+        inside.run(session.__enter__)
+        before = context.pays_otherwise(session)
+        try:
+            yield session
+        finally:
+            context.pays_otherwise(before)
+            inside.run(session.__exit__, None, None, None)
     finally:
-        context.pays_otherwise(before)
-        inside.run(session.__exit__, None, None, None)
+        coverage.uncover()

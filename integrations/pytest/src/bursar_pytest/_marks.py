@@ -8,17 +8,22 @@ import pytest
 
 
 class Terms(NamedTuple):
-    """What a test says of its budget.
+    """What the marker of a test says.
 
     Attributes:
-        marked: True where it has limits of its own, or asks for its session.
-        limits: its own.
+        limits: of the test alone.
         refused: True where a refused call does not fail it.
     """
 
-    marked: bool = False
     limits: tuple[Any, ...] = ()
     refused: bool = False
+
+
+def has_budget(item: pytest.Item) -> bool:
+    """True for a test that has the marker, or asks for its session."""
+    return item.get_closest_marker("budget") is not None or "bursar_session" in getattr(
+        item, "fixturenames", ()
+    )
 
 
 def terms_of(item: pytest.Item) -> Terms:
@@ -29,8 +34,8 @@ def terms_of(item: pytest.Item) -> Terms:
     """
     mark = item.get_closest_marker("budget")
     if mark is None:
-        return Terms(marked="bursar_session" in getattr(item, "fixturenames", ()))
+        return Terms()
     refused = mark.kwargs.get("refused", False)
     if mark.kwargs.keys() - {"refused"} or not isinstance(refused, bool):
         raise ValueError("it takes limits, like '$0.05', and refused=True")
-    return Terms(marked=True, limits=mark.args, refused=refused)
+    return Terms(mark.args, refused)

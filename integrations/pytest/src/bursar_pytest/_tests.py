@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ._marks import Terms, terms_of
+from ._marks import has_budget, terms_of
 from ._summary import costs, lines, properties, shown
 
 if TYPE_CHECKING:
@@ -70,11 +70,12 @@ class Tests:
 
     def _pay_for_all(self) -> None:
         """Let the run pay for what is sent outside of tests, such as by a module that is imported."""
+        from bursar import BursarError
         from bursar.integration import pays_otherwise
 
         try:
             self._at_end.enter_context(pays_otherwise(self._the_run().session))
-        except ValueError as error:
+        except BursarError as error:
             raise pytest.UsageError(f"--budget: {error}") from None
 
     @pytest.hookimpl(optionalhook=True)
@@ -108,34 +109,35 @@ class Tests:
             spent = shown(self._the_run().session.spent)
             terminalreporter.write_line(f"{spent} spent of {' and '.join(self._limits)}")
 
-    # -- each test ----------------------------------------------------------------------------
+    # -- each test: inside of the wrappers of other plugins, which may not be left out ---------
 
-    def pay_for(self, item: pytest.Item, terms: Terms | None = None) -> Session:
+    def pay_for(self, item: pytest.Item) -> Session:
         """The session that pays for a test from here on, until it is over."""
         if _test not in item.stash:
-            test = self._the_run().test(terms or terms_of(item))
-            item.stash[_test] = test
-            item.stash[_at_end] = ExitStack()
-            item.stash[_at_end].enter_context(test.paying())
+            from bursar import BursarError
+
+            try:
+                test, at_end = self._the_run().test(terms_of(item)), ExitStack()
+                at_end.enter_context(test.paying())
+            except (BursarError, ValueError) as error:
+                failed = pytest.fail.Exception(f"no budget can pay for this test: {error}", pytrace=False)
+                raise failed from None
+            item.stash[_test], item.stash[_at_end] = test, at_end
         return item.stash[_test].session
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> _Phase:
         """Let a session pay for a test that has a budget."""
-        try:
-            terms = terms_of(item)
-            if terms.marked or self._limits:
-                self.pay_for(item, terms)
-        except ValueError as error:
-            pytest.fail(f"@pytest.mark.budget: {error}", pytrace=False)
+        if self._limits or has_budget(item):
+            self.pay_for(item)
         return (yield from self._phase(item))
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> _Phase:
         """See that nothing is refused."""
         return (yield from self._phase(item))
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> _Phase:
         """Note what the test has spent, and pay for it no longer."""
         try:

@@ -89,15 +89,21 @@ class Reader:
                     self._thread = self._told = None  # whoever comes next wants what is then
                     self._changed.notify_all()
                     return
-            try:
-                page = self._round()
-                told = ("", "", "") if page is None else (page.title, page.body(), "")
-            except Exception as error:
-                told = ("", "", f"The store could not be read: {redacted(str(error))}")
-            with self._changed:
-                self._number += 1
-                self._told = Told(self._number, *told) if any(told) else self._told
-                self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Read once, and tell what came of it."""
+        try:
+            page = self._round()
+            if page is None:
+                return
+            told = Told(self._number + 1, page.title, page.body(), "")
+        except Exception as error:
+            trouble = f"The store could not be read: {redacted(str(error))}"
+            told = Told(self._number + 1, "", "", trouble)
+        with self._changed:
+            self._told, self._number = told, told.number
+            self._changed.notify_all()
 
     def _round(self) -> Page | None:
         """The page, or None where nobody looks any more."""

@@ -92,9 +92,7 @@ class _Request(BaseHTTPRequestHandler):
         return refusal is None
 
     def _refusal(self) -> tuple[HTTPStatus, str] | None:
-        hosts = [f"{name}:{self.server.port}" for name in ("127.0.0.1", "localhost")]
-        given = self.headers.get_all("Host", [])
-        if len(given) != 1 or given[0].lower() not in hosts:  # another name may be one of a foreign site
+        if not self._is_ours(self.headers.get_all("Host", [])):  # a foreign site may have its name lead here
             return HTTPStatus.FORBIDDEN, "This server has another name."
         if self.command != "GET":
             return HTTPStatus.METHOD_NOT_ALLOWED, "This server only shows."
@@ -104,6 +102,10 @@ class _Request(BaseHTTPRequestHandler):
         if len(tokens) != 1 or not hmac.compare_digest(tokens[0].encode(), self.server.token.encode()):
             return HTTPStatus.FORBIDDEN, "The token is missing or wrong; `bursar serve` has said the address."
         return None
+
+    def _is_ours(self, hosts: list[str]) -> bool:
+        name, _, port = hosts[0].lower().partition(":") if len(hosts) == 1 else ("", "", "")
+        return name in ("127.0.0.1", "localhost") and (port or "80") == str(self.server.port)
 
     def do_GET(self) -> None:
         """The page, or its news."""

@@ -18,9 +18,10 @@ def escaped(text: object) -> str:
 
 def named(name: str) -> str:
     """A name in a table: a long one is cut, and is there whole for who points at it."""
-    if len(name) <= _LONGEST:
-        return escaped(name)
-    return f'<span title="{escaped(name)}">{escaped(name[: _LONGEST - 1])}…</span>'
+    shown = clean(name)
+    if len(shown) <= _LONGEST:
+        return html.escape(shown)
+    return f'<span title="{html.escape(shown)}">{html.escape(shown[: _LONGEST - 1])}…</span>'
 
 
 def usd(amount: float, step: float | None = None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from ..text import clean
 from .chart import Bar, day_chart
 from .escape import column, count, escaped, usd
 from .tables import accounts_table, limits_table, spent_table, tokens_table
@@ -54,7 +55,7 @@ class Page:
     @property
     def title(self) -> str:
         """Whose report it is, and what was spent; as text, not as HTML."""
-        return f"{self.report['session_id']}: {usd(self.report['total_spent'])} spent"
+        return f"{clean(self.report['session_id'])}: {usd(self.report['total_spent'])} spent"
 
     def body(self) -> str:
         """The HTML of the page, without its head."""
@@ -115,7 +116,7 @@ class Page:
         )
         return (
             f"<section><h2>Spend by day: {usd(sum(bar.spent for bar in bars))} in {count(len(bars), 'day')}"
-            f"</h2>{day_chart(bars, self.day_limit, 1000, 'wide')}"
+            f"</h2>{day_chart(bars, self.day_limit, 800, 'wide')}"
             f"{day_chart(newest, self.day_limit, 360, 'narrow', axis)}"
             f'<p class="note">{_REFUSED} calls were refused on that day {_ALERTED} alerts were sent</p>'
             "<details><summary>The same as a table</summary><table>"
