@@ -29,7 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.one:
         work, library = options.one
-        print(json.dumps(WORKS[work](library)))
+        sys.stdout.write(json.dumps(WORKS[work](library)) + "\n")
         return 0
     found: Found = {work: {} for work in WORKS}
     cells = [(work, library) for work in WORKS for library in LIBRARIES]
@@ -40,16 +40,21 @@ def main() -> int:
             sys.exit(f"{work}, {library}: {ran.stderr}")
         found[work][library] = tuple(json.loads(ran.stdout.splitlines()[-1]))
     if options.json:
-        names = ("calls", "billed_usd", "reported_usd")
-        print(json.dumps({
-            "limit_usd": LIMIT_USD,
-            "versions": {library: version(library) for library in LIBRARIES},
-            "works": {work: {library: dict(zip(names, cell, strict=True)) for library, cell in row.items()}
-                      for work, row in found.items()},
-        }, indent=2))  # fmt: skip
+        sys.stdout.write(document(found) + "\n")
     else:
         show(found)
     return int(any(row["bursar"][1] > LIMIT_USD for row in found.values()))
+
+
+def document(found: Found) -> str:
+    """One JSON document: USD, and the version of each library."""
+    names = ("calls", "billed_usd", "reported_usd")
+    works = {
+        work: {library: dict(zip(names, row[library], strict=True)) for library in LIBRARIES}
+        for work, row in found.items()
+    }
+    versions = {library: version(library) for library in LIBRARIES}
+    return json.dumps({"limit_usd": LIMIT_USD, "versions": versions, "works": works}, indent=2)
 
 
 def show(found: Found) -> None:
