@@ -59,7 +59,9 @@ def document(found: Found) -> str:
 
 def show(found: Found) -> None:
     """A row for each work, a column for each library."""
-    table = Table(title=f"Limit ${LIMIT_USD}: calls served, the provider's bill, and what the library reports")
+    table = Table(
+        title=f"Limit ${LIMIT_USD}: calls served, the provider's bill, and what the library reports"
+    )
     table.add_column("work")
     for library in LIBRARIES:
         table.add_column(f"{library} {version(library)}", justify="right")
