@@ -39,7 +39,7 @@ HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [
     f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "bounds")
 ]
-AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
+AT_ONCE = ("-m", "not alone", "--numprocesses=3", "--dist=worksteal")
 ALONE = ("-m", "alone")
 GUARDED = ("-o", "faulthandler_timeout=60", "-o", "faulthandler_exit_on_timeout=true")  # a test that hangs
 MEASURED = ("--cov", "--cov-report=term-missing:skip-covered")
