@@ -47,7 +47,7 @@ def show(found: Found, console: Console) -> None:
     if "alerting" in found:
         alone, *hooked = found["alerting"]
         console.print(timing_table("A call that causes an alert", found["alerting"]))
-        most_us = max(each.median_us for each in hooked) - alone.median_us
+        most_us = max(0, *(each.median_us - alone.median_us for each in hooked))
         console.print(f"  a webhook adds {most_us:.1f} us; allowed are 1,000\n")
     if "gaps" in found:
         console.print(timing_table("An event loop: the largest gap of a beat each ms", found["gaps"]))
