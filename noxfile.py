@@ -39,7 +39,7 @@ HOUSE = [CORE, *INTEGRATIONS]
 CORE_TESTS = [
     f"tests/{kind}" for kind in ("unit", "contract", "stateful", "concurrency", "faults", "chaos", "bounds")
 ]
-AT_ONCE = ("-m", "not alone", "--numprocesses=2", "--dist=worksteal")
+AT_ONCE = ("-m", "not alone", "--numprocesses=3", "--dist=worksteal")
 ALONE = ("-m", "alone")
 GUARDED = ("-o", "faulthandler_timeout=60", "-o", "faulthandler_exit_on_timeout=true")  # a test that hangs
 MEASURED = ("--cov", "--cov-report=term-missing:skip-covered")
@@ -452,6 +452,14 @@ def bench(session: Session) -> None:
     wheels(session, CORE)
     session.install("agentbudget", "shekel", "rich")
     session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+
+
+@nox.session(default=False)
+def overspend(session: Session) -> None:
+    """What the same runaway work costs on a budget of $1, here and under three peers; `-- --json`."""
+    wheels(session, CORE, "integrations/openai")
+    session.install("agentbudget", "shekel", "floe-guard", "rich")
+    session.run("python", "tests/benchmarks/overspend", *session.posargs)
 
 
 @nox.session(default=False)

@@ -220,7 +220,7 @@ def test_a_server_that_loads_its_data_is_waited_for(slow: Server) -> None:
 def test_a_restarted_server_does_not_know_the_script(server: Server) -> None:
     """It is sent again, without anybody noticing."""
     server.kill()
-    server.start(appendonly="yes")
+    server.start(appendonly="yes", appendfsync="always")
     budget = Budget("$1/total", store=server.url())
     budget.session("$1").reserve(cost="$0.10").settle(cost="$0.10")
     with server.client() as client:

@@ -7,9 +7,7 @@ from importlib.metadata import requires, version
 import pytest
 from packaging.requirements import Requirement
 
-from bursar.testing import ScriptedProvider
-
-from .conftest import ASK, OLDEST, Inner
+from .conftest import OLDEST, Inner
 
 pytest_plugins = ("pytester",)
 
@@ -54,25 +52,6 @@ def test_a_marker_that_cannot_be_read_is_a_wrong_use_of_pytest(arguments: str, i
     assert "ERROR: test_it.py::test_it: @pytest.mark.budget: " in ran.text and "Traceback" not in ran.text
 
 
-def test_a_marker_that_cannot_be_read_by_a_process_of_xdist(inner: Inner) -> None:
-    """It cannot end the run, and fails the test with the same words; a right one passes beside it."""
-    ran = inner.run(WRONG.format("'5k'") + WRONG.format("'$1'").replace("test_it", "test_right"), "-n1")
-    assert ran.outcomes == {"test_it": "ERROR", "test_right": "PASSED"}
-    assert "no budget can pay for this test: '5k'" in ran.text and "Traceback" not in ran.text
-
-
-KILLED = (
-    ASK
-    + """
-@pytest.mark.parametrize("number", range(3))
-def test_it(number):
-    ask()
-    if number == 1:
-        os._exit(9)
-"""
-)
-
-
 @pytest.mark.parametrize("option", ["", "--budget=$1"])
 def test_a_budget_pays_for_nothing_where_an_sdk_would_spend_unseen(option: str, inner: Inner) -> None:
     """Without its package: the run does not begin, or the marked test fails, by what to install; others pass."""
@@ -87,8 +66,29 @@ def test_a_budget_pays_for_nothing_where_an_sdk_would_spend_unseen(option: str, 
         assert "KeyError" not in ran.text and "During handling" not in ran.text
 
 
-def test_a_process_that_dies_takes_nothing_along(inner: Inner, provider: ScriptedProvider) -> None:
-    """The next one spends from the same ledger, which has what the dead one spent, and is gone at the end."""
-    ran = inner.run(KILLED, "-n1", "--budget=$0.01")
-    assert list(ran.outcomes.values()).count("PASSED") == 2 and provider.arrivals == 3
-    assert f"${provider.bill.normalize():f} spent of $0.01" in ran.spent and inner.left() == []
+DIES = """
+import os
+import pytest
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(number, bursar_session):
+    bursar_session.track(None, "$0.25", "search")
+    if number == 1:
+        os._exit(9)
+
+@pytest.mark.budget("5k")
+def test_wrong():
+    pass
+"""
+
+
+def test_a_process_of_xdist_that_dies_takes_nothing_along(inner: Inner) -> None:
+    """The next one spends from the same ledger, which has what the dead one spent, and is gone at the end.
+
+    A marker that cannot be read does not end a process: its test fails, with the words of the error.
+    """
+    ran = inner.run(DIES, "-n1", "--budget=$1")
+    passed = {"test_it[0]": "PASSED", "test_it[2]": "PASSED"}
+    assert ran.outcomes == {**passed, "test_it[1]": "FAILED", "test_wrong": "ERROR"}
+    assert "$0.75 spent of $1" in ran.spent and inner.left() == []
+    assert "no budget can pay for this test: '5k'" in ran.text and "Traceback" not in ran.text
