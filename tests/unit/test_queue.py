@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import trio
 
 from bursar import Budget, BudgetExceeded, BursarError, Hold, Limit, Session
 from bursar.ledger import queue
@@ -98,6 +99,32 @@ def test_a_call_behind_one_that_has_just_left_asks_at_once(monkeypatch: pytest.M
     assert session.reserve(cost="$0.90").amount == Decimal("0.9")
 
 
+class Late(MemoryStore):
+    """Gives room between an answer and the sleep of whoever got it."""
+
+    holds_room: Hold | None = None
+
+    def reserve(self, *arguments: Any) -> Any:  # type: ignore[override]
+        """The last look of somebody who then sleeps."""
+        answer = super().reserve(*arguments)
+        room, self.holds_room = self.holds_room, None
+        if room is not None:
+            room.release()
+        return answer
+
+
+@pytest.mark.usefixtures("_nobody_looks")
+@pytest.mark.parametrize("how", ["blocking", "awaited"])
+def test_room_that_comes_before_the_sleep_is_not_missed(how: str) -> None:
+    """Nobody would wake it a second time."""
+    store = Late()
+    budget = Budget("$1/total", store=store)
+    store.holds_room = held_elsewhere(budget, "$0.95")
+    session = budget.session()
+    hold = session.reserve(cost="$0.90") if how == "blocking" else asyncio.run(reserving(session))
+    assert hold.amount == Decimal("0.9") and store.holds_room is None
+
+
 @pytest.mark.usefixtures("_nobody_looks")
 def test_a_hold_of_ones_own_under_another_limit_keeps_nobody_from_waiting() -> None:
     """A thread that holds for one model waits for others' holds for another one."""
@@ -143,8 +170,6 @@ def test_a_wait_ends_where_only_ones_own_hold_is_left_in_the_way(cost: str, fits
 @pytest.mark.parametrize(("cost", "fits"), [("$0.05", True), ("$0.10", False)])
 def test_in_another_event_loop_than_that_of_asyncio_nobody_waits(how: str, cost: str, fits: bool) -> None:
     """The loop of trio never stands still: what does not fit is refused at once, and what fits is reserved."""
-    import trio  # not before: with it comes sniffio, which then knows of loops
-
     budget = Budget("$1/total")
     held_elsewhere(budget, "$0.95")
     session = budget.session()

@@ -52,10 +52,9 @@ async def apause(waiter: Waiter, pause_s: float) -> bool:
 def in_event_loop() -> bool:
     """True in a thread whose event loop would stand still: of asyncio, or what sniffio knows."""
     for package, ask in (("asyncio", "get_running_loop"), ("sniffio", "current_async_library")):
-        if package in sys.modules:
-            with suppress(RuntimeError):  # there is none
-                getattr(sys.modules[package], ask)()
-                return True
+        with suppress(AttributeError, RuntimeError):  # it is not imported, or has none here
+            getattr(sys.modules.get(package), ask)()
+            return True
     return False
 
 
