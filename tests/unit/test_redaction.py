@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import traceback
+from decimal import Decimal
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -74,6 +76,15 @@ def test_what_json_holds_is_cleaned() -> None:
         "token": 3,
         "[redacted]": 1,
         "[redacted] 4": 2,
+    }
+
+
+def test_what_json_cannot_hold_is_cleaned_as_its_text() -> None:
+    """Such as an address that is an object: it says no more than its text does."""
+    address = PurePosixPath("/var/sk-ant-api03-0123456789abcdef/x")
+    assert redacted({"where": address, "spent": Decimal("0.5")}) == {
+        "where": "/var/[redacted]/x",
+        "spent": "0.5",
     }
 
 

@@ -115,6 +115,9 @@ def test_a_pinned_ledger_is_asked_for_by_a_fresh_process_too(server: Server) -> 
     spend(purse(pinned))
     with pytest.raises(LedgerRolledBack, match=r"\?ledger="):
         spend(purse(server.url(**prefix, ledger="another")))
+    with pytest.raises(LedgerRolledBack, match=r"\?ledger="):
+        open_redis(server.url(**prefix, ledger="another")).alerts("default")
+    assert open_redis(pinned).alerts("default").alerts == ()
     _flush(server)
     for _ in range(2):
         with pytest.raises(LedgerRolledBack):
