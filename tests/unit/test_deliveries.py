@@ -116,6 +116,32 @@ def test_what_a_webhook_could_not_deliver_is_tried_again() -> None:
         assert {one["id"] for one in told(down)} == {told(up)[0]["id"]}
 
 
+def test_what_may_not_be_posted_stays_due(caplog: pytest.LogCaptureFixture) -> None:
+    """For a process that may: the log says so once, however often it is tried."""
+    clock = ManualClock(1_767_222_000)
+    store = MemoryStore(clock)
+    with receiver() as here:
+        barred = Budget("$1/total", store=store, webhook_url=here.url)
+        reach(barred)
+        until(lambda: "a private address" in caplog.text)
+        for _ in range(3):
+            clock.advance(30)
+            time.sleep(0.05)
+        assert due(store) == [True] and here.connections == 0
+        assert caplog.text.count("a private address") == 1
+        del barred
+        gc.collect()
+        other = budget(store, here.url)
+
+        def delivered_by_now() -> bool:
+            clock.advance(30)
+            return due(store) == [False]
+
+        until(delivered_by_now)
+        assert len(here.received) == 1 and other.spent
+        assert caplog.text.count("a private address") == 1
+
+
 def test_a_delivery_that_fails_oddly_ends(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
