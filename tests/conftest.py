@@ -83,9 +83,14 @@ def see_that_none_is_lost(config: pytest.Config, found: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _begins() -> None:
-    """What was opened before is a server of all tests, or a fixture's of the module."""
+def _begins(request: pytest.FixtureRequest) -> None:
+    """What was opened before is a server of all tests, or a fixture's of the module.
+
+    And what finalizers of earlier tests have to say is not in the log of this one.
+    """
     leftovers.begin()
+    if "caplog" in request.fixturenames:
+        gc.collect()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # after the records of the log are gone

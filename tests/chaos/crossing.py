@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from bursar import Alert, Budget, BudgetExceeded
+from bursar.runtime import worker as worker_module
 
 from .stores import open_by
 
@@ -56,6 +58,9 @@ def cross(url: str, file: int, hook: str, threads: int, workers: int, together: 
         thread.start()
     for thread in crew:
         thread.join()
+    # The end of a process waits for two seconds at most, and a busy machine takes longer.
+    while any(not worker.wait(0) for worker in tuple(worker_module._workers)):
+        time.sleep(0.01)
 
 
 def main(url: str, path: str, hook: str, processes: int, threads: int) -> int:

@@ -92,7 +92,9 @@ def test_an_outage_is_told_when_it_begins_and_when_it_is_over() -> None:
     assert outbox.put(message("a")) and outbox.put(message("b"))
     until(lambda: office.heard)
     time.sleep(0.1)
-    assert office.heard == [Trouble("wait", "default", 2, "down")] and len(outbox) == 2
+    (trouble,) = office.heard
+    assert trouble == Trouble("wait", "default", trouble.count, "down") and len(outbox) == 2
+    assert 1 <= trouble.count <= 2  # the first may have been tried before the second came
     office.fails = None
     until(lambda: len(office.heard) == 2)
     assert office.heard[1] == Trouble("landed", "default", 2, "the store is back")
