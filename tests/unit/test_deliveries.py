@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bursar import Budget, BudgetExceeded, StoreUnavailable
+from bursar.runtime import worker
 from bursar.store import MemoryStore, Store
 from bursar.testing import ManualClock
 from bursar.webhooks import lookout
@@ -116,6 +117,32 @@ def test_what_a_webhook_could_not_deliver_is_tried_again() -> None:
         assert {one["id"] for one in told(down)} == {told(up)[0]["id"]}
 
 
+def test_what_may_not_be_posted_stays_due(caplog: pytest.LogCaptureFixture) -> None:
+    """For a process that may: the log says so once, however often it is tried."""
+    clock = ManualClock(1_767_222_000)
+    store = MemoryStore(clock)
+    with receiver() as here:
+        barred = Budget("$1/total", store=store, webhook_url=here.url)
+        reach(barred)
+        until(lambda: "a private address" in caplog.text)
+        for _ in range(3):
+            clock.advance(30)
+            time.sleep(0.05)
+        assert due(store) == [True] and here.connections == 0
+        assert caplog.text.count("a private address") == 1
+        del barred
+        gc.collect()
+        other = budget(store, here.url)
+
+        def delivered_by_now() -> bool:
+            clock.advance(30)
+            return due(store) == [False]
+
+        until(delivered_by_now)
+        assert len(here.received) == 1 and other.spent
+        assert caplog.text.count("a private address") == 1
+
+
 def test_a_delivery_that_fails_oddly_ends(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,6 +217,52 @@ def test_the_thread_ends_with_the_last_budget() -> None:
         return not looking()
 
     until(ended)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_of_multiprocessing_ends_after_its_deliveries() -> None:
+    """It ends without `atexit`; the receiver is slower than the process."""
+    program = """
+        import multiprocessing, sys
+        from bursar import Budget
+
+        def work():
+            budget = Budget("$1", webhook_url=sys.argv[1], webhook_allow_private=True)
+            budget.session().reserve(cost="$0.95").settle(cost="$0.95")
+
+        process = multiprocessing.get_context("fork").Process(target=work)
+        process.start()
+        process.join()
+    """
+
+    def later(connection: Any) -> None:
+        time.sleep(0.3)
+        connection.sendall(OK)
+
+    with receiver() as here:
+        here.slowly = later
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program), here.url], timeout=30, check=True)
+        assert len(here.received) == 1
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_multiprocessing_is_asked_to_flush_where_it_is_used(
+    used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once in a process; it is not imported for that."""
+    import multiprocessing.util
+
+    asked: list[object] = []
+    monkeypatch.setattr(
+        multiprocessing.util, "Finalize", lambda *given, **named: asked.append(given) or object()
+    )
+    monkeypatch.setattr(worker, "_finalizers", [])
+    if not used:
+        monkeypatch.delitem(sys.modules, "multiprocessing.util")
+    for _ in range(2):
+        one = worker.Worker("test", lambda item: None)
+        assert one.put(1) and one.wait(30)
+    assert asked == [(None, worker.flush)] * used
 
 
 def test_a_child_looks_for_its_own_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 import time
 from collections import deque
@@ -57,6 +58,7 @@ class Worker(Generic[T]):
             self._items.append(item)
             self._idle.clear()
             if self._thread is None:
+                _flush_at_the_end()
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 try:
                     self._thread.start()
@@ -87,10 +89,19 @@ class Worker(Generic[T]):
 
 
 _workers: WeakSet[Worker[Any]] = WeakSet()
+_finalizers: list[object] = []  # of multiprocessing, in this process
+
+
+def _flush_at_the_end() -> None:
+    """A forked process of `multiprocessing` ends without `atexit`; that module has finalisers of its own."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and not _finalizers:
+        _finalizers.append(util.Finalize(None, flush, exitpriority=0))
 
 
 def renew_all() -> None:
     """In a forked child: its parent does what waits."""
+    _finalizers.clear()
     for worker in tuple(_workers):
         worker.renew()
 

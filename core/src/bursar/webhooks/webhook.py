@@ -53,6 +53,7 @@ class Webhook:
         self._tell_dropped = dropped
         self._dropped = 0
         self._taken: deque[str] = deque(maxlen=_MOST)  # ids of alerts
+        self._missed: deque[str] = deque(maxlen=_MOST)  # of those that could not be posted, as the log says
         self._worker: Worker[tuple[Alert, Over]] = Worker(
             "bursar-webhook", lambda item: self._deliver(*item), _MOST
         )
@@ -81,21 +82,35 @@ class Webhook:
             self._tell_dropped(dropped, str(self._address))
 
     def _posted(self, alert: Alert) -> bool:
-        """Post it again and again; False where its time is up."""
+        """Post it again and again; False where its time is up, or it may not be posted there."""
+        from .lookup import NotAllowed
+
         body = body_of(alert, self._address.host)
         end_s, pause_s = time.monotonic() + _IN_ALL_S, _FIRST_PAUSE_S
-        while (why := self._attempt(alert.id, body, end_s)) is not None:
-            wait_s = _dice.uniform(pause_s / 2, pause_s)
-            if time.monotonic() + wait_s >= end_s:
-                logger.error("the webhook %s was not told of an alert: %s", self._address, why)
-                return False
-            time.sleep(wait_s)
-            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        try:
+            while (why := self._attempt(alert.id, body, end_s)) is not None:
+                wait_s = _dice.uniform(pause_s / 2, pause_s)
+                if time.monotonic() + wait_s >= end_s:
+                    return self._not_posted(alert, why)
+                time.sleep(wait_s)
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        except NotAllowed as error:
+            return self._not_posted(alert, str(error))
         return True
 
+    def _not_posted(self, alert: Alert, why: str) -> bool:
+        """Log that once of each alert, which may be tried again for a day; False."""
+        if alert.id not in self._missed:
+            self._missed.append(alert.id)
+            logger.error("the webhook %s was not told of an alert: %s", self._address, why)
+        return False
+
     def _attempt(self, alert_id: str, body: bytes, end_s: float) -> str | None:
-        """None where it is taken, or refused for good; else why it was not, in words."""
-        from .lookup import NotAllowed
+        """None where it is taken, or refused for good; else why it was not, in words.
+
+        Raises:
+            NotAllowed: the address is not one for webhooks.
+        """
         from .post import post
 
         headers = {
@@ -112,9 +127,6 @@ class Webhook:
                 allow_private=self._allow_private,
                 proxy=self._proxy,
             )
-        except NotAllowed as error:
-            logger.error("the webhook %s was not told of an alert: %s", self._address, error)
-            return None
         except OSError as error:
             return error.strerror or str(error) or type(error).__name__
         if status in _LATER or status >= 500:

@@ -155,4 +155,4 @@ class Alerts(Vocabulary):
 
 
 def _breaker() -> Breaker:
-    return Breaker(max_repeated=2, loop_ms=60_000, velocity=limit(400, "1min"), cooldown_ms=1_000)
+    return Breaker(max_repeated=2, loop_ms=60_000, velocity=limit(399, "1min"), cooldown_ms=1_000)
