@@ -96,7 +96,7 @@ def test_hooks_after_a_call(
     assert answer and provider.sent == 1
     assert (budget.spent + budget.reserved) * 10**9 >= provider.bill_nanos > 0
     reached = faulty and (name != "uncover" or "stream" in how)  # without parts of a stream nothing calls it
-    assert bool([record for record in caplog.records if record.exc_info]) is reached
+    assert bool([record for record in caplog.records if record.exc_text]) is reached
     if not faulty:
         provider.assert_exact(budget)
 
