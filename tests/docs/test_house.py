@@ -69,7 +69,7 @@ def test_a_missing_framework_fails() -> None:
 
 
 def test_the_readme_and_the_ci_run_the_same_command() -> None:
-    """Two commands in the README, one for the demo and one for every test; the CI runs the second, two sessions at a time."""
+    """Two commands in the README, one for the demo and one for every test; the CI runs the second, three sessions at a time."""
     tools = 'python3 -m venv .venv && .venv/bin/pip install -q "nox[uv]"'
     prefix = f"{tools} && .venv/bin/nox"
     readme = (ROOT / "README.md").read_text("utf-8")
