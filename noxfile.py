@@ -502,7 +502,7 @@ def planted(session: Session, suite: str) -> None:
         test = ("--group", f"integrations/{SUITES[suite]}/pyproject.toml:{group(suite)}")
     links(session, CORE, *home, options=test)
     session.install(*extras(CORE)["cli"])
-    tools(session, "test")
+    tools(session, "core" if suite == CORE else "test")
     session.run("python", "tests/planted/run.py", suite, *session.posargs)
 
 
