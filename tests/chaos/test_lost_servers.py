@@ -80,7 +80,10 @@ def _grows(bill: Bill, by: int) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_nothing_is_admitted_after_a_loss(loss: str, tmp_path: Path) -> None:
-    """The bill stands still from the loss to the word of an operator, and grows again after it."""
+    """The bill stands still from the loss to the word of an operator, and grows again after it.
+
+    A process sees a loss by what it has heard before, so that each has heard of the ledger here.
+    """
     options, lose = LOSSES[loss]
     server = Server(**options)
     crew = Crew(tmp_path, server.url(prefix="lost"), SEED, PROCESSES, THREADS, CALLS)
@@ -88,6 +91,7 @@ def test_nothing_is_admitted_after_a_loss(loss: str, tmp_path: Path) -> None:
         bill = Bill(tmp_path / "bill")
         crew.board.current = ROUND.number
         _grows(bill, 200)
+        until(lambda: all(any(slot.fate().pairs for slot in crew.slots(one)) for one in crew.workers))
         crew.pause()
         before = _calls(bill)
         lose(server)

@@ -53,8 +53,10 @@ class Waiter:
         until(lambda: next_number(path) == number)
 
     def signal(self, what: signal.Signals) -> None:
-        """Send it one."""
+        """Send it one; a process that is stopped may still get the lock until it has really stopped."""
         self._process.send_signal(what)
+        if what is signal.SIGSTOP:
+            os.waitpid(self._process.pid, os.WUNTRACED)
 
     def end(self) -> int:
         """Wait for its end."""
