@@ -237,7 +237,9 @@ class Worst:
         pico = 0
         for above, sent, made in self._steps:
             if input_tokens > above:
-                pico = max(pico, input_tokens * sent + output_tokens * made)
+                step = input_tokens * sent + output_tokens * made
+                if step > pico:
+                    pico = step
         return self._fee - (-pico // _PICO_PER_NANO)
 
     def output_cap(self, input_tokens: int, n: int, nanos: int) -> int:
