@@ -237,9 +237,7 @@ class Worst:
         pico = 0
         for above, sent, made in self._steps:
             if input_tokens > above:
-                step = input_tokens * sent + output_tokens * made
-                if step > pico:
-                    pico = step
+                pico = max(pico, input_tokens * sent + output_tokens * made)
         return self._fee - (-pico // _PICO_PER_NANO)
 
     def output_cap(self, input_tokens: int, n: int, nanos: int) -> int:

@@ -49,8 +49,7 @@ def _step(
             if verbs.plan is not None:
                 verbs.commit(verbs.plan)
             now_ms = int(self._clock.now() * 1000)
-            if now_ms < self._now_ms:
-                now_ms = self._now_ms
+            now_ms = max(now_ms, self._now_ms)
             self._now_ms = now_ms
             verbs.records.sweep(now_ms)
             verbs.accounts.retire(now_ms)
