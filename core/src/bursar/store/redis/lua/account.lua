@@ -150,3 +150,6 @@ local function path_of(leaf)
   keys[#keys + 1] = leaf
   return keys
 end
+
+return accounts, hash, get, number, put, drop, add, whole, find, above, below, use, finish, resume, create,
+  epoch, log, path_of

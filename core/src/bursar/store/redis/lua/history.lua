@@ -176,3 +176,5 @@ do
     make()
   end
 end
+
+return DAY, OTHER, spent_text, part, count_days, sums_of, expire_days

@@ -258,3 +258,5 @@ local function fold()
     records[id] = false
   end
 end
+
+return NOTHING, records, record_of, triple, parts_of, move_parts, move, new_record, line_of, close, sweep, fold
