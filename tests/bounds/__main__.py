@@ -107,7 +107,7 @@ def beside(store: Store, url: str) -> tuple[float, int, float]:
 def reader(url: str) -> None:
     """Another process that reads; prints its longest transaction, in milliseconds."""
     longest = [0.0]
-    timed(Step, ("__call__",), longest)
+    timed(Step, ("__call__", "read"), longest)
     store = open_store(url, None)
     assert store is not None
     acts = [*readings(store), *looks(store)]

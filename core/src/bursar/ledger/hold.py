@@ -13,7 +13,7 @@ from ..errors import HoldClosed, UnknownModel
 from ..pricing.outcome import outcome_of
 from ..pricing.price import cost_nanos
 from ..pricing.quote import Quote
-from ..pricing.response import Answer, read_answer
+from ..pricing.response import Answer, new_answer, read_answer
 from ..pricing.stated import bills_as_it_says
 from ..redaction import redacted
 from ..reports.events import Event, Events
@@ -175,7 +175,7 @@ class Hold(OneProcess):
         self._check_process()
         if self.charged_by_sdk and self.charge is not None:
             return self.charge
-        answer = read_answer(response) if response is not _ABSENT else Answer(usage)
+        answer = read_answer(response) if response is not _ABSENT else new_answer(usage)
         if response is not _ABSENT and answer is not response:
             known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
             elsewhere = was_charged(response) or (known is not None and known.id != self.id)
@@ -186,7 +186,7 @@ class Hold(OneProcess):
                 answer = replace(answer, usage=usage, cost_nanos=None, beyond=0, unsplit=0)
         elif input_tokens is not None or output_tokens is not None:
             read, made = (0 if count is None else count for count in (input_tokens, output_tokens))
-            answer = Answer(new_usage(read, made))
+            answer = new_answer(new_usage(read, made))
         elif answer.usage is None and answer is not response and cost is None:
             if self._asked.rates is not None:
                 raise TypeError(
@@ -418,7 +418,7 @@ class Hold(OneProcess):
         if not rates:
             return None
         try:
-            nanos = max(cost_nanos(one, usage) for one in rates)
+            nanos = max([cost_nanos(one, usage) for one in rates])
         except UnknownModel as error:
             logger.warning("call %s cannot be priced (%s); booked at its hold", self.id, error)
             return None

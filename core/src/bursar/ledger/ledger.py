@@ -317,6 +317,9 @@ class Ledger:
             tier: the tier that it says.
             sent: True when a request was answered: a tier that the budget declares is no cheaper then.
         """
+        standard = self.policy.tier is None and tier in (None, call.tier)
+        if standard and asked is not None and model in (None, call.model):
+            return (asked,)  # as of most calls
         tiers = self.tiers(tier, call.tier, sent=sent)
         found = (self._answer_rates(call, asked, model, one) for one in tiers)
         return tuple(rates for rates in found if rates is not None)

@@ -31,7 +31,8 @@ class OwnHold:
         self._path = path
         self._subject = subject
         self._amounts = amounts
-        _own.set((*(hold for hold in _own.get() if hold.open), self))
+        held = _own.get()
+        _own.set((*(hold for hold in held if hold.open), self) if held else (self,))
 
     def is_in(self, queue: Queue) -> bool:
         """True for an open one of this tree; a forked child inherits its parent's, and has another queue."""

@@ -74,7 +74,7 @@ class Queue:
         root: the key of the tree.
 
     Attributes:
-        changes: goes up whenever there may be more room.
+        changes: another object whenever there may be more room.
         forks: how many forks there were before it.
     """
 
@@ -83,7 +83,7 @@ class Queue:
         self.forks = forks()
         self._lock = threading.RLock()  # a finaliser may leave a line while its thread joins another
         self._lines: dict[str, Line] = {}
-        self.changes = 0
+        self.changes = object()
 
     def line_for(self, path: Path) -> str | None:
         """The account of a path for whose room somebody waits already, or None."""
@@ -91,7 +91,7 @@ class Queue:
         return next((account.key for account in path if account.key in lines), None) if lines else None
 
     @contextmanager
-    def joined(self, waiter: Waiter, account: str, *, first: bool, seen: int) -> Iterator[None]:
+    def joined(self, waiter: Waiter, account: str, *, first: bool, seen: object) -> Iterator[None]:
         """Wait in the line for an account.
 
         Args:
@@ -101,7 +101,7 @@ class Queue:
             seen: `changes` before the store was asked; what changed meanwhile wakes it.
         """
         self._join(waiter, account, first=first)
-        waiter.woken = waiter.woken or self.changes != seen
+        waiter.woken = waiter.woken or self.changes is not seen
         try:
             yield
         finally:
@@ -142,10 +142,10 @@ class Queue:
             path: from the root.
             below: True where all below the last account may have more room, too.
         """
+        self.changes = object()  # before the look at the lines: who joins one meanwhile sees it
+        if not self._lines:
+            return
         with self._lock:
-            self.changes += 1
-            if not self._lines:
-                return
             now_s = time.monotonic()
             for account in path:
                 line = self._lines.get(account.key)

@@ -23,8 +23,11 @@ _charges: ContextVar[deque[_Charged] | None] = ContextVar("bursar_charges", defa
 
 def offer(hold: Any) -> None:
     """A hold was reserved in this context: a covered call of its session and model is made on it, once."""
-    kept = [one for one in _offered.get() if (known := one()) is not None and known.state == "reserved"]
-    _offered.set((*kept[1 - _HOLDS :], ref(hold)))
+    offered = _offered.get()
+    if offered:
+        kept = [one for one in offered if (known := one()) is not None and known.state == "reserved"]
+        offered = tuple(kept[1 - _HOLDS :])
+    _offered.set((*offered, ref(hold)))
 
 
 def taken(session: Any, model: object) -> Any:

@@ -108,12 +108,12 @@ class Reserve:
         self._minimum = minimum
         self._terms = terms
         self._floor = floor
-        self._again = False
+        self._next: Ask = "first"
 
     def ask(self, *, others_wait: bool = False) -> Steps[Granted | Contended | Refused]:
         """Ask, and come again where it is contended; where others wait, too, for a share of the room."""
-        answer = yield from self._ask("again" if self._again else "first", others_wait=others_wait)
-        self._again = True
+        answer: Granted | Contended | Refused = yield from self._ask(self._next, others_wait=others_wait)
+        self._next = "again"
         if isinstance(answer, Contended):
             self.contended = answer
         return answer

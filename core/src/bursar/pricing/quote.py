@@ -133,7 +133,8 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
     given = request.max_output_tokens is not None
     cap = _output(request, model, own, free=not rates.output)
     fees = _fees(request, model, rates) if request.requests else 0
-    want = minimum = floor = _most(worst, sent, request.n * cap, fees)
+    n, nanos_of = request.n, worst.nanos
+    want = minimum = floor = _most(nanos_of(sent, n * cap) + fees, sent + n * cap)
     if want.usd > MAX_NANOS:
         raise UnpriceableCall(
             f"the worst case of this call to {model!r} is above {show_usd(MAX_NANOS)}; pass a smaller n= or"
@@ -144,10 +145,11 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
     if request.clamp and policy.smallest_cap and (policy.clamps_formats or not request.formatted):
         smallest = min(cap, max(policy.smallest_cap, request.clamp))
     if smallest < cap:
-        minimum = _most(worst, sent, request.n * smallest, fees)
-        useful = min(cap, max(smallest, request.floor or policy.floor_cap))
-        floor = _most(worst, sent, request.n * useful, fees)
-    call = new_call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
+        minimum = _most(nanos_of(sent, n * smallest) + fees, sent + n * smallest)
+        useful = max(smallest, request.floor or policy.floor_cap)
+        if useful < cap:
+            floor = _most(nanos_of(sent, n * useful) + fees, sent + n * useful)
+    call = new_call(id, "model", model, request.provider, request.tool, sent, cap, n, tier)
     # A maximum that the user told is known to nobody else; a context window nobody can pass.
     told = rates.max_output_tokens is not None and not rates.published
     enforced = own is not None and not told and cap >= own
@@ -164,8 +166,12 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         given,
         enforced,
         request.cap_name,
+        hour_cache,
+        request.sent,
+        None,
+        (),
     )
-    return new_tuple(Quote, (*facts, hour_cache, request.sent, None, ()))
+    return new_tuple(Quote, facts)
 
 
 def _alternatives(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Quote:
@@ -191,9 +197,8 @@ def _tool_quote(request: CallRequest, id: str, nanos: int) -> Quote:
     return Quote(call, subject, None, None, amounts, amounts, amounts)
 
 
-def _most(worst: Worst, input_tokens: int, output_tokens: int, fees: int) -> Amounts:
-    nanos = worst.nanos(input_tokens, output_tokens) + fees
-    return new_tuple(Amounts, (nanos, input_tokens + output_tokens, 1))
+def _most(nanos: int, tokens: int) -> Amounts:
+    return new_tuple(Amounts, (nanos, tokens, 1))
 
 
 def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst, bool]:

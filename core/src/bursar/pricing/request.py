@@ -53,6 +53,8 @@ class CallRequest:
     def __post_init__(self) -> None:
         if self.model is not None:
             check_name("model", self.model)
+        elif self.tool is None and self.cost is None:
+            raise TypeError("reserve() needs a model, a tool= or a cost=")
         if self.provider is not None:
             check_name("provider", self.provider)
         if self.tool is not None:
@@ -76,11 +78,10 @@ class CallRequest:
             _check_count("windows", self.windows, 1)
         if self.stored_tokens != 0:
             _check_count("stored_tokens", self.stored_tokens, 0)
-        for tool, runs in self.requests.items():
-            check_name("tool", tool)
-            _check_count(f"requests[{tool!r}]", runs, 0)
-        if self.model is None and self.tool is None and self.cost is None:
-            raise TypeError("reserve() needs a model, a tool= or a cost=")
+        if self.requests:
+            for tool, runs in self.requests.items():
+                check_name("tool", tool)
+                _check_count(f"requests[{tool!r}]", runs, 0)
 
     @property
     def cost_nanos(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Perplexity bills each search, citation and thought of deep research beside the answer; so does Google.
 # OpenAI's deep research searches by tools of the request, whose runs the request bounds. Groq's compound
@@ -12,6 +13,7 @@ import re
 _UNBOUNDED = re.compile(r"sonar-deep-research|(?<!o3-)(?<!o4-mini-)deep-research|(^|/)compound\b|:online$")
 
 
+@lru_cache(1_024)  # each reserve asks for it
 def model_has_no_bound(model: str) -> bool:
     """True when nothing in a request bounds what a call to the model costs."""
     return _UNBOUNDED.search(model.lower()) is not None

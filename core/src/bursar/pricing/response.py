@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from ..runtime.fast_init import maker
 from ..values.money import MAX_NANOS
 from ..values.usage import Usage
 from .counts import count, first, get, read_counts
@@ -65,6 +66,9 @@ class Answer:
         return replace(self, usage=usage, unsplit=0)
 
 
+new_answer = maker(Answer)
+
+
 def read_answer(response: object) -> Answer:
     """Read a response of OpenAI (chat, Responses, embeddings), Anthropic, Gemini, Cohere or Bedrock.
 
@@ -87,7 +91,7 @@ def read_answer(response: object) -> Answer:
     if found is not None and model is not None and "deep-research" in model:
         found = _researched(found, usage)
     known = isinstance(id, str) and bool(id) and made not in (0, 0.0)
-    return Answer(
+    return new_answer(
         usage=found,
         model=model,
         tier=_TIERS.get(tier) if isinstance(tier, str) else None,

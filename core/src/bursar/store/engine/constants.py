@@ -24,6 +24,9 @@ ENDED_KEPT_MS = 86_400_000
 USED_MS = 3_600_000
 """How often it is noted that a session is in use."""
 
+SESSIONS_AT_ONCE = 50
+"""How many sessions one step lists at most: nobody else can do anything meanwhile."""
+
 RETIRED = 10
 """How many sessions, or days of a history, one step drops at most."""
 

@@ -235,16 +235,21 @@ class Records:
     def fold(self, ids: Iterable[str]) -> None:
         """Forget final records; what they booked stays in their accounts."""
         plan = Plan()
-        folded: dict[Balance, Amounts] = {}
+        folded: dict[Balance, list[int]] = {}
         for id in ids:
             record = self.get(id)
-            if record is not None:
-                plan.drop(self._by_id, id)
-                for balance, current in record.accounts():
-                    if current:
-                        folded[balance] = folded.get(balance, balance.folded).plus(record.outcome.booked)
-        for balance, amounts in folded.items():
-            plan.set(balance, "folded", amounts)
+            if record is None:
+                continue
+            plan.drop(self._by_id, id)
+            usd, tokens, calls = record.outcome.booked
+            for balance, current in record.accounts():
+                if current:
+                    sums = folded.get(balance) or folded.setdefault(balance, list(balance.folded))
+                    sums[0] += usd
+                    sums[1] += tokens
+                    sums[2] += calls
+        for balance, sums in folded.items():
+            plan.set(balance, "folded", Amounts(*sums))
         self._commit(plan)
 
     def open_holds(self, root: str, after: str, limit: int) -> tuple[list[Record], str]:

@@ -38,6 +38,7 @@ from .accounts import Accounts
 from .admission import Question, decide, exceeded, marks, near, refresh
 from .alerts import AlertList
 from .balances import Balance, add_up, hold
+from .constants import SESSIONS_AT_ONCE
 from .history import Days
 from .paths import CallPath
 from .plan import Plan
@@ -257,7 +258,7 @@ class Verbs:
         return Snapshot(now_ms, self._views(wanted, now_ms))
 
     def sessions(self, now_ms: int, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> SessionPage:
-        found, after = self.accounts.sessions(key, after, min(limit, MOST_AT_ONCE))
+        found, after = self.accounts.sessions(key, after, min(limit, SESSIONS_AT_ONCE))
         count = self.accounts[key].below if key in self.accounts else 0
         return SessionPage(now_ms, self._views(found, now_ms), count, after)
 

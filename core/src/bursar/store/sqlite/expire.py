@@ -16,18 +16,31 @@ def tidy(
 ) -> Meta | None:
     """Do some of it; the ledger as it is afterwards, None where nothing was due."""
     tidied = None
-    if _due(oldest.lease_ms, now_ms) or _due(oldest.final_ms, now_ms - KEPT_MS):
+    if _records_are_due(oldest, now_ms):
         loaded = Loaded(connection, new(), meta, now_ms)
         loaded.read_due()
         loaded.verbs.records.sweep(now_ms)
         loaded.verbs.records.fold(loaded.old)
         tidied = save(loaded)
-    if _due(oldest.used_ms, now_ms - SESSION_KEPT_MS) or _due(oldest.ended_ms, now_ms - ENDED_KEPT_MS):
+    if _sessions_are_due(oldest, now_ms):
         loaded = Loaded(connection, new(), tidied or meta, now_ms)
         loaded.read_idle(now_ms - SESSION_KEPT_MS, now_ms - ENDED_KEPT_MS)
         loaded.verbs.accounts.retire(now_ms)
         tidied = save(loaded)
     return tidied
+
+
+def is_due(oldest: Oldest, now_ms: int) -> bool:
+    """Whether there is anything to do."""
+    return _records_are_due(oldest, now_ms) or _sessions_are_due(oldest, now_ms)
+
+
+def _records_are_due(oldest: Oldest, now_ms: int) -> bool:
+    return _due(oldest.lease_ms, now_ms) or _due(oldest.final_ms, now_ms - KEPT_MS)
+
+
+def _sessions_are_due(oldest: Oldest, now_ms: int) -> bool:
+    return _due(oldest.used_ms, now_ms - SESSION_KEPT_MS) or _due(oldest.ended_ms, now_ms - ENDED_KEPT_MS)
 
 
 def _due(at_ms: int | None, now_ms: int) -> bool:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 from weakref import WeakSet, finalize
@@ -16,7 +17,7 @@ from ...runtime.fork import around_forks
 from ..rollback import Seen, lost
 from . import schema
 from .folder import make_private
-from .meta import Meta
+from .meta import Meta, MustWrite
 from .turnstile import Turnstile
 from .url import Place
 
@@ -60,24 +61,28 @@ class File:
         self._stranded = False
         _FILES.add(self)
 
-    def step(self, deadline: float, act: Act[T], *, anew: bool = False) -> T:
-        """Do something alone, in one transaction.
+    def step(self, deadline: float, act: Act[T], *, anew: bool = False, reading: bool = False) -> T:
+        """Do something in one transaction.
 
         Args:
             deadline: of the monotonic clock.
             act: gets a connection, and what this process has seen of the ledger; says what came of it,
                 the ledger as it is then, and whether anything is to be kept.
             anew: True where the file may be made again although its ledger was seen.
+            reading: True for what only reads: it sees the file as it is at one moment, and other processes
+                go on to write meanwhile.
 
         Raises:
+            MustWrite: that is not possible for something that only reads.
             StoreUnavailable: it could not be done in time, or at all.
             LedgerRolledBack: the file is gone, or empty.
         """
         try:
             self._check_process()
-            if self._connection is None and (anew or not self.seen.id):
+            if self._connection is None and not reading and (anew or not self.seen.id):
                 make_private(self.place.path)
-            return self._turnstile.take(deadline, lambda: self._transact(deadline, act, anew=anew))
+            transact = partial(self._transact, deadline, act, anew=anew, reading=reading)
+            return self._turnstile.take(deadline, transact, alone=not reading)
         except sqlite3.IntegrityError as error:
             raise StoreError(f"{str(self.place.path)!r} cannot hold such a number: {error}") from error
         except sqlite3.Error as error:
@@ -91,10 +96,12 @@ class File:
         except StoreUnavailable as error:
             raise self._failure(f"cannot be used: {error}") from error
 
-    def _transact(self, deadline: float, act: Act[T], *, anew: bool) -> T:
+    def _transact(self, deadline: float, act: Act[T], *, anew: bool, reading: bool) -> T:
+        if reading and (self._connection is None or self._look() != self._identity):
+            raise MustWrite
         try:
             connection = self._open(deadline, anew=anew)
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
             try:
                 answer, meta, wrote = act(connection, self.seen)
                 self._check_process()

@@ -9,6 +9,10 @@ from ..rollback import Seen, lost
 from . import schema
 
 
+class MustWrite(Exception):
+    """Something is to be written, or opened, before this can be read."""
+
+
 class Meta(NamedTuple):
     """A ledger as a whole.
 

@@ -12,9 +12,9 @@ from ...values.window import DAY_MS
 from ..base import Contended, Entry
 from ..engine.verbs import Verbs
 from ..rollback import Seen
-from .expire import tidy
+from .expire import is_due, tidy
 from .load import Loaded
-from .meta import Meta, read_meta
+from .meta import Meta, MustWrite, read_meta
 from .rows import path_keys, storable
 from .save import save
 
@@ -71,6 +71,22 @@ class Step:
         unwritten = self.verb in READS or (isinstance(answer, Contended) and self.arguments[4] == "again")
         after = tidied if unwritten else save(loaded) or tidied
         return answer, after or before, after is not None
+
+    def read(self, connection: sqlite3.Connection, seen: Seen) -> tuple[Any, Meta, bool]:
+        """The same for one of `READS`, in a transaction that writes nothing.
+
+        Raises:
+            MustWrite: something is due, or nothing was ever written.
+            LedgerRolledBack: the file knows less than this process.
+        """
+        meta, oldest = read_meta(connection)
+        meta.check(seen, self.pinned)
+        now_ms = max(int(self.clock.now() * 1000), meta.now_ms)
+        if not meta.id or meta.since < 0 or is_due(oldest, now_ms):
+            raise MustWrite
+        loaded = Loaded(connection, self.new(), meta, now_ms)
+        self._fill(loaded)
+        return getattr(loaded.verbs, self.verb)(now_ms, *self.arguments), meta, False
 
     def _fill(self, loaded: Loaded) -> None:
         if self.verb == "roots":

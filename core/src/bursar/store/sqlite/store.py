@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from ...errors import BursarError, LedgerRolledBack
@@ -24,7 +25,8 @@ from ..outbox.outbox import MAY_PASS, Outbox
 from ..outbox.spool import Spool
 from ..remote import RemoteStore, completed
 from .file import File
-from .step import Step
+from .meta import MustWrite
+from .step import READS, Step
 from .url import Place, parse_url
 
 
@@ -130,6 +132,9 @@ class SqliteStore(RemoteStore):
 
     def _carry_out(self, deadline: float, verb: str, arguments: tuple[Any, ...]) -> Any:
         step = Step(verb, arguments, self._clock, self.place.ledger, Verbs)
+        if verb in READS:
+            with suppress(MustWrite):
+                return self._file.step(deadline, step.read, reading=True)
         return self._file.step(deadline, step, anew=verb == "acknowledge")
 
     def _hand_over(self, message: Message) -> Any:

@@ -31,12 +31,13 @@ class Turnstile:
         self._line: deque[threading.Event] = deque()
         self._processes = Lock(path)
 
-    def take(self, deadline: float, act: Callable[[], T]) -> T:
+    def take(self, deadline: float, act: Callable[[], T], *, alone: bool = True) -> T:
         """Do something when it is this thread's turn.
 
         Args:
             deadline: of the monotonic clock.
             act: what to do.
+            alone: False where other processes need not wait meanwhile.
 
         Raises:
             StoreUnavailable: the turn did not come in time, or this thread has it already.
@@ -50,11 +51,12 @@ class Turnstile:
             with self._lock:  # from here on it is opened whatever happens
                 self._lock.release()
                 try:
-                    if not self._processes.take(deadline):
+                    if alone and not self._processes.take(deadline):
                         raise StoreUnavailable("another process kept it locked")
                     return act()
                 finally:
-                    self._processes.leave()
+                    if alone:
+                        self._processes.leave()
         finally:
             if self._lock._is_owned():  # type: ignore[attr-defined] # an interrupt came between the two
                 self._lock.release()
