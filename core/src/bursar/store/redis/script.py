@@ -8,8 +8,8 @@ from importlib.resources import files
 
 from ..engine import constants
 
-# In the order in which they need each other. Each is a function that returns what the others use of it: what
-# is made in one and used in another is looked up once, and each may have as many names as Lua allows a function.
+# In the order in which they need each other. Each is a function that returns what others use of it: a step
+# makes all of them anew, and Lua looks a name up once for a file instead of once for each function in it.
 _PARTS = ("account", "window", "limit", "rule", "breaker", "history", "alerts", "record", "retire", "spend")
 _SELDOM = ("days", "migrate", "order", "look")  # made only where a step needs them
 
