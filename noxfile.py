@@ -448,10 +448,11 @@ def autogen_between(session: Session, line: str) -> None:
 
 @nox.session(default=False)
 def bench(session: Session) -> None:
-    """Time and memory of a paid call, beside two peers; `-- passing`, `-- profile`, `-- --json`."""
-    wheels(session, CORE)
-    session.install("agentbudget", "shekel", "rich")
-    session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+    """Time and memory of a paid call, beside three peers and floors; `-- --write`, `-- --json`."""
+    wheels(session, CORE, "integrations/openai")
+    session.install("agentbudget", "shekel", "floe-guard", "rich", "--compile-bytecode")
+    tools(session, "test")  # which start a Redis
+    session.run("python", "tests/benchmarks/bench.py", *session.posargs, env={"PYTHONPATH": "."})
 
 
 @nox.session(default=False)

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from itertools import count
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from timing import Case
+from rows import OURS, Row, row
+from timing import Case, by_turns
 
 from bursar import Budget, Limit, Session
 
 MODEL = "gpt-4o"
 RICH = "$4,000,000"  # nothing is refused here
+COST = 0.0028  # USD: 640 tokens at $2.50 a million, and 120 at $10
 MESSAGES = [
     {"role": "system", "content": "You plan trips. Answer in one paragraph. " * 20},
     {"role": "user", "content": "When is the best time of the year to see Reykjavik, and why? " * 20},
 ]
 
 
-def files(stack: ExitStack) -> Iterator[Case]:
-    """The same budget in memory and in files, which are told apart by what survives."""
-    folder = stack.enter_context(TemporaryDirectory())
-    yield numbers("memory", Budget(RICH, f"{RICH}/total").child("tenant").session())
-    for synchronous in ("normal", "full"):
-        url = f"sqlite:///{folder}/{synchronous}.db?synchronous={synchronous}&timeout=60s"
-        tenant = Budget(RICH, f"{RICH}/total", store=url).child("tenant")
-        yield numbers(f"sqlite, {synchronous}", tenant.session())
+def run(done: Callable[[int], object]) -> Iterator[Row]:
+    """A row for each."""
+    for name, rounds in by_turns(cases(), 500, 2_000, done).items():
+        yield row(f"memory: {name}", {OURS: rounds})
 
 
 def cases() -> Iterator[Case]:
     """From a session that only counts to one with everything."""
     yield numbers("no limit", Budget().session())
-    yield numbers("one limit", Budget(RICH).session())
     several = (RICH, f"{RICH}/total", "4000M tokens/total", Limit(RICH, model=MODEL))
     yield numbers("four limits, one of them for the model", Budget(*several).session())
     company = Budget(RICH, f"{RICH}/total")
     tenant = company.child("tenant", f"{RICH}/total")
     yield numbers("budget, child and session", tenant.session())
     yield numbers("session in a session in a session", nested(company.session(), 2))
-    yield messages("messages of 2 kB instead of a number", Budget(RICH).session())
 
 
 def numbers(name: str, session: Session) -> Case:
@@ -50,7 +44,7 @@ def numbers(name: str, session: Session) -> Case:
         hold = session.reserve(MODEL, input_tokens=800, max_output_tokens=200)
         hold.settle(input_tokens=640, output_tokens=120)
 
-    return Case(name, call)
+    return Case(name, call, cost=COST, spent=lambda: session.spent)
 
 
 def messages(name: str, session: Session) -> Case:
@@ -64,7 +58,7 @@ def messages(name: str, session: Session) -> Case:
         hold = session.reserve(MODEL, messages=sent, max_output_tokens=200)
         hold.settle(input_tokens=640, output_tokens=120)
 
-    return Case(name, call, before)
+    return Case(name, call, before, COST, lambda: session.spent)
 
 
 def nested(session: Session, depth: int) -> Session:

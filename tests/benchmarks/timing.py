@@ -1,14 +1,20 @@
-"""How long a call takes: each one is timed, none is averaged away."""
+"""How long a call takes: each one is timed, none is averaged away, and what is compared runs by turns."""
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
 
-_ROUNDS = 25
+ROUNDS, TURNS = 20, 5
+
+
+class WrongAmount(Exception):
+    """A case has booked another amount than its calls cost, so that its time says nothing."""
 
 
 @dataclass(frozen=True)
@@ -19,26 +25,30 @@ class Case:
         name: what it is, for the table.
         call: what is timed; it gets what `before` made.
         before: makes what a call needs, off the clock.
+        cost: USD that each call books, as a literal.
+        spent: tells how many USD have been booked; None where nothing is.
+        around: what is entered for a round of calls, off the clock.
+        per: how many pieces of work one call does.
+        loop: runs the call, which is then a coroutine function.
     """
 
     name: str
-    call: Callable[[Any], object]
+    call: Callable[[Any], Any]
     before: Callable[[], Any] = lambda: None
+    cost: float = 0
+    spent: Callable[[], object] | None = None
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    per: int = 1
+    loop: asyncio.AbstractEventLoop | None = None
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Microseconds a call."""
-
-    name: str
-    calls: int
-    best_us: float
-    median_us: float
-    p95_us: float
+Rounds = list[float]  # microseconds: the median of each round
 
 
 def times_ns(case: Case, calls: int) -> list[int]:
     """Nanoseconds of each of so many calls."""
+    if case.loop is not None:
+        return case.loop.run_until_complete(_times_ns(case, calls))
     times = []
     call, before = case.call, case.before
     for _ in range(calls):
@@ -49,35 +59,60 @@ def times_ns(case: Case, calls: int) -> list[int]:
     return times
 
 
-def timings(
-    cases: Iterable[Case], calls: int, done: Callable[[int], object] = lambda calls: None
-) -> list[Timing]:
-    """Each case so many times, by turns: whatever else the machine does then hits all of them alike.
+async def _times_ns(case: Case, calls: int) -> list[int]:
+    times = []
+    for _ in range(calls):
+        made = case.before()
+        began = perf_counter_ns()
+        await case.call(made)
+        times.append(perf_counter_ns() - began)
+    return times
+
+
+def by_turns(
+    cases: Iterable[Case], calls: int, warm: int, done: Callable[[int], object] = lambda rounds: None
+) -> dict[str, Rounds]:
+    """Each case in each of 20 rounds, a few calls of each at a time: what else the machine does hits all alike.
 
     Args:
         cases: what is timed.
-        calls: how often, after as many unmeasured ones as a store in memory needs to be in its stride.
-        done: is told of each part that is finished, in calls.
+        calls: of each case in a round, which has several turns of a few calls.
+        warm: unmeasured calls of each case before the first round.
+        done: is told of each round that is finished.
+
+    Raises:
+        WrongAmount: A case has booked a wrong amount.
     """
-    found: list[tuple[Case, list[int]]] = [(case, []) for case in cases]
-    part = max(1, calls // _ROUNDS)
-    for case, _ in found:
-        times_ns(case, min(calls, 12_000))
-        done(part)
-    for _ in range(_ROUNDS):
-        for case, times in found:
-            times.extend(times_ns(case, part))
-            done(part)
-    return [timing(case.name, times) for case, times in found]
+    found: dict[str, Rounds] = {}
+    cases = list(cases)
+    turns = min(TURNS, calls)
+    for case in cases:
+        found[case.name] = []
+        turn(case, warm)
+    for _ in range(ROUNDS):
+        times: dict[str, list[int]] = {case.name: [] for case in cases}
+        for _ in range(turns):
+            for case in cases:
+                times[case.name] += turn(case, calls // turns)
+            cases.reverse()
+        for case in cases:
+            found[case.name].append(statistics.median(times[case.name]) / 1000 / case.per)
+        done(1)
+    for case in cases:
+        proven(case, (warm + ROUNDS * turns * (calls // turns)) * case.per)
+    return found
 
 
-def timing(name: str, times: list[int]) -> Timing:
-    """What is left of the single times."""
-    ordered = sorted(times)
-    return Timing(
-        name=name,
-        calls=len(ordered),
-        best_us=ordered[0] / 1000,
-        median_us=statistics.median(ordered) / 1000,
-        p95_us=ordered[int(len(ordered) * 0.95)] / 1000,
-    )
+def turn(case: Case, calls: int) -> list[int]:
+    """So many calls, one after the other, within what is around them."""
+    with case.around():
+        return times_ns(case, calls)
+
+
+def proven(case: Case, calls: int) -> None:
+    """What it has booked is what so many calls cost; a sum of floats may be off by a millionth."""
+    if case.spent is None:
+        return
+    wanted, booked = case.cost * calls, float(str(case.spent()))
+    if abs(booked - wanted) > wanted / 1_000_000:
+        raise WrongAmount(f"{case.name}: {calls} calls cost ${wanted:.6f}, and it has booked ${booked:.6f}")

@@ -5,36 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextvars import Context
+from statistics import median
 from threading import Thread
 from time import perf_counter_ns, sleep
 
-from timing import Timing, timing
+from rows import OURS, Row, row
+from timing import ROUNDS, Rounds
 
 from bursar import Budget, Hold, Session
 
 WAITERS = 50
-RUNS = 15
 BEAT_S = 0.001
 SETTLE_IN_S = 0.4  # the first in line looks up twice or more
 COST, PAID = "$0.60", "$0.001"  # of $1: one call at a time
 
 
-def run(done: Callable[[int], object]) -> tuple[list[Timing], list[Timing]]:
-    """The largest gap between two beats of each run; and the time from each settle to the next grant.
-
-    Args:
-        done: is told of each run that is finished.
-    """
-    quiet, beside, tasks, threads = list[int](), list[int](), list[int](), list[int]()
-    for _ in range(RUNS):
-        quiet.append(asyncio.run(in_tasks(0))[0])
+def run(done: Callable[[int], object]) -> Iterator[Row]:
+    """The largest gap between two beats of each run; and the time from each settle to the next grant."""
+    quiet, beside, tasks, threads = Rounds(), Rounds(), Rounds(), Rounds()
+    for _ in range(ROUNDS):
+        quiet.append(asyncio.run(in_tasks(0))[0] / 1000)
         gap, late = asyncio.run(in_tasks(WAITERS))
-        beside.append(gap)
-        tasks += late
-        threads += in_threads()
+        beside.append(gap / 1000)
+        tasks.append(median(late) / 1000)
+        threads.append(median(in_threads()) / 1000)
         done(1)
-    gaps = [timing("nobody waits", quiet), timing(f"{WAITERS} areserve wait", beside)]
-    return gaps, [timing("threads", threads), timing("tasks", tasks)]
+    gaps = {OURS: beside, "nobody waits": quiet}
+    yield row(f"event loop: its longest pause beside {WAITERS} calls that wait", gaps)
+    yield row(f"{WAITERS} threads wait: from a settle to the next grant", {OURS: threads})
+    yield row(f"{WAITERS} tasks wait: from a settle to the next grant", {OURS: tasks})
 
 
 async def in_tasks(waiters: int) -> tuple[int, list[int]]:

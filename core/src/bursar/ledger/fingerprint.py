@@ -20,7 +20,7 @@ def fingerprint(kind: str, name: str | None, content: Iterable[Any] | str | None
     if content is None or name is None:
         return None
     try:
-        text = json.dumps([kind, name, content], sort_keys=True, default=_plain, separators=(",", ":"))
+        text = _ENCODER.encode([kind, name, content])
     except Exception:  # an object of a tool may do anything when it is looked at
         return None
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -43,3 +43,6 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence):
         return list(value)
     raise TypeError  # an object without a stable text
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, default=_plain, separators=(",", ":"))

@@ -145,8 +145,9 @@ def _walk(value: object, count: _Count) -> None:
     if isinstance(value, str):
         count.tokens += _bytes(value)
         return
-    value = _plain(value)
-    if isinstance(value, Mapping):
+    if not isinstance(value, dict):
+        value = _plain(value)
+    if isinstance(value, dict | Mapping):  # a dict is seen at once, where an abstract class takes its time
         kind = value.get("type")
         if "cache_control" in value:
             _cache(value["cache_control"], count)
@@ -159,6 +160,9 @@ def _walk(value: object, count: _Count) -> None:
             return
         for key, part in value.items():
             count.tokens += _bytes(str(key)) + 1
+            if isinstance(part, str):
+                count.tokens += _bytes(part)
+                continue
             if key == "audio" and isinstance(part, Mapping):  # what an earlier answer said, by its id
                 count.unbounded = count.audio = True
             if key == "input" and kind == "tool_use":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from ...values.limits import Limit
@@ -49,7 +50,9 @@ class CircuitBreaker:
         self.account = account
         self.place = place
         self.trip = CLOSED
-        self.calls: dict[str, tuple[int, ...]] = {}  # when, by fingerprint; the latest call is last
+        # When, by fingerprint; the latest call is last. Ordered, since a dict looks through all that have
+        # left before it finds the oldest.
+        self.calls: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self.rates: dict[tuple[str, ...], Rolling] = {}  # what was spent lately, by velocity
 
     def refusal(self, policy: Breaker, now_ms: int) -> Refused | None:
@@ -148,7 +151,7 @@ class CircuitBreaker:
         calls = self.calls
         if self.trip.state != "closed":
             plan.set(self, "trip", self.trip._replace(state="half_open", probe=entry.id))
-            calls = {}
+            calls = OrderedDict()
             plan.set(self, "calls", calls)
         if entry.fingerprint is None or policy.max_repeated is None:
             return None
@@ -177,7 +180,7 @@ class CircuitBreaker:
     def close(self, plan: Plan) -> None:
         """Somebody closes it by hand."""
         plan.set(self, "trip", CLOSED)
-        plan.set(self, "calls", {})
+        plan.set(self, "calls", OrderedDict())
 
     def _open(self, plan: Plan, cause: Cause, reason: str, now_ms: int) -> None:
         plan.set(self, "trip", Trip("open", cause, reason, now_ms, None))

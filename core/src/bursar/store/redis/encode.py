@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote, unquote
@@ -15,10 +16,12 @@ from ...values.window import DAY_MS, Calendar, shift
 from ..base import Entry, Path
 from ..engine.constants import MOST_AMOUNT
 
+_SAFE = re.compile(r"[\w.~-]*", re.ASCII)  # what `quote` leaves as it is
+
 
 def escape(text: str) -> str:
     """Without any of the signs that separate the words of a request or an answer."""
-    return quote(text, safe="", errors="surrogatepass")
+    return text if _SAFE.fullmatch(text) else quote(text, safe="", errors="surrogatepass")
 
 
 def unescape(text: str) -> str:

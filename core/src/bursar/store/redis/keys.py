@@ -6,6 +6,8 @@ another node then refuses the step as a whole while some of its keys are here an
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ...values.account import is_session, root_key
 from ..base import Path
 
@@ -46,13 +48,17 @@ def path_keys(prefix: str, path: Path, id: str = "") -> list[str]:
         path: the accounts.
         id: of the record, percent-encoded; empty for a step without one.
     """
-    root = root_key(path[0].key)
-    base = base_key(prefix, root)
-    keys = tree_keys(prefix, root)
-    if id:
-        keys.append(f"{base}r:{id}")
-    for account in path:
-        keys += [f"{base}b:{account.key}", f"{base}n:{account.key}"]
-        if is_session(account.key):
-            keys += [f"{base}c:{account.key}", f"{base}l:{account.key}"]
-    return [*keys, *(f"{base}a:{account.key}" for account in path)]
+    before, after = _around(prefix, tuple(account.key for account in path))
+    return [*before, f"{base_key(prefix, root_key(path[0].key))}r:{id}", *after] if id else [*before, *after]
+
+
+@lru_cache(1024)
+def _around(prefix: str, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The keys of a step before that of its record, and after it: the same at every step on a path."""
+    root = root_key(names[0])
+    base, keys = base_key(prefix, root), []
+    for name in names:
+        keys += [f"{base}b:{name}", f"{base}n:{name}"]
+        if is_session(name):
+            keys += [f"{base}c:{name}", f"{base}l:{name}"]
+    return tree_keys(prefix, root), [*keys, *(f"{base}a:{name}" for name in names)]

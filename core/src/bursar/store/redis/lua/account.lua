@@ -19,9 +19,29 @@ local function number(h, field)
   return tonumber(get(h, field) or 0)
 end
 
+-- Read some fields at once, those that this step has not seen.
+local function warm(h, fields)
+  local missing = {}
+  for _, field in ipairs(fields) do
+    if h.seen[field] == nil then
+      missing[#missing + 1] = field
+    end
+  end
+  for i, value in ipairs(#missing > 0 and call('HMGET', h.name, unpack(missing)) or {}) do
+    h.seen[missing[i]] = value
+    h.some = h.some or value
+  end
+end
+
+-- What is put right after something else of the same hash becomes one write with that.
 local function put(h, field, value)
   h.seen[field] = value
-  write('HSET', h.name, field, value)
+  local last = writes[#writes]
+  if last and last[1] == 'HSET' and last[2] == h.name then
+    last[#last + 1], last[#last + 2] = field, value
+  else
+    write('HSET', h.name, field, value)
+  end
 end
 
 local function drop(h, field)
@@ -150,3 +170,6 @@ local function path_of(leaf)
   keys[#keys + 1] = leaf
   return keys
 end
+
+return accounts, hash, get, number, warm, put, drop, add, whole, find, above, below, use, finish, resume, create,
+  epoch, log, path_of

@@ -88,3 +88,5 @@ do
     return {'done'}
   end
 end
+
+return alerts

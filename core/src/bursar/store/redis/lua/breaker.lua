@@ -214,3 +214,6 @@ local function tried(account, id, answered)
     end
   end
 end
+
+return take_breaker, fuse_of, calls_of, close_fuse, forget_calls, fuse_refusal, rate, repeated, speed_of,
+  too_fast_now, admit, forget_call, tried

@@ -23,19 +23,6 @@ do
     return days[name]
   end
 
-  local function warm(h, fields)
-    local missing = {}
-    for _, field in ipairs(fields) do
-      if h.seen[field] == nil then
-        missing[#missing + 1] = field
-      end
-    end
-    for i, value in ipairs(#missing > 0 and call('HMGET', h.name, unpack(missing)) or {}) do
-      h.seen[missing[i]] = value
-      h.some = h.some or value
-    end
-  end
-
   function spent_text(account, unit)
     local spent = get(account, 's:' .. unit) or '0'
     return type(spent) == 'number' and int(spent) or spent
@@ -176,3 +163,5 @@ do
     make()
   end
 end
+
+return DAY, OTHER, spent_text, part, count_days, sums_of, expire_days

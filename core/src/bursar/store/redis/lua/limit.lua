@@ -125,3 +125,5 @@ local function declare(account, texts)
     end
   end
 end
+
+return UNITS, PLACE, parse_limit, parse_subject, covers, slots, slot_of, keep_limit, declare

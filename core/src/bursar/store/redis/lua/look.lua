@@ -105,3 +105,12 @@ local function audit()
   answer[#answer + 1] = 'days'
   return audit_days(answer)
 end
+
+return {
+  migrate = migrate,
+  orders = {
+    set_limit = set_limit, drop_limit = drop_limit, trip = trip, untrip = untrip, reset = reset,
+    ['end'] = finish_all, acknowledge = acknowledge,
+  },
+  reads = {read = read, sessions = sessions, holds = holds, history = history, audit = audit},
+}

@@ -74,11 +74,28 @@ local function limits_of(account)
   return found
 end
 
+local SPENT, RESERVED = {'s:usd', 's:tokens', 's:calls'}, {'r:usd', 'r:tokens', 'r:calls'}
+local by_subject = {}
+
+-- What an account has spent for a subject, in each unit; then what it has reserved for it.
+local function fields_of(subject)
+  local fields = by_subject[subject]
+  if not fields then
+    fields = {}
+    for unit in ipairs(UNITS) do
+      fields[unit] = 'S:' .. UNITS[unit] .. ':' .. subject
+      fields[unit + 3] = 'R:' .. UNITS[unit] .. ':' .. subject
+    end
+    by_subject[subject] = fields
+  end
+  return fields
+end
+
 -- What an account counts a subject as: itself, or what stands for all beyond the most. Where a limit tells
 -- the two apart, it counts as itself.
 local function counted_as(account, subject)
-  for _, name in ipairs({'R:calls:', 'S:calls:', 'S:usd:', 'R:usd:', 'S:tokens:', 'R:tokens:'}) do
-    if get(account, name .. subject) then
+  for _, field in ipairs(fields_of(subject)) do
+    if get(account, field) then
       return subject
     end
   end
@@ -107,12 +124,16 @@ local function move(account, subject, spent, reserved)
   for unit in ipairs(UNITS) do
     some = some or spent[unit] ~= '0' or reserved[unit] ~= '0'
   end
-  subject = some and counted_as(account, subject) or subject
-  for unit, name in ipairs(UNITS) do
-    add(account, 's:' .. name, spent[unit])
-    add(account, 'S:' .. name .. ':' .. subject, spent[unit])
-    add(account, 'r:' .. name, reserved[unit])
-    add(account, 'R:' .. name .. ':' .. subject, reserved[unit])
+  if not some then
+    return
+  end
+  warm(account, fields_of(subject))
+  local fields = fields_of(counted_as(account, subject))
+  for unit in ipairs(UNITS) do
+    add(account, SPENT[unit], spent[unit])
+    add(account, fields[unit], spent[unit])
+    add(account, RESERVED[unit], reserved[unit])
+    add(account, fields[unit + 3], reserved[unit])
   end
 end
 
@@ -258,3 +279,5 @@ local function fold()
     records[id] = false
   end
 end
+
+return NOTHING, records, record_of, triple, parts_of, move_parts, move, new_record, line_of, close, sweep, fold

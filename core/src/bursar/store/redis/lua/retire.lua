@@ -63,3 +63,5 @@ local function retire()
   retire_from('sessions', now - SESSION_KEPT_MS)
   retire_from('ended', now - ENDED_KEPT_MS)
 end
+
+return retire

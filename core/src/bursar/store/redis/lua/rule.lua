@@ -283,3 +283,5 @@ local function marks(rules, entry, terms)
   end
   return told
 end
+
+return open, in_force, refresh, take_periods, counts, tell, flag, refusal, grant, exceeded, marks

@@ -6,18 +6,14 @@ local VERBS = {
   book = function() return conclude('settled', true) end,
   doubt = function() return conclude('in_doubt') end,
   release = release, withdraw = withdraw, extend = extend,
-  set_limit = set_limit, drop_limit = drop_limit, trip = trip, untrip = untrip, reset = reset,
-  ['end'] = finish_all, claim = alerts.claim, delivered = alerts.delivered,
+  claim = alerts.claim, delivered = alerts.delivered,
 }
-local READS = {
-  probe = function() return reserve(true) end,
-  read = read, sessions = sessions, holds = holds, history = history, alerts = alerts.page, audit = audit,
-}
+local READS = {probe = function() return reserve(true) end, alerts = alerts.page}
 
 local function run()
   check_layout()
   if verb == 'acknowledge' then
-    return acknowledge(), true
+    return seldom().orders.acknowledge(), true
   end
   check_ledger()
   local said = call('HGET', base .. 'answers', nonce)
@@ -26,7 +22,7 @@ local function run()
   end
   if meta[1] then
     if ledger.layout < LAYOUT then
-      migrate()
+      seldom().migrate()
       make()
     end
     sweep()
@@ -34,10 +30,15 @@ local function run()
     retire()
     make()
   end
-  if READS[verb] then
-    return READS[verb]()
+  local act, look = VERBS[verb], READS[verb]
+  if not act and not look then
+    local others = seldom()
+    act, look = others.orders[verb], others.reads[verb]
   end
-  local answer, wrote = VERBS[verb](), #writes > 0
+  if look then
+    return look()
+  end
+  local answer, wrote = act(), #writes > 0
   return answer, wrote
 end
 

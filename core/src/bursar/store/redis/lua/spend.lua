@@ -228,3 +228,5 @@ local function extend()
   write('ZADD', base .. 'leases', int(now + lease), id)
   return {'done'}
 end
+
+return reserve, conclude, release, withdraw, extend

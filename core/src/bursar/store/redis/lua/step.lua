@@ -5,9 +5,13 @@
 local call = redis.call
 local base = string.sub(KEYS[1], 1, -5) -- KEYS[1] is "<base>meta"
 local path = {} -- the accounts from the root to the leaf, of a verb that has them
-for _, name in ipairs(KEYS) do
-  if string.sub(name, 1, #base + 2) == base .. 'a:' then
-    path[#path + 1] = string.sub(name, #base + 3)
+do
+  local account, first = base .. 'a:', #KEYS + 1 -- its keys are the last ones
+  while string.sub(KEYS[first - 1], 1, #account) == account do
+    first = first - 1
+  end
+  for i = first, #KEYS do
+    path[#path + 1] = string.sub(KEYS[i], #account + 1)
   end
 end
 local MOST_BALANCE = 4.6e18 -- half of what HINCRBY can hold

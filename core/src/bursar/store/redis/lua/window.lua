@@ -98,3 +98,5 @@ local function frees(account, name, span, amount)
     end
   end
 end
+
+return begin_window, roll, end_window, move_window, frees
