@@ -21,6 +21,7 @@ from tests.unit.sdk import Client, Options, patching
 
 import bursar
 from bursar import Budget, BudgetExceeded, BursarError, Session, coverage, plugins
+from bursar.ledger import context
 from bursar.runtime import imports
 from bursar.sdk import ClientHooks
 from bursar.testing import ScriptedProvider
@@ -36,7 +37,12 @@ reached: Callable[[], object] = list
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """One with an SDK that a plugin covers, and that nobody has imported; all is restored at the end."""
+    """One with an SDK that a plugin covers, and that nobody has imported; all is restored at the end.
+
+    Nobody is inside of a session, and nothing is covered, whatever other tests have left in the process.
+    """
+    monkeypatch.setattr(context, "_inside", 0)
+    monkeypatch.setattr(coverage, "_covered", set())
     for name, code in CODE.items():
         tmp_path.joinpath(SDK).mkdir(exist_ok=True)
         tmp_path.joinpath(SDK, name).write_text(code)
