@@ -261,8 +261,9 @@ class Loaded:
         if found["leaf"]:
             open_path = OpenPath((), tuple(self._accounts_of(found)))
             call_path = self.verbs.accounts.call_path_on(open_path, rows.subject_of(found))
-            by_number = {number: thing for thing, number in self.numbers.items()}
-            for number, unit, place in rows.parse_touched(found["parts"]):
+            parts = tuple(rows.parse_touched(found["parts"]))
+            by_number = {number: thing for thing, number in self.numbers.items()} if parts else {}
+            for number, unit, place in parts:
                 part = by_number.get(number)  # None: of a period that is over, or of a limit that was dropped
                 if place < len(open_path.accounts) and isinstance(part, Slot | Rolling):
                     touched.append(Touched(part, unit, place))
