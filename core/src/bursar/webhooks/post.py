@@ -53,6 +53,7 @@ def post(
         if address.scheme == "http":
             return _exchange(plain, address, target, body, headers, deadline_s)
         context = ssl.create_default_context()
+        plain.getpeername()  # raises where the peer is gone: wrap_socket would leave the socket open then
         with context.wrap_socket(
             plain, server_hostname=address.host, do_handshake_on_connect=False
         ) as secure:
