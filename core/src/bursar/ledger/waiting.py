@@ -18,7 +18,6 @@ from .own import OwnHold, own_holds
 from .queue import Waiter
 from .steps import Steps
 
-
 _HELD_HERE = "this thread or task holds too much of it itself: settle or release that first"
 _LOOP = "it cannot wait in a running event loop: await areserve(), or use an asynchronous client"
 

@@ -122,9 +122,9 @@ class Verbs:
         call = None
         if breaker is not None and terms.breaker is not None and ignored is None:
             call = breaker.admit(plan, entry, terms.breaker, now_ms)
-        lease_ms, epoch = now_ms + terms.lease_ms, self.records.epoch
+        epoch, lease_ms, tz = self.records.epoch, now_ms + terms.lease_ms, terms.tz
         record = Record(
-            entry, call_path, RESERVED, epoch, decision, minimum, touched, breaker, lease_ms, floor, terms.tz, call
+            entry, call_path, RESERVED, epoch, decision, minimum, touched, breaker, lease_ms, floor, tz, call
         )
         self.records.add(plan, record)
         self.commit(plan)

@@ -167,7 +167,11 @@ _AUDITED = ("born", "epoch", *(f"{kind}:{unit}" for kind in "srfp" for unit in U
 def findings(lines: Sequence[str]) -> tuple[Finding, ...]:
     """What the balances of a tree have that its records do not add up to."""
     divider, last = lines.index("records"), lines.index("days")
-    found = {lines[at]: dict(zip(_AUDITED, lines[at + 1 : at + 15], strict=True)) for at in range(1, divider, 15)}
+    size = 1 + len(_AUDITED)
+    found = {
+        lines[at]: dict(zip(_AUDITED, lines[at + 1 : at + size], strict=True))
+        for at in range(1, divider, size)
+    }
     spent = {key: _three(fields, "f:{}") for key, fields in found.items()}
     reserved = dict.fromkeys(found, NOTHING)
     records = lines[divider + 1 : last]
