@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from bursar.pricing import members as module
 from bursar.pricing.members import NAMES, get, members
 from bursar.pricing.response import read_answer
+from bursar.pricing.text import text_bytes
 
 from .test_answer import CHAT, MESSAGES, RESPONSES
 
@@ -238,3 +239,21 @@ def test_classes_are_forgotten_when_there_are_too_many(monkeypatch: pytest.Monke
         assert members(type(f"Made{number}", (), {"__init__": Attributes.__init__})()) == {"usage": 1}
 
     assert len(module._classes) <= 3
+
+
+TEXTS: Any = st.recursive(
+    st.one_of(st.text(max_size=3), st.none(), st.integers(), st.booleans()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["content", "id", "role", "input", "text", "arguments"]), inner, max_size=3
+        ),
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS)
+def test_text_of_a_dict_is_that_of_a_mapping(value: Any) -> None:
+    """Text in a dict is counted at once, and as that in any mapping."""
+    assert text_bytes(value) == text_bytes(as_asked(value))
