@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import threading
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -748,3 +749,15 @@ def test_a_registration_during_a_lookup(book: PriceBook, monkeypatch: pytest.Mon
     monkeypatch.setattr(book, "_look_up", slow)
     assert book.rates("gpt-4o").input == 2_500_000
     assert book.rates("gpt-4o").input == 9_000_000
+
+
+@given(counts, counts, st.booleans(), st.booleans())
+def test_worst_case_is_the_same_with_a_tier_that_is_not_reached(
+    sent: int, made: int, audio: bool, writes: bool
+) -> None:
+    """Rates without size tiers are computed at once, and to the same amount."""
+    rates = Rates(2_500_000, 10_000_000, cache_write=3_000_000, audio_input=40_000_000, call_fee=7)
+    tiered = replace(rates, tiers=((MAX_TOKENS, replace(rates, input=9_000_000)),))
+
+    worst, by_tiers = (one.worst_case(cache_writes=writes, audio=audio) for one in (rates, tiered))
+    assert worst.nanos(sent, made) == by_tiers.nanos(sent, made)

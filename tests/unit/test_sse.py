@@ -37,3 +37,11 @@ def test_however_it_is_cut_the_events_are_the_same(sizes: list[int], newline: by
 def test_data(event: bytes, data: bytes) -> None:
     """One space after the colon is not part of it; other fields are not data."""
     assert data_of(event) == data
+
+
+@given(st.lists(st.sampled_from([b"data:", b"data: ", b"data", b" ", b"x", b"id: 1", b"\n", b"\r", b"\r\n"])))
+def test_data_of_one_line_is_that_of_many(parts: list[bytes]) -> None:
+    """An event of one line is looked at as a whole; a comment before it, which is no data, has it cut by lines."""
+    event = b"".join(parts)
+
+    assert data_of(event) == data_of(b":\n" + event)

@@ -23,12 +23,12 @@ from .pricing.stated import bills_as_it_says
 from .reports.events import Events
 from .runtime.ids import new_id
 from .store.base import Path
-from .values.call import Call
+from .values.call import Call, new_call
 from .values.charge import Charge
 from .values.money import Money, shown, to_nanos, to_usd
 from .values.names import check_name
 from .values.policy import Terms
-from .values.usage import MAX_TOKENS, Usage
+from .values.usage import MAX_TOKENS, Usage, new_usage
 
 T = TypeVar("T")
 
@@ -88,7 +88,9 @@ class Tracking(Handle):
             if tokens is not None:
                 usage = max(_either(_count("tokens", tokens)), key=lambda one: cost_nanos(rates, one))
             else:
-                usage = Usage(_count("input_tokens", input_tokens), _count("output_tokens", output_tokens))
+                usage = new_usage(
+                    _count("input_tokens", input_tokens), _count("output_tokens", output_tokens)
+                )
         if usage.flaw:
             raise ValueError(f"the usage cannot be booked: {usage.flaw}")
         if self._covers and was_just_charged(name, usage, self._ledger.clock.now()):
@@ -168,7 +170,7 @@ class Tracking(Handle):
         if self._covers and self._was_charged(result):
             warn_of_twice(self._ledger)
         try:
-            yield from self._book(Call(new_id(), "tool", tool=tool_name), nanos, None)
+            yield from self._book(new_call(new_id(), "tool", None, None, tool_name), nanos, None)
         except BudgetExceeded as refusal:
             refusal.result = result
             raise
@@ -269,7 +271,9 @@ def _count(setting: str, count: object) -> int:
 
 
 def _call(model: str, provider: str | None, usage: Usage, tier: str | None) -> Call:
-    return Call(new_id(), "model", model, provider, None, usage.input_tokens, usage.output_tokens, 1, tier)
+    return new_call(
+        new_id(), "model", model, provider, None, usage.input_tokens, usage.output_tokens, 1, tier
+    )
 
 
 def _either(tokens: int) -> tuple[Usage, Usage]:

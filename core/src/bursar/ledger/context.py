@@ -212,6 +212,8 @@ def claimed(sent: object = None) -> Payment | None:
     Args:
         sent: the messages of the request.
     """
+    if _innermost.get() is None and not _by_text:
+        return None  # as in most programs
     unclaimed = [payment for payment in _payments() if payment.usable and not payment.claimed]
     promises = [payment for payment in unclaimed if isinstance(payment, Promise)]
     if len(promises) > 1 and unclaimed[0] is promises[0]:

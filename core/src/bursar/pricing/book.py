@@ -144,8 +144,8 @@ class PriceBook:
 
     def given(self, model: str | None, provider: str | None = None) -> bool:
         """True when the user gave the model a price, here, in the process or by file."""
-        sources = [source for source in (self._prices, registered(), self._file) if source]
-        if model is None or not sources:
+        sources = self._prices, registered(), self._file
+        if model is None or not any(sources):
             return False
         host, names = _names(self.canonical(model), provider)
         return any(f"{host}/{name}" in source or name in source for source in sources for name in names)

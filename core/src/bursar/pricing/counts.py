@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeGuard
 
-from ..values.usage import Usage
+from ..runtime.fast_init import new_tuple
+from ..values.usage import Usage, new_usage
+from .members import first, get, members
 
 # The same number by its names: OpenAI's and Anthropic's, Gemini's, those of Bedrock's Converse.
 _SENT = ("input_tokens", "prompt_tokens", "promptTokenCount", "prompt_token_count", "inputTokens")
@@ -23,6 +25,16 @@ _READ_WITHIN = (
 _SENT_DETAILS = ("input_tokens_details", "prompt_tokens_details", "input_token_details")
 _MADE_DETAILS = ("output_tokens_details", "completion_tokens_details", "output_token_details")
 _BY_KIND = ("promptTokensDetails", "prompt_tokens_details")  # of Gemini: a list
+_OF_CHAT = frozenset(
+    {"prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"}
+)
+_OF_OTHERS = frozenset({"input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details",
+                        _READ_BESIDE[0], _WRITTEN_BESIDE[0]})  # fmt: skip
+_RARE = frozenset({
+    *_SENT, *_MADE, *_TOTAL, *_READ_BESIDE, *_WRITTEN_BESIDE, *_THOUGHT_BESIDE, *_TOOLS_BESIDE, *_READ_WITHIN,
+    *_SENT_DETAILS, *_MADE_DETAILS, *_BY_KIND,
+}) - _OF_CHAT - _OF_OTHERS - {"total_tokens"}  # fmt: skip
+_RARE_PARTS = frozenset({"cache_read", "cache_creation", "audio", "reasoning"})
 
 
 class Counts(NamedTuple):
@@ -49,11 +61,15 @@ def read_counts(usage: object, runs: Mapping[str, int]) -> Counts | None:
         usage: an object or a dict.
         runs: how often hosted tools ran, by name.
     """
+    usage = members(usage)
+    common = _common(usage, runs) if type(usage) is dict else None
+    if common is not None:
+        return common
     sent, made = _largest(usage, _SENT), _largest(usage, _MADE)
     read, written = _largest(usage, _READ_BESIDE), _largest(usage, _WRITTEN_BESIDE)
     if not any((sent, made, read, written)):
         return None
-    inputs, outputs = first(usage, *_SENT_DETAILS), first(usage, *_MADE_DETAILS)
+    inputs, outputs = members(first(usage, *_SENT_DETAILS)), members(first(usage, *_MADE_DETAILS))
     within = _cached(usage, inputs)
     long: Any = 0
     unsplit = 0
@@ -70,8 +86,8 @@ def read_counts(usage: object, runs: Mapping[str, int]) -> Counts | None:
     made = _sum(_known(made), thought)
     reasoning = thought or _either(outputs, "reasoning_tokens", "reasoning")
     beyond = _beyond(_largest(usage, _TOTAL), sent, made)
-    searches = count(get(usage, "server_tool_use"), "web_search_requests")
-    found = Usage(
+    searches = count(members(get(usage, "server_tool_use")), "web_search_requests")
+    found = new_usage(
         input_tokens=sent,
         output_tokens=_sum(made, beyond),
         cached_input_tokens=read,
@@ -83,6 +99,53 @@ def read_counts(usage: object, runs: Mapping[str, int]) -> Counts | None:
         requests={**runs, "web_search": searches} if searches else dict(runs),
     )
     return Counts(found, beyond, unsplit)
+
+
+def _common(usage: dict[str, Any], runs: Mapping[str, int]) -> Counts | None:
+    """The same for what OpenAI and Anthropic send, without a search for other names.
+
+    None where another name is in it, a total is no whole number, or there is no count.
+    """
+    if not _RARE.isdisjoint(usage):
+        return None
+    read = written = None
+    if "prompt_tokens" in usage:
+        sent, made = usage["prompt_tokens"], usage.get("completion_tokens")
+        inputs, outputs = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+        mixed = not _OF_OTHERS.isdisjoint(usage)
+    else:
+        sent, made = usage.get("input_tokens"), usage.get("output_tokens")
+        inputs, outputs = usage.get("input_tokens_details"), usage.get("output_tokens_details")
+        read, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
+        mixed = not _OF_CHAT.isdisjoint(usage)
+    if mixed or type(sent) is not int or type(made) is not int or not (sent or made):
+        return None
+    long = heard = reasoning = spoken = unsplit = 0
+    if read is not None or written is not None:
+        read, written = _known(read), _known(written)
+        if inputs is not None or type(read) is not int or type(written) is not int:
+            return None
+        sent += read + written
+        written, long, unsplit = _split(written, members(usage.get("cache_creation")))
+    elif inputs is not None:
+        inputs = members(inputs)
+        if type(inputs) is not dict or not _RARE_PARTS.isdisjoint(inputs):
+            return None
+        read, written = inputs.get("cached_tokens") or 0, inputs.get("cache_write_tokens") or 0
+        unsplit = written if type(written) is int else 0
+        heard = inputs.get("audio_tokens") or 0
+    if outputs is not None:
+        outputs = members(outputs)
+        if type(outputs) is not dict or not _RARE_PARTS.isdisjoint(outputs):
+            return None
+        reasoning, spoken = outputs.get("reasoning_tokens") or 0, outputs.get("audio_tokens") or 0
+    beyond = _beyond(usage.get("total_tokens"), sent, made)
+    searches = usage.get("server_tool_use")
+    if searches is not None:
+        searches = count(members(searches), "web_search_requests")
+    requests = {**runs, "web_search": searches} if searches else dict(runs)
+    found = new_usage(sent, made + beyond, read or 0, written or 0, long, reasoning, heard, spoken, requests)
+    return new_tuple(Counts, (found, beyond, unsplit))
 
 
 def larger(one: object, other: object) -> Any:
@@ -99,16 +162,6 @@ def larger(one: object, other: object) -> Any:
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     return type(value) in (int, float)
-
-
-def get(holder: object, name: str) -> Any:
-    """A member of an object or a dict; None where there is none."""
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
-
-
-def first(holder: object, *names: str) -> Any:
-    """The first of these members that is there."""
-    return next((value for name in names if (value := get(holder, name)) is not None), None)
 
 
 def count(holder: object, name: str) -> Any:
@@ -154,8 +207,9 @@ def _split(written: Any, split: object) -> tuple[Any, Any, int]:
 
 
 def _beyond(total: Any, sent: Any, made: Any) -> int:
-    numbers = (total, sent, made)
-    return max(0, total - sent - made) if all(type(number) is int for number in numbers) else 0
+    if type(total) is int and type(sent) is int and type(made) is int:
+        return max(0, total - sent - made)
+    return 0
 
 
 def _heard(usage: object) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidAmount, UnpriceableCall
+from ..runtime.fast_init import maker
 from ..values.money import Money, shown, to_nanos, to_usd
 from ..values.usage import MAX_TOKENS
 from .pictures import picture_tokens
@@ -76,6 +77,9 @@ class InputBound:
     hour_cache: bool = False
 
 
+new_input_bound = maker(InputBound)
+
+
 @dataclass(slots=True)
 class _Count:
     tokens: int = 0
@@ -112,7 +116,7 @@ def input_bound(
     per_image = picture_tokens(names) if count.images else None
     bounded = not count.unbounded and (not count.images or per_image is not None)
     explicit_caching = any("claude" in name for name in names)  # billed only where the request asks for it
-    return InputBound(
+    return new_input_bound(
         tokens=count.tokens + count.images * (per_image or 0),
         complete=bounded,
         cache_writes=count.cache_control or not explicit_caching,
@@ -125,6 +129,8 @@ def _add_up(messages: Iterable[Any] | str, tools: Iterable[Any] | None, count: _
     for message in [messages] if isinstance(messages, str | Mapping) else messages:
         count.tokens += _PER_MESSAGE
         _walk(message, count)
+    if tools is None:
+        return
     for index, given in enumerate([tools] if isinstance(tools, Mapping) else tools or ()):
         tool = _plain(given)
         kind = tool.get("type") if isinstance(tool, Mapping) else None
@@ -159,9 +165,9 @@ def _walk(value: object, count: _Count) -> None:
             count.audio = count.audio or "audio" in kind
             return
         for key, part in value.items():
-            count.tokens += _bytes(str(key)) + 1
+            count.tokens += (len(key) if type(key) is str and key.isascii() else _bytes(str(key))) + 1
             if isinstance(part, str):
-                count.tokens += _bytes(part)
+                count.tokens += len(part) if part.isascii() else _bytes(part)
                 continue
             if key == "audio" and isinstance(part, Mapping):  # what an earlier answer said, by its id
                 count.unbounded = count.audio = True

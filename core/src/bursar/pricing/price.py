@@ -212,7 +212,7 @@ class Worst:
         audio: input or output may be audio.
     """
 
-    __slots__ = ("_fee", "_steps")
+    __slots__ = ("_fee", "_only", "_steps")
 
     def __init__(self, rates: Rates, cache_writes: bool, audio: bool) -> None:
         self._fee = rates.call_fee
@@ -220,6 +220,7 @@ class Worst:
             (above, _dearest_input(at, cache_writes, audio), _dearest_output(at, audio))
             for above, at in ((-1, rates), *rates.tiers)
         ]
+        self._only = None if rates.tiers else self._steps[0][1:]
 
     def nanos(self, input_tokens: int, output_tokens: int) -> int:
         """The most that at most so many tokens can cost, in nano-dollars, rounded up.
@@ -234,6 +235,9 @@ class Worst:
         Raises:
             UnknownModel: such tokens have no price.
         """
+        if self._only is not None:  # as of most models
+            sent, made = self._only
+            return self._fee - (-(input_tokens * sent + output_tokens * made) // _PICO_PER_NANO)
         pico = 0
         for above, sent, made in self._steps:
             if input_tokens > above:

@@ -65,7 +65,8 @@ class CallRequest:
             _check_count("input_tokens", self.input_tokens, 0)
         if self.max_output_tokens is not None:
             _check_count("max_output_tokens", self.max_output_tokens, 0)
-        _check_count("n", self.n, 1)
+        if type(self.n) is not int or self.n != 1:
+            _check_count("n", self.n, 1)
         if self.tier is not None:
             check_tier(self.tier)
         if self.messages is not None:
@@ -99,5 +100,5 @@ def _check_count(setting: str, count: object, least: int) -> None:
 
 
 def _check_items(setting: str, items: object) -> None:
-    if isinstance(items, Iterator):
+    if type(items) is not list and isinstance(items, Iterator):
         raise TypeError(f"{setting}= takes a list: an iterator would be used up before the call is sent")

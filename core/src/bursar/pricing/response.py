@@ -10,7 +10,8 @@ from typing import Any
 from ..runtime.fast_init import maker
 from ..values.money import MAX_NANOS
 from ..values.usage import Usage
-from .counts import count, first, get, read_counts
+from .counts import count, read_counts
+from .members import first, get, members
 from .text import text_bytes
 
 _TIERS = {
@@ -27,6 +28,8 @@ _RUNS = {
     "image_generation_call": "image_generation",
 }
 _PER_TICK = Decimal("0.1")  # nano-dollars of one of xAI's ticks: 10^10 of them are a dollar
+_ENDS = ("incomplete_details", "stop_reason", "finish_reason", "stopReason")
+_COSTS = ("cost", "is_byok", "cost_in_usd_ticks")
 _SHOWN = ("message", "content", "output", "text", "candidates")  # where an answer has its output
 
 
@@ -80,6 +83,7 @@ def read_answer(response: object) -> Answer:
     """
     if isinstance(response, Answer):
         return response
+    response = members(response)
     id, model = first(response, "id", "responseId", "response_id"), _model(response)
     usage = _usage(response)
     made = first(response, "created", "created_at")
@@ -111,9 +115,9 @@ def _model(response: object) -> str | None:
 
 def _usage(response: object) -> Any:
     """The part that counts. Cohere's counts what is billed, and beside it what was processed."""
-    usage = first(response, "usage", "usageMetadata", "usage_metadata")
-    holder = usage if usage is not None else get(response, "meta")
-    billed = first(holder, "billed_units", "tokens")
+    usage = members(first(response, "usage", "usageMetadata", "usage_metadata"))
+    holder = members(get(response, "meta")) if usage is None else usage
+    billed = members(first(holder, "billed_units", "tokens"))
     if billed is not None and isinstance(first(billed, "input_tokens", "output_tokens"), int | float):
         return {name: _whole(get(billed, name)) for name in ("input_tokens", "output_tokens")}
     return usage
@@ -141,6 +145,8 @@ def _researched(usage: Usage, told: object) -> Usage:
 
 def _cost(usage: object) -> int | None:
     """What an answer says that it cost: OpenRouter, Perplexity, xAI. Rounded up; None for nonsense."""
+    if type(usage) is dict and usage.keys().isdisjoint(_COSTS):
+        return None  # as most answers say
     cost = get(usage, "cost")
     if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):
         cost = get(cost, "total_cost")
@@ -167,13 +173,20 @@ def _nanos(number: Any, each: Decimal) -> int | None:
 
 def _cut(response: object) -> bool:
     """True when the answer ended at its output cap, in the words of each provider."""
-    reasons = [
-        *(first(choice, "finish_reason", "finishReason") for choice in _listed(response, "choices")),
-        *(first(choice, "finish_reason", "finishReason") for choice in _listed(response, "candidates")),
-        *(get(response, name) for name in ("stop_reason", "finish_reason", "stopReason")),
-        get(get(response, "incomplete_details"), "reason"),
-    ]
-    return any(isinstance(why, str) and str(getattr(why, "value", why)) in _CUT for why in reasons)
+    for name in ("choices", "candidates"):
+        for choice in _listed(response, name):
+            if _is_cap(first(members(choice), "finish_reason", "finishReason")):
+                return True
+    if type(response) is dict and response.keys().isdisjoint(_ENDS):
+        return False
+    if any(_is_cap(get(response, name)) for name in _ENDS[1:]):
+        return True
+    details = get(response, _ENDS[0])
+    return details is not None and _is_cap(get(details, "reason"))
+
+
+def _is_cap(why: object) -> bool:
+    return isinstance(why, str) and str(getattr(why, "value", why)) in _CUT
 
 
 def _runs(response: object) -> dict[str, int]:

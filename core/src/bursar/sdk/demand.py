@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from ..ledger.hold import Hold
 from .reading import Reading, UnboundedReading
 
+_ENCODER = json.JSONEncoder(default=str)
+
 
 class Allowed(NamedTuple):
     """How much output a request may ask for.
@@ -145,7 +147,8 @@ def text_of(body: Mapping[str, Any], without: Container[str]) -> str:
         body: the JSON object that is sent.
         without: those that are no input, or are counted by themselves.
     """
-    return json.dumps({name: value for name, value in body.items() if name not in without}, default=str)
+    left = {name: value for name, value in body.items() if name not in without}
+    return _ENCODER.encode(left) if left else "{}"
 
 
 def whole(value: object) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=str)
@@ -85,6 +86,7 @@ class Paths(Generic[K]):
         return next(((kind, word) for fits, kind, word in self._rules if fits.fullmatch(path)), None)
 
 
+@lru_cache(maxsize=256)
 def biller(host: str) -> str | None:
     """Who bills what is sent to a host; None: whoever made the model."""
     name = host.rpartition("@")[2].partition(":")[0].lower()

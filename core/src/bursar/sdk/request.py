@@ -241,8 +241,10 @@ class Sending:
     @property
     def _surcharge(self) -> str | None:
         """Why the price of the model does not hold, if nobody gave it another one."""
-        given = self._payer._ledger.prices.given
-        return None if given(self._demand.ask.get("model")) else self._demand.surcharge
+        surcharge = self._demand.surcharge
+        if surcharge is None or self._payer._ledger.prices.given(self._demand.ask.get("model")):
+            return None
+        return surcharge
 
     @property
     def _lowers(self) -> bool:

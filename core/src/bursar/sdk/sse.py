@@ -39,6 +39,9 @@ class Events:
 
 def data_of(event: bytes) -> bytes:
     """The data of an event: its ``data:`` lines, joined; or what a frame of Amazon's wraps."""
+    line = event.rstrip(b"\r\n")
+    if line.startswith(b"data:") and b"\n" not in line and b"\r" not in line:  # as most are
+        return line[6:] if line.startswith(b"data: ") else line[5:]
     if is_frame(event):
         return data_of_frame(event)
     lines = [line[5:] for line in _LINE.split(event) if line.startswith(b"data:")]

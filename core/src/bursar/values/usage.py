@@ -9,6 +9,7 @@ from ..runtime.fast_init import maker
 
 MAX_TOKENS = 10**10  # no call comes near; a larger count is nonsense, not usage
 
+_NO_COUNT = "a count is not a whole number of tokens"
 _NO_PARTS: tuple[object, ...] = (0, 0, 0, 0, 0, 0, {})
 
 
@@ -81,12 +82,12 @@ class Usage:
         cached, short, long = self.cached_input_tokens, self.cache_write_tokens, self.cache_write_1h_tokens
         reasoning, heard, spoken = self.reasoning_tokens, self.audio_input_tokens, self.audio_output_tokens
         parts = (cached, short, long, reasoning, heard, spoken, self.requests)
-        if parts == _NO_PARTS and _is_count(sent) and _is_count(made):
-            return None
+        if parts == _NO_PARTS and type(sent) is int and type(made) is int:  # as most are
+            return None if 0 <= sent <= MAX_TOKENS and 0 <= made <= MAX_TOKENS else _NO_COUNT
         if not isinstance(self.requests, Mapping):
             return "requests are not counted by name"
         if not all(map(_is_count, (sent, made, *parts[:-1], *self.requests.values()))):
-            return "a count is not a whole number of tokens"
+            return _NO_COUNT
         if cached + short + long > sent or heard > sent:
             return "the parts of the input exceed the input"
         if reasoning > made or spoken > made:

@@ -250,6 +250,8 @@ def _unbounded_tools(kinds: set[str], calls: int | None) -> tuple[str | None, st
 
 def formatted(body: Mapping[str, Any]) -> bool:
     """True when the answer is to be JSON, whose end a lower output cap would cut off."""
+    if body.keys().isdisjoint(("response_format", "text")):
+        return False
     text = body.get("text")
     wanted = body.get("response_format"), text.get("format") if isinstance(text, Mapping) else None
     return any(isinstance(one, Mapping) and one.get("type") in _FORMATS for one in wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -118,6 +119,7 @@ class Where(NamedTuple):
         return "max_completion_tokens" if self.kind == "chat" and newer else "max_tokens"
 
 
+@lru_cache(maxsize=1_024)
 def where(method: str, url: str, base_url: str) -> Where:
     """Where a request goes, by its method and its URL, whole or below the base."""
     host = urlsplit(url).netloc or urlsplit(base_url).netloc

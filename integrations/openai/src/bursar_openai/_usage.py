@@ -44,22 +44,25 @@ class CompletionReading(Reading):
             self.visible_bytes += text_bytes(_part(choice, "message"))
 
     def event(self, raw: bytes) -> bytes:
-        if data_of(raw).startswith(b"[DONE]"):
+        if b"[DONE]" in raw and data_of(raw).startswith(b"[DONE]"):
             self.ended = True
             return raw
         document = object_of(raw)
         choices = _choices(document)
         for choice in choices:
             self.visible_bytes += text_bytes(_part(choice, "delta"))
-            if choice.get("finish_reason"):  # some hosts have an empty one in chunks that go on
-                self.cut = self.cut or choice["finish_reason"] == "length"
+            reason = choice.get("finish_reason")
+            if reason:  # some hosts have an empty one in chunks that go on
+                self.cut = self.cut or reason == "length"
                 self._going_on.discard(choice.get("index", 0))
         self.stopped = not self._going_on
         usage = _usage_of(document, choices)
         if usage or self.answer is None:
             self.report(document, usage)
-        self._running = self._running or bool(usage and choices and not self.stopped)
-        last = bool(usage) and not choices and not self._running and self.visible_bytes > 0
+        last = False
+        if usage:
+            self._running = self._running or bool(choices and not self.stopped)
+            last = not choices and not self._running and self.visible_bytes > 0
         self.final = self.answer is not None and self.answer.usage is not None and (self.stopped or last)
         if not self._unasked:
             return raw
@@ -105,14 +108,18 @@ class ResponseReading(Reading):
 
 def _usage_of(document: Mapping[str, Any], choices: list[dict[str, Any]]) -> Any:
     """The usage that a chunk tells: by itself, below ``x_groq``, or within a choice, as Moonshot does."""
-    told = [document.get("usage"), _part(document, "x_groq").get("usage")]
-    return next((usage for usage in (*told, *(one.get("usage") for one in choices)) if usage), None)
+    usage = document.get("usage")
+    if not usage and "x_groq" in document:
+        usage = _part(document, "x_groq").get("usage")
+    for choice in () if usage else choices:
+        usage = usage or choice.get("usage")
+    return usage or None
 
 
 def _part(choice: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """What a choice has by a name, or its text, as a mapping."""
     part = choice.get(name)
-    return part if isinstance(part, Mapping) else {"text": part or choice.get("text")}
+    return part if isinstance(part, dict) else {"text": part or choice.get("text")}
 
 
 def _choices(document: Mapping[str, Any]) -> list[dict[str, Any]]:
