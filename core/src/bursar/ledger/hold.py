@@ -33,6 +33,7 @@ from .context import FoundByText, InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
 from .own import OwnHold
+from .queue import Queue
 from .steps import Steps, awaitable, blocking
 from .truncation import truncation, warn_once
 
@@ -76,7 +77,8 @@ class Hold(OneProcess):
         asked: Quote,
         granted: Granted,
         events: Events,
-        session: Any = None,
+        session: Any,
+        queue: Queue,
     ) -> None:
         self._ledger = ledger
         self.session = session
@@ -93,7 +95,7 @@ class Hold(OneProcess):
         self._watched = False  # is it booked as unknown when nobody has it any more
         if granted.state == "reserved" and not granted.repeated:
             self._watched = True
-            self._own = OwnHold(ledger.queue(path), path, asked.subject, granted.amounts)
+            self._own = OwnHold(queue, path, asked.subject, granted.amounts)
         self.repeated = granted.repeated
         self.used = False
         self.charged_by_sdk = False

@@ -68,18 +68,17 @@ def reserve(
     repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
     entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
     reserving = Reserve(ledger, entry, asked.minimum, asked.floor, terms)
-    admission = yield from admit(ledger, reserving, terms, check)
-    answer = admission.answer
+    answer = yield from admit(ledger, reserving, terms, check)
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
-        refused = refusal(answer, asked, _loop_s(ledger.policy), admission.waited_s, admission.why_not)
+        refused = refusal(answer, asked, _loop_s(ledger.policy), reserving.waited_s, reserving.why_not)
         _refuse(ledger, asked.call, refused, events)
         raise refused
     asked = asked.granted(answer.amounts)
     cap = asked.cap(answer.amounts)
     call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
-    hold = Hold(ledger, path, call, asked, answer, events, session)
+    hold = Hold(ledger, path, call, asked, answer, events, session, reserving.queue)
     if hold.clamped and not answer.repeated:
         wanted = hold.wanted_output_tokens
         events.append(Event("clamp", call, wanted))

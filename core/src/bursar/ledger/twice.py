@@ -15,6 +15,7 @@ from ..values.charge import Charge
 from ..values.usage import Usage
 
 _HOLDS, _CHARGES, _RECENT_S = 32, 32, 60
+_MANY = 8  # where there are so many, those that are over are sorted out
 
 _offered: ContextVar[tuple[ref[Any], ...]] = ContextVar("bursar_offered", default=())
 _Charged: TypeAlias = "tuple[float, frozenset[str | None], Usage | None]"
@@ -24,7 +25,7 @@ _charges: ContextVar[deque[_Charged] | None] = ContextVar("bursar_charges", defa
 def offer(hold: Any) -> None:
     """A hold was reserved in this context: a covered call of its session and model is made on it, once."""
     offered = _offered.get()
-    if offered:
+    if len(offered) >= _MANY:
         kept = [one for one in offered if (known := one()) is not None and known.state == "reserved"]
         offered = tuple(kept[1 - _HOLDS :])
     _offered.set((*offered, ref(hold)))

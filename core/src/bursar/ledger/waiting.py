@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import cast
 
 from ..runtime.log import logger
 from ..store.base import UNITS, Ask, Contended, Entry, Granted, Refused, StalePeriod
@@ -18,70 +18,57 @@ from .own import OwnHold, own_holds
 from .queue import Waiter
 from .steps import Steps
 
-
-class Admission(NamedTuple):
-    """What became of a reserve.
-
-    Attributes:
-        answer: of the store.
-        waited_s: how long it waited for others, in seconds.
-        why_not: what kept it from waiting for what is only held, for people; empty where nothing did.
-    """
-
-    answer: Granted | Refused
-    waited_s: float = 0
-    why_not: str = ""
-
-
 _HELD_HERE = "this thread or task holds too much of it itself: settle or release that first"
 _LOOP = "it cannot wait in a running event loop: await areserve(), or use an asynchronous client"
 
 
-def admit(ledger: Ledger, reserve: Reserve, terms: Terms, check: Callable[[], object]) -> Steps[Admission]:
+def admit(
+    ledger: Ledger, reserve: Reserve, terms: Terms, check: Callable[[], object]
+) -> Steps[Granted | Refused]:
     """Reserve; where only calls in flight are in the way, wait for them and ask again.
 
     Args:
         ledger: of the budget.
-        reserve: the call.
+        reserve: the call; learns how long it waited.
         terms: of the budget.
         check: raises what ends the wait, such as a closed session.
     """
-    wait_s = ledger.policy.wait_s
+    wait_s, queue = ledger.policy.wait_s, reserve.queue
     if not wait_s or not terms.enforce or at_work():
-        return Admission((yield from reserve.last()))
-    queue = ledger.queue(reserve.entry.path)
+        return (yield from reserve.last())
     own, seen = own_holds(queue), queue.changes
     account = None if own else queue.line_for(reserve.entry.path)
     if account is None:
         answer = yield from reserve.ask()
         if not isinstance(answer, Contended):
-            return Admission(answer)
+            return answer
         if not reserve.may_wait(answer, own):
-            return Admission((yield from reserve.last()), 0, _HELD_HERE)
+            return (yield from reserve.last(_HELD_HERE))
         account = answer.limits[0].account
     waiter, end_s = Waiter(reserve.entry.path), time.monotonic() + terms.lease_ms / 1000
     with queue.joined(waiter, account, first=bool(own), seen=seen):
         while True:
             until_s, now_s = min(queue.moved_s(waiter) + wait_s, end_s), time.monotonic()
+            reserve.waited_s = now_s - waiter.since_s
             if now_s >= until_s:
-                return Admission((yield from reserve.last()), now_s - waiter.since_s)
+                return (yield from reserve.last())
             pause_s = until_s - now_s
             if queue.is_head(waiter):
                 pause_s = min(pause_s, queue.look_s(), reserve.lease_s())
             if not (yield from verbs.pause(waiter, pause_s)):
-                return Admission((yield from reserve.last()), now_s - waiter.since_s, _LOOP)
+                return (yield from reserve.last(_LOOP))
             yield from ledger.leftovers()
             check()
             if not queue.is_head(waiter):
                 continue
             before = reserve.contended
             answer = yield from reserve.ask(others_wait=queue.others_wait(waiter))
-            waited_s = time.monotonic() - waiter.since_s
+            reserve.waited_s = time.monotonic() - waiter.since_s
             if not isinstance(answer, Contended):
-                logger.debug("call %s waited %.3f s for calls in flight", reserve.entry.id, waited_s)
-                return Admission(answer, waited_s)
+                logger.debug("call %s waited %.3f s for calls in flight", reserve.entry.id, reserve.waited_s)
+                return answer
             if not reserve.may_wait(answer, own_holds(queue)):
-                return Admission((yield from reserve.last()), waited_s, _HELD_HERE)
+                return (yield from reserve.last(_HELD_HERE))
             if before is not None and _progressed(before, answer):
                 queue.progressed(waiter)
             queue.move(waiter, answer.limits[0].account)
@@ -99,11 +86,17 @@ class Reserve:
 
     Attributes:
         contended: the last answer, where that was one.
+        queue: where the calls of its tree wait in this process.
+        waited_s: how long it waited for others, in seconds.
+        why_not: what kept it from waiting for what is only held, for people; empty where nothing did.
     """
 
     def __init__(self, ledger: Ledger, entry: Entry, minimum: Amounts, floor: Amounts, terms: Terms) -> None:
         self.entry = entry
         self.contended: Contended | None = None
+        self.queue = ledger.queue(entry.path)
+        self.waited_s = 0.0
+        self.why_not = ""
         self._ledger = ledger
         self._minimum = minimum
         self._terms = terms
@@ -112,23 +105,20 @@ class Reserve:
 
     def ask(self, *, others_wait: bool = False) -> Steps[Granted | Contended | Refused]:
         """Ask, and come again where it is contended; where others wait, too, for a share of the room."""
-        answer: Granted | Contended | Refused = yield from self._ask(self._next, others_wait=others_wait)
+        terms = self._terms._replace(others_wait=True) if others_wait else self._terms
+        asked = (self.entry, self._minimum, terms, self._floor, self._next)
         self._next = "again"
+        answer = yield from verbs.reserve(*asked)
+        if isinstance(answer, StalePeriod):
+            answer = yield from self._ledger.again(answer, verbs.reserve, *asked)
         if isinstance(answer, Contended):
             self.contended = answer
-        return answer
+        return cast("Granted | Contended | Refused", answer)
 
-    def last(self) -> Steps[Granted | Refused]:
+    def last(self, why_not: str = "") -> Steps[Granted | Refused]:
         """Take what is there, or be refused."""
-        return cast("Granted | Refused", (yield from self._ask("last")))
-
-    def _ask(self, ask: Ask, *, others_wait: bool = False) -> Steps[Granted | Contended | Refused]:
-        terms = self._terms._replace(others_wait=True) if others_wait else self._terms
-        asked = (self.entry, self._minimum, terms, self._floor, ask)
-        stated = yield from verbs.reserve(*asked)
-        if isinstance(stated, StalePeriod):
-            stated = yield from self._ledger.again(stated, verbs.reserve, *asked)
-        return cast("Granted | Contended | Refused", stated)
+        self._next, self.why_not = "last", why_not
+        return cast("Granted | Refused", (yield from self.ask()))
 
     def may_wait(self, contended: Contended, own: tuple[OwnHold, ...]) -> bool:
         """True where others hold enough of each limit in the way, so that this call can fit one day."""

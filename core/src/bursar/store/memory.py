@@ -48,9 +48,7 @@ def _step(
             verbs = self._verbs
             if verbs.plan is not None:
                 verbs.commit(verbs.plan)
-            now_ms = int(self._clock.now() * 1000)
-            now_ms = max(now_ms, self._now_ms)
-            self._now_ms = now_ms
+            self._now_ms = now_ms = max(int(self._clock.now() * 1000), self._now_ms)
             verbs.records.sweep(now_ms)
             verbs.accounts.retire(now_ms)
             answer: R = getattr(verbs, name)(now_ms, *args, **kwargs)

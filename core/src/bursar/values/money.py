@@ -110,10 +110,7 @@ def _parse(value: object) -> int:
 
 def to_usd(nanos: int) -> Dollars:
     """Nano-dollars as a ``Decimal`` of USD, exact, without trailing zeros."""
-    whole, fraction = divmod(nanos, NANOS_PER_USD)
-    if not fraction:
-        return Dollars(whole)
-    return Dollars(Decimal(nanos).scaleb(-9, _CONTEXT).normalize(_CONTEXT))
+    return Dollars(_CONTEXT.divide(nanos, NANOS_PER_USD))
 
 
 NO_USD = to_usd(0)

@@ -90,7 +90,8 @@ class Verbs:
             return stale
         plan, ignored = Plan(), None
         breaker = call_path.breaker(entry, terms)
-        question = Question(entry.amounts, floor, minimum, terms, ask if terms.enforce else "last", now_ms)
+        last_ask = ask if terms.enforce else "last"
+        question = new_tuple(Question, (entry.amounts, floor, minimum, terms, last_ask, now_ms))
         decision = decide(plan, call_path, breaker, entry, question)
         if isinstance(decision, Contended):
             if ask == "first":
@@ -121,19 +122,9 @@ class Verbs:
         call = None
         if breaker is not None and terms.breaker is not None and ignored is None:
             call = breaker.admit(plan, entry, terms.breaker, now_ms)
+        epoch, lease_ms, tz = self.records.epoch, now_ms + terms.lease_ms, terms.tz
         record = Record(
-            entry,
-            call_path,
-            RESERVED,
-            self.records.epoch,
-            decision,
-            minimum,
-            touched,
-            breaker,
-            now_ms + terms.lease_ms,
-            floor,
-            terms.tz,
-            call=call,
+            entry, call_path, RESERVED, epoch, decision, minimum, touched, breaker, lease_ms, floor, tz, call
         )
         self.records.add(plan, record)
         self.commit(plan)

@@ -161,10 +161,17 @@ def _limit_view(limit: Limit, fields: Fields, now_ms: int) -> LimitView:
     return LimitView(limit, sum(spent[unit] for spent, _ in covered), sum(held[unit] for _, held in covered))
 
 
+_AUDITED = ("born", "epoch", *(f"{kind}:{unit}" for kind in "srfp" for unit in UNITS))
+
+
 def findings(lines: Sequence[str]) -> tuple[Finding, ...]:
     """What the balances of a tree have that its records do not add up to."""
     divider, last = lines.index("records"), lines.index("days")
-    found = accounts(lines[1:divider])
+    size = 1 + len(_AUDITED)
+    found = {
+        lines[at]: dict(zip(_AUDITED, lines[at + 1 : at + size], strict=True))
+        for at in range(1, divider, size)
+    }
     spent = {key: _three(fields, "f:{}") for key, fields in found.items()}
     reserved = dict.fromkeys(found, NOTHING)
     records = lines[divider + 1 : last]
