@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pytest
 
