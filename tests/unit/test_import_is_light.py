@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
+
+import pytest
 
 import bursar
 
@@ -26,19 +30,44 @@ HEAVY = {
 PROGRAM = """
 import sys, threading
 import bursar
+print(*[name for name in sys.modules if name.startswith("bursar")])
+for name in bursar.__all__:
+    getattr(bursar, name)
 assert threading.active_count() == 1, threading.enumerate()
 print(*sys.modules)
 """
+FRONT_DOORS = ("errors", "integration", "sdk", "store", "testing")
 
 
 def test_import_loads_no_framework_no_sdk_and_nothing_that_talks_to_a_network() -> None:
-    """A fresh interpreter has none of the heavy modules after the import, and no second thread."""
+    """A fresh interpreter has only what is used of ours, none of the heavy modules, and no second thread."""
     run = subprocess.run([sys.executable, "-I", "-c", PROGRAM], capture_output=True, text=True, check=True)
-    loaded = set(run.stdout.split())
-    assert "bursar" in loaded
+    at_first, used = run.stdout.splitlines()
+    loaded = set(used.split())
+    assert at_first == "bursar"
+    assert "bursar.budget" in loaded
     assert not loaded & HEAVY
 
 
 def test_the_version_is_read_from_the_metadata_when_it_is_asked_for() -> None:
     """Which the import leaves alone, since that takes longer than all the rest."""
     assert bursar.__version__ == version("bursar")
+
+
+def test_names_come_from_where_type_checkers_see_them() -> None:
+    """The table of homes, `__all__`, and the imports that only type checkers follow are of one mind."""
+    (seen,) = [node for node in ast.parse(Path(bursar.__file__).read_text("utf-8")).body
+               if isinstance(node, ast.If) and isinstance(node.test, ast.Name)]  # fmt: skip
+    imports = [node for node in seen.body if isinstance(node, ast.ImportFrom)]
+
+    assert {one.name: node.module for node in imports for one in node.names} == bursar._HOMES
+    assert sorted(bursar._HOMES) == sorted(bursar.__all__)
+    assert set(dir(bursar)) >= {*bursar.__all__, "__doc__"}
+
+
+@pytest.mark.parametrize("door", FRONT_DOORS)
+def test_any_front_door_may_be_the_first(door: str) -> None:
+    """Each can be imported before anything else of ours; what `bursar` itself needs is an attribute of it."""
+    program = f"import bursar.{door}; import bursar; print(bursar.store.Store, bursar.errors.BursarError)"
+
+    subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, check=True)

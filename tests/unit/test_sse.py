@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.sdk.sse import Events, data_of
+from bursar.sdk.sse import Events, _parsed, data_of
 
 
 @given(st.lists(st.integers(1, 40)), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())
@@ -45,3 +47,29 @@ def test_data_of_one_line_is_that_of_many(parts: list[bytes]) -> None:
     event = b"".join(parts)
 
     assert data_of(event) == data_of(b":\n" + event)
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=2), inner, max_size=2)
+    ),
+)
+
+
+@given(
+    JSON,
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16-le", "utf-16"]),
+    st.sampled_from(["", " ", "\t", "x"]),
+)
+def test_data_is_parsed_as_by_the_library(document: object, encoding: str, around: str) -> None:
+    """Whatever its encoding, with spaces around it or with rubbish, as `json.loads` would."""
+    text = around + json.dumps(document, ensure_ascii=False) + around
+    data = text.encode(encoding, "surrogatepass")
+    try:
+        expected = repr(json.loads(data))
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            _parsed(data)
+    else:
+        assert repr(_parsed(data)) == expected

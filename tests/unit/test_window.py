@@ -259,7 +259,7 @@ def test_a_zone_that_is_none_is_named(name: object) -> None:
 
 def test_utc_needs_no_time_zone_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine without any, UTC works, and another zone says what to install."""
-    monkeypatch.setattr("bursar.values.window.ZoneInfo", lambda name: ZoneInfo(f"no/such/{name}"))
+    monkeypatch.setattr("zoneinfo.ZoneInfo", lambda name: ZoneInfo(f"no/such/{name}"))
     assert zone("UTC") is timezone.utc
     with pytest.raises(ValueError, match="pip install tzdata"):
         zone("Europe/Oslo")

@@ -29,7 +29,7 @@ from .session import Session
 from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy
 from .store.base import MOST_DAYS, Finding, HasHistory, Store
 from .store.facts import HasFacts
-from .store.remote import HasOutbox
+from .store.undelivered import HasOutbox
 from .values.account import (
     child_account,
     name_of,
@@ -44,7 +44,9 @@ from .values.limits import Limit, LimitLike, parse_limits
 from .values.money import Money, shown, to_signed_nanos, to_usd
 from .values.peer_names import OURS, unknown_setting
 from .values.policy import UnknownOutcome
-from .webhooks.signature import Secrets
+
+if TYPE_CHECKING:
+    from .webhooks.signature import Secrets
 
 F = TypeVar("F", bound=Callable[[Alert], object])
 

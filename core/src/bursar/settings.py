@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from .errors import InvalidAmount
 from .ledger.hooks import Hooks
@@ -22,7 +22,7 @@ from .reports.listeners import AlertCallback, Delivery, Listeners, ReportCallbac
 from .runtime.clock import Clock, SystemClock
 from .store.base import MOST_DAYS, Store
 from .store.memory import MemoryStore
-from .store.remote import HasOutbox
+from .store.undelivered import HasOutbox
 from .store.urls import not_opened, open_store
 from .values.account import root_account
 from .values.duration import Duration, to_seconds
@@ -34,9 +34,9 @@ from .values.names import check_name
 from .values.policy import WHOLE_PPM, Breaker, Policy, Terms, UnknownOutcome
 from .values.usage import MAX_TOKENS
 from .values.window import zone
-from .webhooks.deliveries import Deliveries
-from .webhooks.signature import Secrets
-from .webhooks.webhook import open_webhooks
+
+if TYPE_CHECKING:
+    from .webhooks.signature import Secrets
 
 Prices: TypeAlias = "Mapping[str, Price | tuple[Money, Money]] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | Price | tuple[Money, Money]"
@@ -210,6 +210,12 @@ class Settings:
         told = {kind: listener for kind, listener in by_kind.items() if listener is not None}
         hear_all = (hooks.alert,) if self.on_alert is None else (self.on_alert, hooks.alert)
         alerts = Alerts(Listeners(told, hear_all, self.alerts), lambda: store.durability)
+        given = (self.webhook_url, self.webhook_secret, self.webhook_proxy)
+        if self.webhook_allow_private is False and all(setting is None for setting in given):
+            return alerts
+        from .webhooks.deliveries import Deliveries  # most budgets have none
+        from .webhooks.webhook import open_webhooks
+
         clock = self.clock or SystemClock()
         webhooks = open_webhooks(
             self.webhook_url,
@@ -218,8 +224,7 @@ class Settings:
             proxy=self.webhook_proxy,
             dropped=lambda count, where: alerts.lost(count, where, clock.now()),
         )
-        if webhooks:
-            alerts.listen(Deliveries(webhooks, store, root_account(self.name, ()).key, alerts))
+        alerts.listen(Deliveries(webhooks, store, root_account(self.name, ()).key, alerts))
         return alerts
 
     def _terms(self) -> Terms:

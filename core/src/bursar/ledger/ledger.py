@@ -16,7 +16,7 @@ from ..runtime.fork import forks
 from ..runtime.ids import new_id
 from ..runtime.log import logger
 from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
-from ..store.outbox.outbox import Trouble
+from ..store.undelivered import Trouble
 from ..values.account import root_key
 from ..values.amounts import Amounts
 from ..values.call import Call, Subject

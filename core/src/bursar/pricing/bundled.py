@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .price import Rates
-
-_FILE = Path(__file__).with_name("prices.json")
 
 # Here a write to a cache is part of every request and billed as ordinary input, unless a price
 # for it is published. Elsewhere (Anthropic's models wherever they run, Bedrock, OpenRouter)
@@ -37,7 +34,9 @@ class _Table(NamedTuple):
 
 @cache
 def _table() -> _Table:
-    loaded = json.loads(_FILE.read_text("utf-8"))
+    from pathlib import Path  # an import of bursar does not need it
+
+    loaded = json.loads(Path(__file__).with_name("prices.json").read_text("utf-8"))
     rows = {
         provider: {name: row for names, row in shared for name in names}
         for provider, shared in loaded["models"].items()

@@ -6,7 +6,6 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeAlias
 
 from ..runtime.fork import first_in_child
@@ -128,6 +127,8 @@ def read_prices(setting: str, path: str | os.PathLike[str]) -> dict[str, Rates]:
         InvalidAmount: not a price.
         ValueError: the file cannot be read as that; the message names the setting.
     """
+    from pathlib import Path  # most programs have no such file
+
     try:
         loaded = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ from ..redaction import redacted
 from ..runtime.ids import new_id
 from ..store.alerts import StoredAlert, alerts_of
 from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot
-from ..store.outbox.outbox import Trouble
+from ..store.undelivered import Trouble
 from ..values.account import shown_key
 from ..values.amounts import NOTHING
 from ..values.call import Call, Subject

@@ -21,7 +21,8 @@ def maker(frozen: type[T]) -> type[T]:
         self.__class__ = frozen
 
     members = [(member.name, member.type, _like(member)) for member in fields(cast("Any", frozen))]
-    twin = make_dataclass(frozen.__name__, members, slots=True, namespace={"__post_init__": lock})
+    known = {"__post_init__": lock, "__doc__": ""}  # else its signature would be looked at for a docstring
+    twin = make_dataclass(frozen.__name__, members, slots=True, repr=False, eq=False, namespace=known)
     return cast("type[T]", twin)
 
 

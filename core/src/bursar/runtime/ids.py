@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
-import secrets
 
 from .fork import first_in_child
 
-_prefix = secrets.token_hex(8)
+_prefix = os.urandom(8).hex()
 _counter = itertools.count(1)
 _MADE = re.compile(r"(?:sess_)?[0-9a-f]{16}-[0-9]+", re.ASCII)
 
@@ -26,7 +26,7 @@ def is_made(name: str) -> bool:
 def _renew() -> None:
     """A forked child would count on from its parent's numbers."""
     global _prefix, _counter
-    _prefix, _counter = secrets.token_hex(8), itertools.count(1)
+    _prefix, _counter = os.urandom(8).hex(), itertools.count(1)
 
 
 first_in_child(_renew)

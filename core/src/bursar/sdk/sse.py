@@ -9,6 +9,7 @@ from typing import Any
 from .eventstream import data_of_frame, is_frame
 
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_DECODER = json.JSONDecoder()
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
@@ -50,8 +51,19 @@ def data_of(event: bytes) -> bytes:
 
 def object_of(event: bytes) -> dict[str, Any]:
     """The JSON object in the data of an event; an empty one if there is none."""
+    data = data_of(event)
     try:
-        document = json.loads(data_of(event))
+        document = _parsed(data)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _parsed(data: bytes) -> object:
+    """What ``json.loads`` makes of it; text without a space around it, as most is, at once."""
+    try:
+        text = data.decode()
+        document, end = _DECODER.raw_decode(text)
+    except ValueError:
+        return json.loads(data)
+    return document if end == len(text) else json.loads(data)

@@ -4,50 +4,54 @@
 values that the verbs take and answer.
 """
 
-from ..values.account import Account, is_session, other_account, parent_key, root_key
-from ..values.amounts import NOTHING, Amounts
-from ..values.call import Subject
-from ..values.limits import Limit
-from ..values.policy import WHOLE_PPM, Breaker, Terms
-from ..values.window import Calendar, Period
-from .alerts import AlertPage, HasAlerts, StoredAlert, StoredKind, alerts_of
-from .base import (
-    MOST_AT_ONCE,
-    MOST_DAYS,
-    OTHER,
-    PLAIN,
-    UNITS,
-    AccountView,
-    Ask,
-    Booked,
-    Cause,
-    Circuit,
-    Contended,
-    DayView,
-    Entry,
-    Finding,
-    Granted,
-    HasHistory,
-    HasHolds,
-    HasRoots,
-    HeldLimit,
-    HistoryView,
-    HoldPage,
-    LimitView,
-    Mark,
-    OpenHold,
-    Path,
-    Refused,
-    SessionPage,
-    Snapshot,
-    StalePeriod,
-    State,
-    Store,
-    Verb,
-)
-from .facts import Facts, HasFacts
-from .memory import MemoryStore
-from .remote import HasOutbox
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..values.account import Account, is_session, other_account, parent_key, root_key
+    from ..values.amounts import NOTHING, Amounts
+    from ..values.call import Subject
+    from ..values.limits import Limit
+    from ..values.policy import WHOLE_PPM, Breaker, Terms
+    from ..values.window import Calendar, Period
+    from .alerts import AlertPage, HasAlerts, StoredAlert, StoredKind, alerts_of
+    from .base import (
+        MOST_AT_ONCE,
+        MOST_DAYS,
+        OTHER,
+        PLAIN,
+        UNITS,
+        AccountView,
+        Ask,
+        Booked,
+        Cause,
+        Circuit,
+        Contended,
+        DayView,
+        Entry,
+        Finding,
+        Granted,
+        HasHistory,
+        HasHolds,
+        HasRoots,
+        HeldLimit,
+        HistoryView,
+        HoldPage,
+        LimitView,
+        Mark,
+        OpenHold,
+        Path,
+        Refused,
+        SessionPage,
+        Snapshot,
+        StalePeriod,
+        State,
+        Store,
+        Verb,
+    )
+    from .facts import Facts, HasFacts
+    from .memory import MemoryStore
+    from .undelivered import HasOutbox
 
 __all__ = [
     # The verbs
@@ -115,3 +119,35 @@ __all__ = [
     "parent_key",
     "root_key",
 ]
+
+# Where they are: a module is imported when one of its names is first used.
+_NAMES = {
+    "..values.account": "Account is_session other_account parent_key root_key",
+    "..values.amounts": "NOTHING Amounts",
+    "..values.call": "Subject",
+    "..values.limits": "Limit",
+    "..values.policy": "WHOLE_PPM Breaker Terms",
+    "..values.window": "Calendar Period",
+    ".alerts": "AlertPage HasAlerts StoredAlert StoredKind alerts_of",
+    ".base": "MOST_AT_ONCE MOST_DAYS OTHER PLAIN UNITS AccountView Ask Booked Cause Circuit"
+    " Contended DayView Entry Finding Granted HasHistory HasHolds HasRoots HeldLimit"
+    " HistoryView HoldPage LimitView Mark OpenHold Path Refused SessionPage Snapshot"
+    " StalePeriod State Store Verb",
+    ".facts": "Facts HasFacts",
+    ".memory": "MemoryStore",
+    ".undelivered": "HasOutbox",
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """A public name when it is first used."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
-from urllib.parse import quote
 
 from ..values.limits import Limit
+from ..values.names import quoted
 from .base import MOST_AT_ONCE, Booked, Cause, Entry, Granted, Refused
 
 StoredKind = Literal["soft_limit", "hard_limit", "loop_detected", "velocity", "overrun"]
@@ -147,4 +147,4 @@ def alert_id(
 
 
 def _escaped(text: str) -> str:
-    return quote(text, safe="", errors="surrogatepass")
+    return quoted(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 from ..runtime.fork import OneProcess
 from ..values.amounts import Amounts
@@ -28,21 +28,8 @@ from .base import (
     StalePeriod,
     Store,
 )
-from .outbox.outbox import Listener, Outbox
-
-
-@runtime_checkable
-class HasOutbox(Protocol):
-    """A store whose bookings may have to wait for it to come back; a store need not have one."""
-
-    @property
-    def undelivered(self) -> int:
-        """Bookings of this process that wait."""
-        ...
-
-    def on_trouble(self, root: str, listener: Listener) -> None:
-        """Tell the listener when bookings of a tree wait, land, or are lost."""
-        ...
+from .outbox.outbox import Outbox
+from .undelivered import Listener
 
 
 def completed(verb: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

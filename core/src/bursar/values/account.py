@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from urllib.parse import quote, unquote
 
 from ..runtime.ids import is_made
 from .limits import Limit
-from .names import check_name
+from .names import check_name, quoted, unquoted
 
-_SESSION = "@"  # quote() never leaves one in a name, so no name can pose as a session
+_SESSION = "@"  # quoted() never leaves one in a name, so no name can pose as a session
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +30,19 @@ class Account:
 
 def root_account(name: str, limits: tuple[Limit, ...]) -> Account:
     """The account at the top of a tree: the unit that a store changes atomically."""
-    return Account(quote(check_name("name", name), safe=""), limits)
+    return Account(quoted(check_name("name", name)), limits)
 
 
 def child_account(
     parent: Account, name: str, limits: tuple[Limit, ...], unless_declared: tuple[Limit, ...] = ()
 ) -> Account:
     """The account of a budget below another one: a tenant, a team, a user."""
-    return Account(f"{parent.key}/{quote(check_name('name', name), safe='')}", limits, unless_declared)
+    return Account(f"{parent.key}/{quoted(check_name('name', name))}", limits, unless_declared)
 
 
 def session_account(parent: Account, session_id: str, limits: tuple[Limit, ...]) -> Account:
     """The account of a session, below a budget or another session."""
-    return Account(f"{parent.key}/{_SESSION}{quote(check_name('session id', session_id), safe='')}", limits)
+    return Account(f"{parent.key}/{_SESSION}{quoted(check_name('session id', session_id))}", limits)
 
 
 def path_of(key: str) -> tuple[Account, ...]:
@@ -73,7 +72,7 @@ def root_key(key: str) -> str:
 
 def name_of(key: str) -> str:
     """The account's own name, as it was given."""
-    return unquote(key.rpartition("/")[2].removeprefix(_SESSION))
+    return unquoted(key.rpartition("/")[2].removeprefix(_SESSION))
 
 
 def shown_key(key: str) -> str:
@@ -92,4 +91,4 @@ def is_made_session(key: str) -> bool:
 
 
 def _names(key: str) -> list[str]:
-    return [unquote(part.removeprefix(_SESSION)) for part in key.split("/")]
+    return [unquoted(part.removeprefix(_SESSION)) for part in key.split("/")]

@@ -9,6 +9,7 @@ from ..redaction import redacted
 MAX_NAME = 200
 
 # C0 and C1 controls, DEL, the line separators of Unicode, and surrogates that no UTF-8 can carry.
+_SAFE = re.compile(r"[\w.~-]*", re.ASCII)
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -40,3 +41,21 @@ def check_name(kind: str, value: object) -> str:
 def fitted_name(value: str) -> str:
     """A name made of a text that was written for people: on one line, and cut; empty if nothing is left."""
     return " ".join(_UNFIT.sub(" ", value).split())[:MAX_NAME].rstrip()
+
+
+def quoted(name: str) -> str:
+    """A name as a part of a key: all but letters, digits and ``_.-~`` by percent."""
+    if _SAFE.fullmatch(name):
+        return name
+    from urllib.parse import quote  # most names do not need it, and an import of bursar does not
+
+    return quote(name, safe="", errors="surrogatepass")
+
+
+def unquoted(part: str) -> str:
+    """The name behind a part of a key."""
+    if "%" not in part:
+        return part
+    from urllib.parse import unquote
+
+    return unquote(part)

@@ -6,7 +6,6 @@ from bisect import bisect_left
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import InvalidAmount
 from .duration import short, to_seconds
@@ -74,6 +73,8 @@ def zone(name: str) -> tzinfo:
     """
     if name == "UTC":
         return timezone.utc  # also where there is no data
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # most budgets do not need it
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):

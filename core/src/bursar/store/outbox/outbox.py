@@ -6,8 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from ...errors import BursarError, LedgerRolledBack, StoreUnavailable
@@ -15,6 +14,7 @@ from ...runtime.ids import new_id
 from ...runtime.log import logger
 from ...values.window import calendar
 from ..base import Booked, Entry, StalePeriod
+from ..undelivered import Listener, Trouble
 from .messages import Message
 from .spool import Spool
 
@@ -23,36 +23,6 @@ MAY_PASS = (StoreUnavailable, LedgerRolledBack)  # another try may say something
 _MOST = 10_000
 _GIVEN_UP_S = 86_400  # as long as a store knows the ids that it has seen
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What became of bookings that a store did not take.
-
-    Attributes:
-        what: they ``"wait"``; they have all ``"landed"`` after that; one was ``"given_up"`` because
-            nobody could deliver it for a day, or ``"refused"`` for good.
-        account: the key of the account, of the first where there are many.
-        count: how many.
-        why: in words.
-    """
-
-    what: Literal["wait", "landed", "given_up", "refused"]
-    account: str
-    count: int
-    why: str
-
-
-class Listener(Protocol):
-    """Who wants to know."""
-
-    def trouble(self, trouble: Trouble) -> None:
-        """Something waits, landed, or is lost."""
-        ...
-
-    def late(self, entry: Entry, booked: Booked) -> None:
-        """A booking landed that has something to tell."""
-        ...
 
 
 class _Box:
