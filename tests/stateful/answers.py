@@ -107,11 +107,15 @@ class AnswersMachine(RuleBasedStateMachine):
         """An empty store."""
         raise NotImplementedError
 
+    def open_oracle(self, clock: ManualClock) -> Store:
+        """The one whose answers are right."""
+        return MemoryStore(clock)
+
     @initialize()
     def open(self) -> None:
         """Two empty stores that go by one clock."""
         self.clock = ManualClock(START_S)
-        self.stores = (MemoryStore(self.clock), self.open_store(self.clock))
+        self.stores = (self.open_oracle(self.clock), self.open_store(self.clock))
         self.calls: list[tuple[str, Subject]] = []  # as they were asked for; their numbers are their ids
         self.paths = dict(_paths(rolling=self.rolling))
 

@@ -157,17 +157,21 @@ def _walk(value: object, count: _Count) -> None:
         kind = value.get("type")
         if "cache_control" in value:
             _cache(value["cache_control"], count)
-        if isinstance(kind, str) and kind in _IMAGE_TYPES:
-            count.images += 1
-            return
-        if isinstance(kind, str) and kind not in _TEXT_TYPES:
-            count.unbounded = True  # a file, a document, a kind of part that is not known here
-            count.audio = count.audio or "audio" in kind
-            return
+        if kind is not None and isinstance(kind, str):
+            if kind in _IMAGE_TYPES:
+                count.images += 1
+                return
+            if kind not in _TEXT_TYPES:
+                count.unbounded = True  # a file, a document, a kind of part that is not known here
+                count.audio = count.audio or "audio" in kind
+                return
         for key, part in value.items():
-            count.tokens += (len(key) if type(key) is str and key.isascii() else _bytes(str(key))) + 1
+            if type(key) is str and type(part) is str and key.isascii() and part.isascii():
+                count.tokens += len(key) + len(part) + 1  # as most are
+                continue
+            count.tokens += _bytes(str(key)) + 1
             if isinstance(part, str):
-                count.tokens += len(part) if part.isascii() else _bytes(part)
+                count.tokens += _bytes(part)
                 continue
             if key == "audio" and isinstance(part, Mapping):  # what an earlier answer said, by its id
                 count.unbounded = count.audio = True

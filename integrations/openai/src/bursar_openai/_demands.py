@@ -75,16 +75,16 @@ class Bounded(Demand):
             why_not = f"the service tier {tier!r:.40} has no known price"
         if body.get("model") is None:
             why_not = "the request names no model"
-        for name in _BY_OTHERS:
+        for name in () if body.keys().isdisjoint(_BY_OTHERS) else _BY_OTHERS:
             if body.get(name):
                 why_not = f"nothing bounds what {name!r} may add to the request's cost{_WAY_OUT}"
-        most = max((cap for cap in self._caps.values() if cap is not None), default=None)
+        most = max([cap for cap in self._caps.values() if cap is not None], default=None)
         shared = {
             "model": body.get("model"),
             "provider": where.provider,
             "tier": tier,
             "max_output_tokens": most,
-            "cap_name": next(iter(self._caps), self._new_cap(body.get("model"))),
+            "cap_name": next(iter(self._caps), None) or self._new_cap(body.get("model")),
             "formatted": formatted(body),
         }
         super().__init__({**shared, **ask}, why_not=why_not, unlowered=unlowered)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias
 from weakref import WeakSet, finalize
 
 from ...errors import StoreError, StoreUnavailable
@@ -17,12 +17,12 @@ from ...runtime.fork import around_forks
 from ..rollback import Seen, lost
 from . import schema
 from .folder import make_private
-from .meta import Meta, MustWrite
+from .kept import Done, Kept
+from .meta import MustWrite
 from .turnstile import Turnstile
 from .url import Place
 
-T = TypeVar("T")
-Act: TypeAlias = Callable[[sqlite3.Connection, Seen], "tuple[T, Meta, bool]"]
+Act: TypeAlias = Callable[[sqlite3.Connection, Seen, "Kept | None"], Done]
 
 _OLDEST = (3, 37)  # knows STRICT tables
 _SAYS = {  # what SQLite says, and what that means for whoever reads it
@@ -56,18 +56,19 @@ class File:
         self._log = Path(f"{place.path}-wal")
         self._turnstile = Turnstile(str(place.path))
         self._connection: sqlite3.Connection | None = None
+        self._kept: Kept | None = None
+        self._wait_ms = -1  # of that connection
         self._identity: tuple[int, ...] = ()
         self._forking: set[int] = set()
         self._stranded = False
         _FILES.add(self)
 
-    def step(self, deadline: float, act: Act[T], *, anew: bool = False, reading: bool = False) -> T:
+    def step(self, deadline: float, act: Act, *, anew: bool = False, reading: bool = False) -> Any:
         """Do something in one transaction.
 
         Args:
             deadline: of the monotonic clock.
-            act: gets a connection, and what this process has seen of the ledger; says what came of it,
-                the ledger as it is then, and whether anything is to be kept.
+            act: gets a connection, what this process has seen of the ledger, and what the last step kept.
             anew: True where the file may be made again although its ledger was seen.
             reading: True for what only reads: it sees the file as it is at one moment, and other processes
                 go on to write meanwhile.
@@ -96,16 +97,17 @@ class File:
         except StoreUnavailable as error:
             raise self._failure(f"cannot be used: {error}") from error
 
-    def _transact(self, deadline: float, act: Act[T], *, anew: bool, reading: bool) -> T:
+    def _transact(self, deadline: float, act: Act, *, anew: bool, reading: bool) -> Any:
         if reading and (self._connection is None or self._look() != self._identity):
             raise MustWrite
         try:
             connection = self._open(deadline, anew=anew)
-            connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+            kept, self._kept = self._kept, None  # whatever ends this step early, nothing half done is left
             try:
-                answer, meta, wrote = act(connection, self.seen)
+                connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+                done = act(connection, self.seen, kept)
                 self._check_process()
-                connection.execute("COMMIT" if wrote else "ROLLBACK")
+                connection.execute("COMMIT" if done.wrote else "ROLLBACK")
             finally:
                 if connection.in_transaction and not self._stranded:
                     connection.execute("ROLLBACK")
@@ -113,22 +115,23 @@ class File:
             if "locked" not in str(error):
                 self._drop()
             raise
-        if meta.id:
-            self.seen = self.seen.after(meta.seen)
+        if done.meta.id:
+            self.seen = self.seen.after(done.meta.seen)
         self._identity = self._identity or self._look()
-        return answer
+        self._kept = done.kept
+        return done.answer
 
     def _open(self, deadline: float, *, anew: bool) -> sqlite3.Connection:
         """The connection to what has the name of the file now, waiting for others no longer than that."""
         self._see_what_is_there(anew=anew)
         connection = self._connection
-        wait_ms = max(0, int((deadline - time.monotonic()) * 1000))
+        wait_ms = max(0, int((deadline - time.monotonic()) * 100) * 10)
         if connection is None:
             connection = sqlite3.connect(
                 self.place.path, isolation_level=None, check_same_thread=False, cached_statements=256
             )
             try:
-                connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+                self._let_wait(connection, wait_ms)
                 connection.execute(f"PRAGMA synchronous = {self.place.synchronous}")
                 if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                     raise StoreUnavailable(
@@ -139,9 +142,14 @@ class File:
                 connection.close()
                 raise
             self._connection, self._close = connection, finalize(self, connection.close)
-        else:
-            connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+        elif wait_ms != self._wait_ms:
+            self._let_wait(connection, wait_ms)
         return connection
+
+    def _let_wait(self, connection: sqlite3.Connection, wait_ms: int) -> None:
+        self._wait_ms = -1  # not known, if an interrupt comes now
+        connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+        self._wait_ms = wait_ms
 
     @staticmethod
     def _bring_up(connection: sqlite3.Connection) -> None:
@@ -187,7 +195,7 @@ class File:
     def _drop(self) -> None:
         if self._connection is not None:
             self._close()
-        self._connection, self._identity = None, ()
+        self._connection, self._kept, self._identity = None, None, ()
 
     def _failure(self, what: str) -> StoreUnavailable:
         return StoreUnavailable(f"{str(self.place.path)!r} {what}; make no call")

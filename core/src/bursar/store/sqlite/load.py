@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -45,33 +45,66 @@ class Loaded:
         now_ms: the time of this step.
 
     Attributes:
-        before: the rows that were read, by table.
+        before: the rows of each account as the file has them, by table.
+        records: those of the records.
         numbers: of accounts and windows.
-        calls: of each breaker, as they were read.
-        origins: of records that were read.
-        old: the ids of the records that are to be folded.
+        origins: of records.
         days: the history.
+        keys: the accounts of this step.
+        ids: its records.
+        calls: of the breakers of its sessions, before those of this step were read.
+        old: the ids of the records that are to be folded.
         alerts: those of the file.
     """
 
     def __init__(self, connection: sqlite3.Connection, verbs: Verbs, meta: Meta, now_ms: int) -> None:
         self.connection = connection
         self.verbs = verbs
+        self.before: dict[str, dict[Table, Rows]] = {}
+        self.records: Rows = {}
+        self.numbers: dict[rows.Part | Balance, int] = {}
+        self.origins: dict[Record, rows.Origin] = {}
+        verbs.days = verbs.records.days = self.days = FileDays(verbs.commit, connection)
+        self.begin(meta, now_ms)
+
+    def begin(self, meta: Meta, now_ms: int) -> None:
+        """A step begins: of the one before only that is left which the file says as well."""
         self.meta = meta
         self.now_ms = now_ms
-        self.before: dict[Table, Rows] = defaultdict(dict)
-        self.numbers: dict[rows.Part | Balance, int] = {}
+        self.keys: dict[str, None] = {}
+        self.ids: dict[str, None] = {}
         self.calls: dict[CircuitBreaker, dict[str, tuple[int, ...]]] = {}
-        self.origins: dict[Record, rows.Origin] = {}
         self.old: list[str] = []
-        verbs.records.epoch = meta.epoch
-        verbs.days = verbs.records.days = self.days = FileDays(verbs.commit, connection)
-        self.days.since = meta.since
-        verbs.alert_list = self.alerts = FileAlertList(connection)
+        records = self.verbs.records
+        for of_one_step in (records._leases, records._final, records._journal):
+            of_one_step.clear()
+        records.epoch = meta.epoch
+        self.days.begin(meta.since)
+        self.verbs.alert_list = self.alerts = FileAlertList(self.connection)
+
+    def forget_final(self) -> int | None:
+        """Let go of the records of this step that are final: whoever asks for one again reads it again.
+
+        Returns:
+            When the first lease of the others ends; None where all are final.
+        """
+        leases = []
+        for id in self.ids:
+            record = self.verbs.records.get(id)
+            if record is not None and record.outcome.state == "reserved":
+                leases.append(record.lease_ms)
+            elif record is not None:
+                del self.verbs.records._by_id[id], self.records[id,], self.origins[record]
+        return min(leases, default=None)
 
     def read(self, keys: Iterable[str], id: str | None = None) -> None:
         """The accounts of a verb, and its record with those that it counts in."""
-        self._read(keys, self._records("WHERE id = ?", id) if id is not None else [])
+        record = self.verbs.records.get(id) if id is not None else None
+        if record is not None:
+            keys = (*keys, *(balance.key for balance, _ in record.accounts()))
+        self._read(keys, [] if id is None or record is not None else self._records("WHERE id = ?", id))
+        if id is not None:
+            self.ids[id] = None
 
     def read_due(self) -> None:
         """Some holds whose lease is over, and final records that are old."""
@@ -146,18 +179,15 @@ class Loaded:
             return
         breaker = rows.breaker_of(self.verbs.accounts[session])
         old = "WHERE account = ? AND last_ms <= ? ORDER BY last_ms LIMIT 16"
-        found = self._fetch(tables.CALLS, old, session, self.now_ms - policy.loop_ms)
+        self._read_calls(breaker, old, session, self.now_ms - policy.loop_ms)
         for kept in (fingerprint, fingerprint + REFUSED, fingerprint + TOLD):
-            found += self._fetch(tables.CALLS, _CALL, session, kept)
-        for _, kept, times, _ in found:
-            breaker.calls[kept] = tuple(map(int, times.split(",")))
+            self._read_calls(breaker, _CALL, session, kept)
 
     def read_call_of(self, id: str) -> None:
         """When the call that a hold pays for was made, for a breaker that is to forget it."""
         record = self.verbs.records.get(id)
         if record is not None and record.call is not None and record.breaker is not None:
-            for _, call, times, _ in self._fetch(tables.CALLS, _CALL, record.breaker.account, record.call[0]):
-                record.breaker.calls[call] = tuple(map(int, times.split(",")))
+            self._read_calls(record.breaker, _CALL, record.breaker.account, record.call[0])
 
     def next_lease_ms(self) -> int | None:
         """When the first lease of an open hold ends; None where nothing is open."""
@@ -181,53 +211,73 @@ class Loaded:
     # -- rows as what they stand for ---------------------------------------------------------
 
     def _fetch(self, table: Table, where: str, *values: Any) -> list[Row]:
-        found: list[Row] = self.connection.execute(tables.select(table, where), values).fetchall()
-        self.before[table] |= map(table.split, found)
-        return found
+        return self.connection.execute(tables.select(table, where), values).fetchall()
+
+    def _rows(self, table: Table, where: str, *values: Any, account: int = 0) -> Iterator[Row]:
+        """Rows of accounts, by the place of the account's key in them."""
+        for row in self._fetch(table, where, *values):
+            key, rest = table.split(row)
+            self.before.setdefault(row[account], {}).setdefault(table, {})[key] = rest
+            yield row
 
     def _records(self, where: str, *values: Any) -> list[dict[str, Any]]:
         columns = (*tables.RECORDS.keys, *tables.RECORDS.values)
         found = self._fetch(tables.RECORDS, where, *values)
+        self.records |= map(tables.RECORDS.split, found)
+        self.ids |= dict.fromkeys(row[0] for row in found)
         return [dict(zip(columns, row, strict=True)) for row in found]
 
+    def _read_calls(self, breaker: CircuitBreaker, where: str, *values: Any) -> None:
+        for _, call, times, _ in self._rows(tables.CALLS, where, *values):
+            breaker.calls[call] = tuple(map(int, times.split(",")))
+
     def _read(self, keys: Iterable[str], records: list[dict[str, Any]]) -> None:
+        """Read what is not there yet; of the calls of a session only those are there that a step asks for."""
         wanted = dict.fromkeys(keys)
         for found in records:
             wanted |= dict.fromkeys(rows.path_keys(found["leaf"]) if found["leaf"] else ())
-        self._read_accounts(_NAMED, json.dumps(list(wanted)))
+        self.keys |= wanted
+        accounts = self.verbs.accounts
+        missing = [key for key in wanted if key not in accounts]
+        if missing:
+            self._read_accounts(_NAMED, json.dumps(missing))
+        for key in wanted:
+            if key in accounts and accounts[key].session:
+                breaker = rows.breaker_of(accounts[key])
+                self.calls[breaker] = breaker.calls = OrderedDict()
+                self.before[key].pop(tables.CALLS, None)
         for found in records:
             self._take_up(found)
 
     def _read_accounts(self, which: str, value: str) -> None:
         balances = self.verbs.accounts._balances
-        for key, *row in self._fetch(tables.ACCOUNTS, f"WHERE key {which} ORDER BY number", value):
+        for key, *row in self._rows(tables.ACCOUNTS, f"WHERE key {which} ORDER BY number", value):
             balance = balances[key] = rows.balance_of(key, tuple(row))
             self.numbers[balance] = row[0]
             self.verbs.accounts.take_up(balance)
-            if balance.session:
-                breaker = rows.breaker_of(balance)
-                self.calls[breaker] = breaker.calls
-        for account, *row in self._fetch(tables.SUBJECTS, f"WHERE account {which}", value):
+        for account, *row in self._rows(tables.SUBJECTS, f"WHERE account {which}", value):
             rows.put_subject(balances[account], tuple(row[:4]), tuple(row[4:]))
-        for account, name, amount in self._fetch(tables.TALLIES, f"WHERE account {which}", value):
+        for account, name, amount in self._rows(tables.TALLIES, f"WHERE account {which}", value):
             balances[account].tally[name] = amount
         in_order = f"WHERE account {which} ORDER BY account, place"
-        for account, what, *row in self._fetch(tables.LIMITS, in_order, value):
+        for account, what, *row in self._rows(tables.LIMITS, in_order, value):
             rows.put_limit(balances[account], what, tuple(row))
-        for account, what, ppm, amount, at_ms in self._fetch(tables.MARKS, f"WHERE account {which}", value):
+        for account, what, ppm, amount, at_ms in self._rows(tables.MARKS, f"WHERE account {which}", value):
             balances[account].marks[rows.parse_what(what), ppm] = (amount, at_ms)
-        for account, *trip in self._fetch(tables.BREAKERS, f"WHERE account {which}", value):
+        for account, *trip in self._rows(tables.BREAKERS, f"WHERE account {which}", value):
             rows.breaker_of(balances[account]).trip = Trip(*trip)
-        rolling: dict[int, Rolling] = {}
-        for number, account, *row in self._fetch(tables.WINDOWS, f"WHERE account {which}", value):
+        rolling: dict[int, tuple[str, Rolling]] = {}
+        for number, account, *row in self._rows(tables.WINDOWS, f"WHERE account {which}", value, account=1):
             part = self._take_up_window(balances[account], *row)
             self.numbers[part] = number
             if isinstance(part, Rolling):
-                rolling[number] = part
+                rolling[number] = account, part
         if rolling:
             named = json.dumps(list(rolling))
             for number, bucket, spent in self._fetch(tables.BUCKETS, f"WHERE part {_NAMED}", named):
-                rolling[number].buckets[bucket] = spent
+                account, part = rolling[number]
+                part.buckets[bucket] = spent
+                self.before[account].setdefault(tables.BUCKETS, {})[number, bucket] = (spent,)
 
     def _take_up_window(
         self,

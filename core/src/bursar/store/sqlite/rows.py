@@ -24,6 +24,7 @@ Part = Slot | Rolling
 What = tuple[str, ...]  # what makes a limit the same limit
 
 
+@lru_cache(4096)
 def escaped(text: str) -> str:
     """Without the signs that separate words in a column."""
     return quote(text, safe="", errors="surrogatepass")

@@ -8,9 +8,11 @@ from ..engine.records import Record
 from . import rows, tables
 from .load import Loaded
 from .meta import Meta
-from .tables import Rows, Table, changes, delete, upsert
+from .tables import Rows, Table, write
 
 _JOURNAL = 10_000  # lines are kept
+_NONE: dict[Table, Rows] = {}
+_FINAL = tables.RECORDS.values.index("final_ms")
 
 
 def save(loaded: Loaded) -> Meta | None:
@@ -20,21 +22,14 @@ def save(loaded: Loaded) -> Meta | None:
         StoreError: a balance would pass what a file can hold.
     """
     number = _Numbers(loaded)
-    after: dict[Table, Rows] = {table: {} for table in tables.LEDGER}
-    for balance in loaded.verbs.accounts._balances.values():
-        _put_account(after, balance, number)
-    _put_records(after, loaded, number)
     connection, journal = loaded.connection, loaded.verbs.records._journal
     wrote = bool(journal) | _drop_calls(loaded)
     try:
-        for table in tables.LEDGER:
-            put, gone = changes(loaded.before[table], after[table])
-            if put:
-                connection.executemany(upsert(table), put)
-            if gone:
-                connection.executemany(delete(table), gone)
-            wrote = wrote or bool(put or gone)
-        wrote = loaded.days.save() or loaded.alerts.wrote or wrote
+        for key in loaded.keys:
+            wrote |= _save_account(loaded, key, number)
+        for id in loaded.ids:
+            wrote |= _save_record(loaded, id, number)
+        wrote |= loaded.days.save() | loaded.alerts.wrote
     except OverflowError:
         raise StoreError("a balance in the store would pass 2^63; reset the account") from None
     if not wrote:
@@ -64,29 +59,49 @@ class _Numbers:
         return self._known[thing]
 
 
-def _put_account(after: dict[Table, Rows], balance: Balance, number: _Numbers) -> None:
-    key, row = rows.account_row(balance, number.of(balance))
-    after[tables.ACCOUNTS][key] = row
-    after[tables.SUBJECTS] |= rows.subject_rows(balance)
-    after[tables.TALLIES] |= rows.tally_rows(balance)
-    after[tables.LIMITS] |= rows.limit_rows(balance)
-    after[tables.MARKS] |= rows.mark_rows(balance)
-    after[tables.BREAKERS] |= rows.breaker_rows(balance)
-    after[tables.CALLS] |= rows.call_rows(balance)
+def _save_account(loaded: Loaded, key: str, number: _Numbers) -> bool:
+    balance = loaded.verbs.accounts._balances.get(key)
+    before, after = loaded.before.get(key, _NONE), {} if balance is None else _account(balance, number)
+    if before == after:
+        return False
+    wrote = False
+    for table in {**before, **after}:
+        wrote |= write(loaded.connection, table, before.get(table, {}), after.get(table, {}))
+    loaded.before[key] = after
+    return wrote
+
+
+def _account(balance: Balance, number: _Numbers) -> dict[Table, Rows]:
+    """The rows of an account in each table that it has any in."""
+    of_tables = (
+        (tables.ACCOUNTS, dict([rows.account_row(balance, number.of(balance))])),
+        (tables.SUBJECTS, rows.subject_rows(balance)),
+        (tables.TALLIES, rows.tally_rows(balance)),
+        (tables.LIMITS, rows.limit_rows(balance)),
+        (tables.MARKS, rows.mark_rows(balance)),
+        (tables.BREAKERS, rows.breaker_rows(balance)),
+        (tables.CALLS, rows.call_rows(balance)),
+    )
+    found = {table: made for table, made in of_tables if made}
     for of, what, part in rows.parts_of(balance):
-        after[tables.WINDOWS][number.of(part),] = rows.window_row(balance, of, what, part)
-        after[tables.BUCKETS] |= rows.bucket_rows(number.of(part), part)
+        found.setdefault(tables.WINDOWS, {})[number.of(part),] = rows.window_row(balance, of, what, part)
+        found.setdefault(tables.BUCKETS, {}).update(rows.bucket_rows(number.of(part), part))
+    return found
 
 
-def _put_records(after: dict[Table, Rows], loaded: Loaded, number: _Numbers) -> None:
-    closed = set(loaded.verbs.records._final)
-    finals = tables.RECORDS.values.index("final_ms")
-    for id, record in loaded.verbs.records._by_id.items():
-        origin = loaded.origins.get(record) or _origin(record, number)
-        before = loaded.before[tables.RECORDS].get((id,))
-        final_ms = loaded.now_ms if id in closed else before[finals] if before is not None else None
-        key, row = rows.record_row(record, origin, final_ms)
-        after[tables.RECORDS][key] = row
+def _save_record(loaded: Loaded, id: str, number: _Numbers) -> bool:
+    record, old = loaded.verbs.records.get(id), loaded.records.get((id,))
+    after: Rows = {}
+    if record is not None:
+        origin = loaded.origins.get(record)
+        if origin is None:
+            origin = loaded.origins[record] = _origin(record, number)
+        closed = id in loaded.verbs.records._final
+        final_ms = loaded.now_ms if closed else old[_FINAL] if old is not None else None
+        after = dict([rows.record_row(record, origin, final_ms)])
+    wrote = write(loaded.connection, tables.RECORDS, {} if old is None else {(id,): old}, after)
+    loaded.records |= after
+    return wrote
 
 
 def _origin(record: Record, number: _Numbers) -> rows.Origin:
@@ -101,5 +116,6 @@ def _drop_calls(loaded: Loaded) -> bool:
     for breaker, calls in loaded.calls.items():
         if breaker.calls is not calls or breaker.account not in loaded.verbs.accounts:
             done = loaded.connection.execute("DELETE FROM calls WHERE account = ?", (breaker.account,))
+            loaded.before[breaker.account].pop(tables.CALLS, None)
             dropped = dropped or done.rowcount > 0
     return dropped

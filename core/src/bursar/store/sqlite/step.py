@@ -13,6 +13,7 @@ from ..base import Contended, Entry
 from ..engine.verbs import Verbs
 from ..rollback import Seen
 from .expire import is_due, tidy
+from .kept import KEEPS, Done, Kept, keep
 from .load import Loaded
 from .meta import Meta, MustWrite, read_meta
 from .rows import path_keys, storable
@@ -48,31 +49,44 @@ class Step:
     pinned: str
     new: type[Verbs]
 
-    def __call__(self, connection: sqlite3.Connection, seen: Seen) -> tuple[Any, Meta, bool]:
-        """Carry it out; what it answers, the ledger as it is then, and whether anything changed.
+    def __call__(self, connection: sqlite3.Connection, seen: Seen, kept: Kept | None) -> Done:
+        """Carry it out.
 
         Raises:
             LedgerRolledBack: the file knows less than this process.
             BursarError: what the verb raises.
         """
-        before, oldest = read_meta(connection)
-        now_ms = max(int(self.clock.now() * 1000), before.now_ms)
+        now_ms = int(self.clock.now() * 1000)
+        keeps = self.verb in KEEPS
+        if keeps and kept is not None and kept.holds(connection, now_ms):
+            before, oldest = kept.meta, kept.oldest
+        else:
+            kept = None
+            before, oldest = read_meta(connection)
+        now_ms = max(now_ms, before.now_ms)
         if self.verb == "acknowledge":
-            return None, self._acknowledge(connection, before, seen, now_ms), True
+            return Done(None, self._acknowledge(connection, before, seen, now_ms), True)
         before.check(seen, self.pinned)
         meta = before if before.id else before._replace(id=new_id())
         meta = meta if meta.since >= 0 else meta._replace(since=now_ms // DAY_MS)
-        tidied = tidy(connection, self.new, meta, oldest, now_ms)
-        loaded = Loaded(connection, self.new(), tidied or meta, now_ms)
+        tidied = None
+        if kept is not None:
+            loaded = kept.loaded
+            loaded.begin(meta, now_ms)
+        else:
+            tidied = tidy(connection, self.new, meta, oldest, now_ms)
+            loaded = Loaded(connection, self.new(), tidied or meta, now_ms)
         self._fill(loaded)
         answer = getattr(loaded.verbs, self.verb)(now_ms, *self.arguments)
         if isinstance(answer, Contended):
             answer = answer._replace(expires_ms=loaded.next_lease_ms())
         unwritten = self.verb in READS or (isinstance(answer, Contended) and self.arguments[4] == "again")
-        after = tidied if unwritten else save(loaded) or tidied
-        return answer, after or before, after is not None
+        saved = None if unwritten else save(loaded)
+        after = saved or tidied
+        left = keep(loaded, saved, oldest) if keeps and saved is not None else None
+        return Done(answer, after or before, after is not None, left)
 
-    def read(self, connection: sqlite3.Connection, seen: Seen) -> tuple[Any, Meta, bool]:
+    def read(self, connection: sqlite3.Connection, seen: Seen, kept: Kept | None) -> Done:
         """The same for one of `READS`, in a transaction that writes nothing.
 
         Raises:
@@ -86,7 +100,7 @@ class Step:
             raise MustWrite
         loaded = Loaded(connection, self.new(), meta, now_ms)
         self._fill(loaded)
-        return getattr(loaded.verbs, self.verb)(now_ms, *self.arguments), meta, False
+        return Done(getattr(loaded.verbs, self.verb)(now_ms, *self.arguments), meta, False, kept)
 
     def _fill(self, loaded: Loaded) -> None:
         if self.verb == "roots":

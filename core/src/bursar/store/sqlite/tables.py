@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import compress, count
+from operator import ne
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -66,11 +68,21 @@ def upsert(table: Table) -> str:
     return f"INSERT INTO {into} ON CONFLICT ({', '.join(table.keys)}) DO UPDATE SET {changed}"
 
 
+@lru_cache(1024)
+def update(table: Table, places: tuple[int, ...]) -> str:
+    """Put other values into some columns of a row, by the places of these among `values`."""
+    changed = ", ".join(f"{table.values[place]} = ?" for place in places)
+    return f"UPDATE {table.name} SET {changed} WHERE {_same(table)}"  # noqa: S608
+
+
 @cache
 def delete(table: Table) -> str:
     """Remove a row by its key."""
-    same = " AND ".join(f"{column} = ?" for column in table.keys)
-    return f"DELETE FROM {table.name} WHERE {same}"  # noqa: S608
+    return f"DELETE FROM {table.name} WHERE {_same(table)}"  # noqa: S608
+
+
+def _same(table: Table) -> str:
+    return " AND ".join(f"{column} = ?" for column in table.keys)
 
 
 ACCOUNTS = Table(
@@ -133,8 +145,21 @@ LEDGER = (ACCOUNTS, SUBJECTS, TALLIES, LIMITS, MARKS, BREAKERS, WINDOWS, BUCKETS
 HISTORY = (DAYS, HISTORIES)
 
 
-def changes(before: Mapping[Row, Row], after: Mapping[Row, Row]) -> tuple[list[Row], list[Row]]:
-    """The rows that are new or different, whole; and the keys of those that are gone."""
-    put = [(*key, *row) for key, row in after.items() if before.get(key) != row]
-    gone = [key for key in before if key not in after] if len(before) + len(put) > len(after) else []
-    return put, gone
+def write(connection: sqlite3.Connection, table: Table, before: Rows, after: Rows) -> bool:
+    """Insert the rows that are new, update the columns that differ, delete what is gone; whether any was.
+
+    An update writes no page of an index over columns that it does not name.
+    """
+    if before == after:
+        return False
+    for key, row in after.items():
+        old = before.get(key)
+        if old is None:
+            connection.execute(upsert(table), (*key, *row))
+        elif old != row:
+            differ = tuple(compress(count(), map(ne, old, row)))
+            connection.execute(update(table, differ), (*[row[place] for place in differ], *key))
+    for key in before:
+        if key not in after:
+            connection.execute(delete(table), key)
+    return True
