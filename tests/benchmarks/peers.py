@@ -20,7 +20,7 @@ from bursar import Budget
 
 RICH_USD = float(4_000_000)
 TOOL_COST, WORST = 0.01, 0.004
-WARM, KEPT, PART = 40_000, 40_000, 1_000
+WARM, KEPT, PART = 40_000, 40_000, 2_000
 NEVER = 10**9
 QUIET, LOOPS, FLOE, SHEKEL = "agentbudget", "agentbudget, loops on", "floe-guard", "shekel"
 Done = Callable[[int], object]
@@ -124,7 +124,7 @@ def least_held(case: Case, calls: int) -> int:
 def kept(done: Done) -> Iterator[Row]:
     """Bytes that a call leaves behind, counted by `tracemalloc` once everything is warm."""
     found = {}
-    ours = (numbers(OURS, Budget(RICH).session()), 15 * KEPT)  # it keeps 10,000 records, which come and go
+    ours = (numbers(OURS, Budget(RICH).session()), 8 * KEPT)  # it keeps 10,000 records, which come and go
     for case, calls in (ours, (agent(QUIET, quiet()), KEPT), (in_shekel(), KEPT), (floe(), KEPT)):
         with case.around():
             tracemalloc.start()
