@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import bursar
+import bursar.store
 
 HEAVY = {
     *("aiohttp", "anthropic", "httpx", "openai", "pydantic", "redis", "requests", "urllib3"),
@@ -63,6 +64,10 @@ def test_names_come_from_where_type_checkers_see_them() -> None:
     assert {one.name: node.module for node in imports for one in node.names} == bursar._HOMES
     assert sorted(bursar._HOMES) == sorted(bursar.__all__)
     assert set(dir(bursar)) >= {*bursar.__all__, "__doc__"}
+    assert set(dir(bursar.store)) >= {*bursar.store.__all__, "base"}
+    assert sorted(bursar.store._HOMES) == sorted(bursar.store.__all__)
+    with pytest.raises(AttributeError, match=r"'bursar.store' has no attribute 'nothing'"):
+        _ = bursar.store.nothing  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("door", FRONT_DOORS)

@@ -43,6 +43,26 @@ if TYPE_CHECKING:
     from .webhooks.signature import verify_webhook
 
     __version__: str
+else:
+
+    def __getattr__(name: str) -> Any:
+        """A public name when it is first used; for others an error that knows those of other libraries."""
+        if name in _HOMES:
+            found = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+            return found
+        if name in _MODULES:
+            return import_module(f".{name}", __name__)
+        if name == "__version__":
+            from importlib.metadata import version  # to read metadata takes longer than all the rest
+
+            return version("bursar")
+        from .values.peer_names import OURS, unknown_name
+
+        message = unknown_name(f"module {__name__!r}", name, __all__)
+        if name in OURS and sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise ImportError(message)  # `from bursar import name` would say nothing of ours
+        raise AttributeError(message)
+
 
 __all__ = [
     # Budgets and the sessions that spend from them
@@ -132,24 +152,3 @@ _MODULES = {"store", *(home.partition(".")[0] for home in _NAMES)}
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        """A public name when it is first used; for others an error that knows those of other libraries."""
-        if name in _HOMES:
-            found = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-            return found
-        if name in _MODULES:
-            return import_module(f".{name}", __name__)
-        if name == "__version__":
-            from importlib.metadata import version  # to read metadata takes longer than all the rest
-
-            return version("bursar")
-        from .values.peer_names import OURS, unknown_name
-
-        message = unknown_name(f"module {__name__!r}", name, __all__)
-        if name in OURS and sys._getframe(1).f_code.co_name == "_handle_fromlist":
-            raise ImportError(message)  # `from bursar import name` would say nothing of ours
-        raise AttributeError(message)

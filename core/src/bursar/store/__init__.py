@@ -52,6 +52,15 @@ if TYPE_CHECKING:
     from .facts import Facts, HasFacts
     from .memory import MemoryStore
     from .undelivered import HasOutbox
+else:
+
+    def __getattr__(name: str) -> Any:
+        """A public name when it is first used."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+        return found
+
 
 __all__ = [
     # The verbs
@@ -138,15 +147,6 @@ _NAMES = {
     ".undelivered": "HasOutbox",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        """A public name when it is first used."""
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
-        return found
 
 
 def __dir__() -> list[str]:
