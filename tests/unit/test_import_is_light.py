@@ -76,3 +76,26 @@ def test_any_front_door_may_be_the_first(door: str) -> None:
     program = f"import bursar.{door}; import bursar; print(bursar.store.Store, bursar.errors.BursarError)"
 
     subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, check=True)
+
+
+THREADS = """
+import threading
+import bursar
+barrier, failed = threading.Barrier(8), []
+def use(names):
+    barrier.wait()
+    try:
+        for name in names:
+            getattr(bursar, name)
+    except BaseException as error:
+        failed.append(error)
+threads = [threading.Thread(target=use, args=(bursar.__all__[at::8],)) for at in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert not failed, failed
+"""
+
+
+def test_several_threads_may_be_the_first_to_use_a_name() -> None:
+    """No module is seen half imported: imports point down, so that no two threads wait for each other."""
+    subprocess.run([sys.executable, "-I", "-c", THREADS], capture_output=True, check=True)
