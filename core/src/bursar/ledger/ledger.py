@@ -12,6 +12,7 @@ from ..pricing.book import PriceBook
 from ..pricing.price import Rates
 from ..reports.events import Event
 from ..runtime.clock import Clock
+from ..runtime.fast_init import new_tuple
 from ..runtime.fork import forks
 from ..runtime.ids import new_id
 from ..runtime.log import logger
@@ -20,7 +21,7 @@ from ..store.undelivered import Trouble
 from ..values.account import root_key
 from ..values.amounts import Amounts
 from ..values.call import Call, Subject
-from ..values.charge import Charge
+from ..values.charge import Charge, new_charge
 from ..values.money import NO_USD, to_usd
 from ..values.policy import Policy, Terms
 from ..values.usage import Usage
@@ -205,10 +206,12 @@ class Ledger:
         tally = usage.tally() if usage is not None else {}
         if guessed:
             tally["estimated"] = 1
-        entry = Entry(call.id, path, subject, Amounts(nanos, tokens, 1), tally, self.calendars)
+        amounts = new_tuple(Amounts, (nanos, tokens, 1))
+        entry = new_tuple(Entry, (call.id, path, subject, amounts, tally, self.calendars, None))
         booked = yield from self.book(verbs.book, entry)
-        charge = Charge(call.id, call, to_usd(nanos), usage, guessed, NO_USD, NO_USD, booked.now_ms / 1000)
-        events.append(Event("charge", call, charge, "settled"))
+        at_s = booked.now_ms / 1000
+        charge = new_charge(call.id, call, to_usd(nanos), usage, guessed, NO_USD, NO_USD, at_s)
+        events.append(new_tuple(Event, ("charge", call, charge, "settled")))
         self.hooks.settled(charge)
         if booked.news:
             yield from self.announce(booked, path, call)

@@ -33,13 +33,14 @@ def offer(hold: Any) -> None:
 
 def taken(session: Any, model: object) -> Any:
     """The newest unused hold of a session and model that was reserved in this context, or None."""
-    if not isinstance(model, str) or not _offered.get():
+    if not isinstance(model, str):
         return None
-    name = session._ledger.prices.canonical(model)
     for one in reversed(_offered.get()):
         hold = one()
-        fits = hold is not None and hold._open and not hold.used and hold.call.model == name
-        if fits and hold.session is not None and hold.session.is_same_account(session):
+        if hold is None or hold.used or hold.session is None or not hold._open:
+            continue
+        same_model = hold.call.model == session._ledger.prices.canonical(model)
+        if same_model and hold.session.is_same_account(session):
             return hold
     return None
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import LedgerRolledBack, StoreError
 from ...runtime.clock import Clock
 from ...runtime.fork import forks
-from ..base import Booked, Entry, Verb
+from ..base import Booked, Entry, Finding, Verb
 from ..engine.constants import LAYOUT
 from ..facts import Facts
 from ..outbox.messages import KEPT, Message
@@ -22,6 +22,8 @@ from .facts import read_facts, read_roots, with_loss
 from .requests import RedisRequest, Requests
 from .url import Place, parse_url
 
+_AUDIT_S = 120  # that an audit may take in all
+
 
 class RedisStore(RemoteStore):
     """Balances that many processes on many machines share.
@@ -33,6 +35,7 @@ class RedisStore(RemoteStore):
 
     def __init__(self, place: Place, clock: Clock | None = None) -> None:
         self.place = place
+        self._clock = clock
         self._forks = forks()
         self._exchanges = Exchanges(place, clock)
         self._requests = Requests(place.prefix, self._exchanges.now_ms)
@@ -84,6 +87,19 @@ class RedisStore(RemoteStore):
         roots: tuple[str, ...] = self._clients.run(read_roots(self._exchanges))
         return roots
 
+    def audit(self, root: str) -> tuple[Finding, ...]:
+        """Each balance against its records, all read in one step, which may take longer than other verbs.
+
+        Raises:
+            StoreUnavailable: it cannot be reached within the timeout of a verb, or does not answer in two minutes.
+        """
+        self.read(root, (root,))
+        place = replace(self.place, timeout_s=max(_AUDIT_S, self.place.timeout_s))
+        exchanges = Exchanges(place, self._clock)
+        audit = exchanges.exchange(self._requests.audit(root))
+        found: tuple[Finding, ...] = Clients(place, exchanges.try_s).run(audit)
+        return found
+
     def ledger_id(self, root: str) -> str:
         """What ``?ledger=`` takes to pin this ledger; empty where it was never written to."""
         self.read(root, (root,))
@@ -92,7 +108,7 @@ class RedisStore(RemoteStore):
     async def acall(self, verb: Verb, *arguments: Any) -> Any:
         """A verb by its name, over the connections of this event loop."""
         self._check_process()
-        if verb in ("facts", "roots"):
+        if verb in ("facts", "roots", "audit"):
             return await asyncio.to_thread(getattr(self, verb), *arguments)
         arguments = completed(verb, arguments)
         request: RedisRequest = getattr(self._requests, verb)(*arguments)
