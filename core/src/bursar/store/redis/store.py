@@ -91,7 +91,7 @@ class RedisStore(RemoteStore):
         """Each balance against its records, all read in one step, which may take longer than other verbs.
 
         Raises:
-            StoreUnavailable: it cannot be reached within the timeout of a verb, or does not answer in two minutes.
+            StoreUnavailable: it cannot be reached within the timeout of a verb, or is silent for two minutes.
         """
         self.read(root, (root,))
         place = replace(self.place, timeout_s=max(_AUDIT_S, self.place.timeout_s))
