@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bursar import Budget, StoreUnavailable
+from bursar import Budget, LedgerRolledBack, StoreUnavailable
 from bursar.store.redis import RedisStore, open_redis
 
 from ...servers import Server
@@ -51,6 +51,18 @@ def test_an_audit_that_takes_longer_than_a_verb_is_sent_once(server: Server, way
     assert server.ask("SLOWLOG", "LEN")  # it took longer than one try of a verb
     assert steps_of(server) == before + 2  # one asks whether the server is there
     assert {finding.account for finding in found} == ({"default"} if spoilt else set())
+
+
+def test_an_audit_says_that_the_server_lost_data_meanwhile(server: Server) -> None:
+    """It names the loss, and not the balances that differ by it; without a loss it answers."""
+    store = open_redis(server.url())
+    Budget("$5/total", store=store).session().track(None, "$1", "search")
+    audit = store._requests.audit("default")
+    assert store._clients.run(store._exchanges.exchange(audit)) == ()
+    with server.client() as client:
+        client.delete(f"{store.place.prefix}:{{default}}:a:default")
+    with pytest.raises(LedgerRolledBack):
+        store._clients.run(store._exchanges.exchange(audit))
 
 
 def test_an_audit_of_a_server_that_is_gone_is_refused_within_the_timeout(server: Server) -> None:

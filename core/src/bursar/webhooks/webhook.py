@@ -164,9 +164,7 @@ def open_webhooks(
         raise ValueError("webhook_proxy= takes a URL of http, like 'http://proxy.example:3128'")
     given: object = urls
     if given is None:
-        if secret is not None or proxy is not None or allow_private:
-            raise ValueError("webhook_secret=, webhook_proxy= and webhook_allow_private= need a webhook_url=")
-        return ()
+        raise ValueError("webhook_secret=, webhook_proxy= and webhook_allow_private= need a webhook_url=")
     each = [given] if isinstance(given, str) else given
     if not isinstance(each, list | tuple) or not each:
         raise ValueError("webhook_url= takes a URL, or a list of URLs")
