@@ -222,7 +222,11 @@ def test_ctrl_c_ends_it_well(store: str) -> None:
     """With a page open: status 0, the page ends, and nothing is said but the URL; it is in no log."""
     command = [sys.executable, "-m", "bursar", "serve", "--json", "--store", store, "--account", "support"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("BURSAR_")}
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # tests that run in the background ignore it
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())["url"]
     host, _, path = url.removeprefix("http://").partition("/")
