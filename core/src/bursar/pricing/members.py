@@ -53,7 +53,7 @@ def first(holder: object, *names: str) -> Any:
 
 
 def members(holder: object) -> Any:
-    """An object as a dict of its members, where `get` of any name in `NAMES` is the same; else the object.
+    """The dict of an object's members, where it has all that `get` finds of `NAMES`; else the object itself.
 
     To ask a model of Pydantic for what it does not have takes it a function of Python and an error.
     """
@@ -75,7 +75,7 @@ def members(holder: object) -> Any:
 
 
 def _how(kind: type) -> int:
-    """Whether all that `getattr` finds of `NAMES` is in the dict of an object, or in Pydantic's extras."""
+    """How objects of a class are read: from their dict, also from Pydantic's extras, or only by `getattr`."""
     own = [vars(cls) for cls in kind.__mro__ if cls is not object]
     places = [known["__dict__"] for known in own if "__dict__" in known]
     odd = any(

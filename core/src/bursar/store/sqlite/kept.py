@@ -11,7 +11,7 @@ from .load import Loaded
 from .meta import Meta, Oldest
 
 KEEPS = frozenset({"reserve", "settle", "book", "doubt", "release", "extend"})
-"""The verbs that leave something, and take it up; each of them reads and writes one path and one record."""
+"""The verbs that keep what they have read, and use what was kept; each works on one path and one record."""
 
 _MOST_ACCOUNTS, _MOST_RECORDS = 64, 256
 
@@ -76,6 +76,6 @@ def keep(loaded: Loaded, meta: Meta, oldest: Oldest) -> Kept | None:
 
 
 def data_version(connection: sqlite3.Connection) -> int:
-    """Another number where another connection has committed since; what this one writes leaves it."""
+    """SQLite's counter of commits by other connections; the commits of this one do not change it."""
     version: int = connection.execute("PRAGMA data_version").fetchone()[0]
     return version

@@ -68,7 +68,7 @@ class Loaded:
         self.begin(meta, now_ms)
 
     def begin(self, meta: Meta, now_ms: int) -> None:
-        """A step begins: of the one before only that is left which the file says as well."""
+        """Start a step: clear what belonged to the last one alone; keep what the file has, too."""
         self.meta = meta
         self.now_ms = now_ms
         self.keys: dict[str, None] = {}
@@ -83,7 +83,7 @@ class Loaded:
         self.verbs.alert_list = self.alerts = FileAlertList(self.connection)
 
     def forget_final(self) -> int | None:
-        """Let go of the records of this step that are final: whoever asks for one again reads it again.
+        """Forget the final records of this step; a later step that needs one reads it from the file.
 
         Returns:
             When the first lease of the others ends; None where all are final.
