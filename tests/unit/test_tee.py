@@ -66,6 +66,15 @@ class Body:
         self.closed += 1
 
 
+class Client:
+    """Of an SDK, by the name of its module."""
+
+    __module__ = "their_sdk._base_client"
+
+    def _build_request(self) -> None:
+        raise NotImplementedError
+
+
 class Case:
     """A response with a meter on it."""
 
@@ -77,7 +86,7 @@ class Case:
         self.meter = Meter(self.hold, Words(hidden=True), Background())
         self.meter.sent = True
         self.response = response
-        attach(response, self.meter, document=document, events=events, package="their_sdk")
+        attach(response, self.meter, document=document, events=events, client=Client())
 
     def read(self, asynchronous: bool, size: int | None = None, most: int = 10**6) -> list[bytes]:
         if not asynchronous:

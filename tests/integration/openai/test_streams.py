@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bursar
 from bursar.testing import Reply
+from bursar_openai._usage import CompletionReading
 
 from ..client_contract.bench import Bench
 from ..client_contract.streams import Streams
@@ -112,3 +116,37 @@ def test_leaving_after_the_output_is_complete(sync_bench: Bench) -> None:
     stream.close()
     assert sync_bench.provider.bill_nanos <= session.spent * 10**9 < 1_000 * 10_000
     assert session.report()["estimated"] == 1
+
+
+# -- events that are not parsed ---------------------------------------------------------------------
+
+DELTAS = st.one_of(
+    st.builds(lambda text: {"content": text}, st.sampled_from(["", "In June.", "zwölf", 'a "b"', "x\ny"])),
+    st.sampled_from([{}, {"role": "assistant", "content": ""}, {"reasoning": "so", "content": "In June."}]),
+)
+CHUNKS = st.fixed_dictionaries({
+    "choices": st.lists(
+        st.builds(
+            lambda index, delta, reason: {"index": index, "delta": delta, "finish_reason": reason},
+            st.integers(0, 1), DELTAS, st.sampled_from([None, None, None, "stop", "length"]),
+        ),
+        min_size=0, max_size=2,
+    ),
+    "usage": st.sampled_from([None, None, None, {"prompt_tokens": 5, "completion_tokens": 7}]),
+    "obfuscation": st.sampled_from(["a", "aB3"]),
+})  # fmt: skip
+
+
+@given(st.lists(CHUNKS, max_size=8), st.booleans(), st.booleans(), st.booleans())
+def test_events_that_are_alike_say_what_they_say_when_they_are_parsed(
+    chunks: list[dict[str, Any]], twice: bool, spaced: bool, unasked: bool
+) -> None:
+    """Text, end, usage and what the caller gets are the same; the other reading parses each event."""
+    readings = [CompletionReading(choices=2, unasked=unasked) for _ in range(2)]
+    for chunk in [one for one in chunks for _ in range(1 + twice)]:
+        text = json.dumps({"id": "1", **chunk}, ensure_ascii=False, separators=None if spaced else (",", ":"))
+        readings[1]._alike.forget()
+        got = [reading.event(f"data: {text}\n\n".encode()) for reading in readings]
+        said = [{**vars(reading), "_alike": None} for reading in readings]
+        assert got[0] == got[1]
+        assert said[0] == said[1]

@@ -1,5 +1,6 @@
 """For packages that cover an SDK: how its requests leave, are held, and are read as they come back."""
 
+from .alike import Alike
 from .demand import Allowed, Demand, Unbounded, body_of, listed, text_of, whole, with_members
 from .hooks import ClientHooks
 from .patching import Patching
@@ -25,6 +26,7 @@ __all__ = [
     "whole",
     "with_members",
     # What came back
+    "Alike",
     "Reading",
     "UnboundedReading",
     "data_of",

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from .settlement import Meter
 
 
-def attach(response: Any, meter: Meter, *, document: bool, events: bool, package: str) -> None:
+def attach(response: Any, meter: Meter, *, document: bool, events: bool, client: object) -> None:
     """Let a meter read a body that its caller has not read yet.
 
     Whoever leaves the body before its end abandons the meter, also if only the garbage
@@ -26,20 +26,20 @@ def attach(response: Any, meter: Meter, *, document: bool, events: bool, package
         meter: books the call.
         document: True for a body that is one JSON document.
         events: True for a stream of server-sent events.
-        package: the SDK, whose helpers close the response when they fail on the answer.
+        client: of the SDK, whose helpers close the response when they fail on the answer.
     """
     tap = _Tap(meter, document, events)
     iter_bytes, aiter_bytes = response.iter_bytes, response.aiter_bytes
     close, aclose = response.close, response.aclose
 
     def closing() -> None:
-        meter.explain(sys.exc_info()[1], package)
+        meter.explain(sys.exc_info()[1], client)
         if not tap.pulling:  # else the end of the body, which the tap itself will notice
             meter.abandon()
         close()
 
     async def aclosing() -> None:
-        meter.explain(sys.exc_info()[1], package)
+        meter.explain(sys.exc_info()[1], client)
         if not tap.pulling:
             meter.abandon()
         await aclose()
@@ -124,17 +124,15 @@ class _Sizes:
         self._size = size
         self._waiting = b""
 
-    def cut(self, out: bytes) -> Iterator[bytes]:
+    def cut(self, out: bytes) -> Iterable[bytes]:
         """The pieces that are whole."""
-        if self._size is None:
-            if out:
-                yield out
-            return
+        size = self._size
+        if size is None:
+            return (out,) if out else ()
         waiting = self._waiting + out
-        while len(waiting) >= self._size:
-            yield waiting[: self._size]
-            waiting = waiting[self._size :]
-        self._waiting = waiting
+        end = len(waiting) // size * size
+        self._waiting = waiting[end:]
+        return [waiting[begin : begin + size] for begin in range(0, end, size)]
 
     def rest(self) -> Iterator[bytes]:
         """What is left at the end."""

@@ -201,7 +201,7 @@ class Sending:
             return True
         if _FRAMED in content:
             self.meter.events = Frames()
-        attach(response, self.meter, document=document, events=events, package=_package(self.client))
+        attach(response, self.meter, document=document, events=events, client=self.client)
         return False
 
     def over(self, answer: Any) -> Any:
@@ -320,12 +320,6 @@ def allow_or_refuse(session: Session, endpoint: str | None, why_not: str | None 
             " pays for it",
             endpoint=endpoint,
         )
-
-
-def _package(client: object) -> str:
-    """The SDK that a client is of, whoever made a class below its own."""
-    (*_, base) = (cls for cls in type(client).__mro__ if "_build_request" in vars(cls))
-    return base.__module__.partition(".")[0]
 
 
 class _Status(Exception):

@@ -94,14 +94,14 @@ class Meter:
         rest, self.events.rest = self.events.rest, b""
         return self.reading.event(rest) if data_of(rest) else rest
 
-    def explain(self, error: BaseException | None, package: str) -> None:
+    def explain(self, error: BaseException | None, client: object) -> None:
         """Note on an error of an SDK's helper that the budget had the answer cut, if it had.
 
         Args:
             error: why the answer is left before its end.
-            package: the SDK; an error that did not pass through its modules has another reason.
+            client: of the SDK; an error that did not pass through its modules has another reason.
         """
-        if error is not None and _passed(error, package):
+        if error is not None and _passed(error, _package(client)):
             unsaid = isinstance(error, ValueError) and not self.reading.stopped  # text that cannot be parsed
             self.hold.explain(error, cut=self.reading.cut or (None if unsaid else False))
 
@@ -223,3 +223,9 @@ def _passed(error: BaseException, package: str) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+def _package(client: object) -> str:
+    """The SDK that a client is of, whoever made a class below its own."""
+    (*_, base) = (cls for cls in type(client).__mro__ if "_build_request" in vars(cls))
+    return base.__module__.partition(".")[0]

@@ -29,6 +29,9 @@ class Events:
         """The events that this chunk completes, each with the blank line that ends it."""
         looked_at = max(0, len(self.rest) - 3)  # the end of an event may be cut in two
         waiting = self.rest + chunk
+        if b"\r" not in waiting:  # as in most streams
+            *whole, self.rest = waiting.split(b"\n\n")
+            return [event + b"\n\n" for event in whole]
         events = []
         begin = 0
         while (end := _END.search(waiting, max(begin, looked_at))) is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bursar import Call, Usage
 from bursar.integration import read_answer
-from bursar.sdk import Reading, object_of, text_bytes
+from bursar.sdk import Alike, Reading, object_of, text_bytes
 
 from ._threads import threads
 
@@ -53,12 +53,17 @@ class MessageReading(Reading):
         self._anywhere = anywhere
         self._threaded = threaded
         self._begun: dict[str, Any] = {}
+        self._alike = Alike(b"text")
 
     def whole(self, document: Mapping[str, Any]) -> None:
         self._tell(document)
         self.visible_bytes = text_bytes(document.get("content"))
 
     def event(self, raw: bytes) -> bytes:
+        written = self._alike.size(raw)
+        if written is not None:
+            self.visible_bytes += written
+            return raw
         document = object_of(raw)
         kind = document.get("type")
         if kind == "message_start":
@@ -68,7 +73,9 @@ class MessageReading(Reading):
             self.visible_bytes += text_bytes(document.get("content_block"))
         elif kind == "content_block_delta":
             delta = _mapping(document.get("delta"))
-            self.visible_bytes += text_bytes({**delta, "type": None})
+            shown = text_bytes({**delta, "type": None})
+            self.visible_bytes += shown
+            self._alike.know(raw, delta.get("text"), shown)
         elif kind == "message_delta":
             self._delta(document)
         elif kind == "message_stop":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bursar.integration import read_answer
-from bursar.sdk import Reading, data_of, object_of, text_bytes
+from bursar.sdk import Alike, Reading, data_of, object_of, text_bytes
 
 # Families that bill no output which they do not show, unless they are asked to think.
 _SHOWS_ALL = re.compile(r"(^|[/:.])(gpt-3\.5|gpt-35|gpt-4|chatgpt-4o)")
@@ -37,6 +37,7 @@ class CompletionReading(Reading):
         self._unasked = unasked
         self._going_on = set(range(choices))
         self._running = False  # usage comes with chunks that go on
+        self._alike = Alike(b"content")
 
     def whole(self, document: Mapping[str, Any]) -> None:
         self.answer = read_answer(document)
@@ -44,11 +45,16 @@ class CompletionReading(Reading):
             self.visible_bytes += text_bytes(_part(choice, "message"))
 
     def event(self, raw: bytes) -> bytes:
+        written = self._alike.size(raw)
+        if written is not None:
+            self.visible_bytes += written
+            return _without_usage(raw) if self._unasked else raw
         if b"[DONE]" in raw and data_of(raw).startswith(b"[DONE]"):
             self.ended = True
             return raw
         document = object_of(raw)
         choices = _choices(document)
+        before, reason = self.visible_bytes, None
         for choice in choices:
             self.visible_bytes += text_bytes(_part(choice, "delta"))
             reason = choice.get("finish_reason")
@@ -60,6 +66,11 @@ class CompletionReading(Reading):
         if usage or self.answer is None:
             self.report(document, usage)
         last = False
+        if reason or usage or len(choices) != 1:
+            self._alike.forget()
+        else:
+            text = _part(choices[0], "delta").get("content")
+            self._alike.know(raw, text, self.visible_bytes - before)
         if usage:
             self._running = self._running or bool(choices and not self.stopped)
             last = not choices and not self._running and self.visible_bytes > 0
@@ -68,7 +79,7 @@ class CompletionReading(Reading):
             return raw
         if document.get("choices") == [] and (usage or self.stopped):
             return b""  # Azure begins with one that has no choices either, and that nobody asked for
-        return _NO_USAGE.sub(b"", raw) if b'"usage"' in raw else raw
+        return _without_usage(raw)
 
 
 class ResponseReading(Reading):
@@ -104,6 +115,12 @@ class ResponseReading(Reading):
             elif response.get("background"):
                 self.pending = response.get("id")
         return raw
+
+
+def _without_usage(raw: bytes) -> bytes:
+    """An event without the mark that its usage is still to come: only we asked for usage."""
+    raw = raw.replace(b',"usage":null', b"")  # as OpenAI writes it
+    return _NO_USAGE.sub(b"", raw) if b'"usage"' in raw else raw
 
 
 def _usage_of(document: Mapping[str, Any], choices: list[dict[str, Any]]) -> Any:
