@@ -25,6 +25,7 @@ from .reports.report import build_report, summary, tree
 from .runtime.clock import Clock
 from .runtime.ids import new_id
 from .runtime.log import logger
+from .runtime.sharing import in_turns
 from .session import Session
 from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy
 from .store.base import MOST_DAYS, Finding, HasHistory, Store
@@ -316,7 +317,7 @@ class Budget(Handle):
         """The budgets right below this one, as the store has them."""
         snapshot = yield from verbs.read(self._path[-1].key)
         below = by_parent(snapshot).get(self._path[-1].key, ())
-        return [self._below(name_of(view.key)) for view in below]
+        return [self._below(name_of(view.key)) for view in in_turns(below)]
 
     def _summary(self) -> Steps[dict[str, dict[str, Any]]]:
         """The figures of this budget and of those right below it, by name.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 GONE = "[redacted]"
 
@@ -51,6 +53,17 @@ def redacted(value: Any) -> Any:
     return redacted(str(value))
 
 
+def redacted_keys(items: Iterable[tuple[Any, T]]) -> dict[str, T]:
+    """A dict of what has no secrets but in its keys; two that would become one are told apart by a number."""
+    found: dict[str, T] = {}
+    for key, each in items:
+        shown = name = redacted(str(key))
+        while shown in found:
+            shown = f"{name} {len(found)}"
+        found[shown] = each
+    return found
+
+
 _clean: set[str] = set()  # short texts that were found to hold no secret, such as the names of fields
 _MOST, _SHORT = 4096, 64
 
@@ -65,14 +78,10 @@ def _text(text: str) -> str:
 
 
 def _items(items: Mapping[Any, Any]) -> dict[str, Any]:
-    """Two keys that would become one are told apart by a number."""
-    found: dict[str, Any] = {}
-    for key, each in items.items():
-        shown = name = redacted(str(key))
-        while shown in found:
-            shown = f"{name} {len(found)}"
-        found[shown] = GONE if isinstance(each, str) and _names_secret(name) else redacted(each)
-    return found
+    return redacted_keys(
+        (key, GONE if isinstance(each, str) and _names_secret(redacted(str(key))) else redacted(each))
+        for key, each in items.items()
+    )
 
 
 def _replaced(found: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeAlias
 
+from ..runtime.sharing import in_turns
 from ..store.base import EMPTY_VIEW, AccountView, LimitView, Path, Snapshot
 from ..values.account import is_session, parent_key
 from ..values.amounts import Amounts
@@ -60,34 +61,40 @@ def account_views(snapshot: Snapshot, path: Path) -> tuple[AccountView, ...]:
 
 def balance(views: tuple[AccountView, ...]) -> BalanceView:
     """The balance of the last account of a path."""
-    leaf = views[-1]
-    left = [
-        limit.remaining
-        for view in views
-        for limit in view.limits
-        if limit.limit.unit == "usd" and not limit.limit.selective
-    ]
+    leaf, rest = views[-1], None
+    for view in views:
+        rest = left(view, rest)
     return BalanceView(
         spent=to_usd(leaf.spent.usd),
         reserved=to_usd(leaf.reserved.usd),
-        remaining=to_usd(min(left)) if left else None,
+        remaining=to_usd(rest) if rest is not None else None,
         tokens_spent=leaf.spent.tokens,
         calls=by_kind(leaf, "model").calls,
     )
 
 
+def left(view: AccountView, above: int | None = None) -> int | None:
+    """The smallest rest of the USD limits without a selector of an account, and of `above`; None without."""
+    rests = [each.remaining for each in view.limits if each.limit.unit == "usd" and not each.limit.selective]
+    if above is not None:
+        rests.append(above)
+    return min(rests, default=None)
+
+
 def by_kind(view: AccountView, kind: str) -> Amounts:
     """What an account has spent on calls to models, or on runs of tools."""
-    total = Amounts()
+    usd = tokens = calls = 0
     for subject, (spent, _) in view.subjects.items():
         if subject.kind == kind:
-            total = total.plus(spent)
-    return total
+            usd += spent.usd
+            tokens += spent.tokens
+            calls += spent.calls
+    return Amounts(usd, tokens, calls)
 
 
 def by_parent(snapshot: Snapshot) -> Below:
     """The accounts right below each one, in the order of the snapshot."""
     below: dict[str, list[AccountView]] = {}
-    for key, view in snapshot.accounts.items():
+    for key, view in in_turns(snapshot.accounts.items()):
         below.setdefault(parent_key(key), []).append(view)
     return below

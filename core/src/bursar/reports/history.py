@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..redaction import redacted
+from ..runtime.sharing import in_turns
 from ..store.base import OTHER, DayView, HistoryView
 from ..values.account import name_of, other_account
 from ..values.amounts import Amounts
-from ..values.money import to_usd
+from ..values.money import float_usd
 from ..values.window import day_number, day_text
 
 _CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning", "audio_input", "audio_output")
@@ -24,22 +25,22 @@ def build_history(view: HistoryView, key: str, days: int, tz: str) -> dict[str, 
     today = day_number(view.now_ms, tz)
     own = {day.day: day for day in view.accounts[key] if today - days < day.day <= today}
     begin = max(today - days + 1, min((view.since, *own)))
-    below = {_name(other): found for other, found in view.accounts.items() if other != key}
-    shown: dict[str, Any] = redacted(
-        {
-            "tz": tz,
-            "since": day_text(view.since),
-            "days": [_day(number, own.get(number), below) for number in range(begin, today + 1)],
-        }
-    )
-    return shown
-
-
-def _day(number: int, found: DayView | None, below: Mapping[str, Iterable[DayView]]) -> dict[str, Any]:
-    day = found or DayView(number, Amounts(), {}, {}, {})
-    children = {
-        name: _usd(other.spent) for name, days in below.items() for other in days if other.day == number
+    below = {
+        _name(other): {day.day: day for day in found}
+        for other, found in in_turns(view.accounts.items())
+        if other != key
     }
+    numbers = in_turns(range(begin, today + 1))
+    return {
+        "tz": redacted(tz),
+        "since": day_text(view.since),
+        "days": [redacted(_day(number, own.get(number), below)) for number in numbers],
+    }
+
+
+def _day(number: int, found: DayView | None, below: Mapping[str, Mapping[int, DayView]]) -> dict[str, Any]:
+    day = found or DayView(number, Amounts(), {}, {}, {})
+    children = {name: _usd(days[number].spent) for name, days in below.items() if number in days}
     return {
         "day": day_text(number),
         "spent": _usd(day.spent),
@@ -57,4 +58,4 @@ def _name(key: str) -> str:
 
 
 def _usd(sums: Amounts) -> float:
-    return float(to_usd(sums.usd))
+    return float_usd(sums.usd)

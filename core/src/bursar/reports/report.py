@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from ..redaction import redacted
+from ..redaction import redacted, redacted_keys
+from ..runtime.sharing import in_turns
 from ..store.base import AccountView, LimitView, Snapshot
 from ..values.account import is_session, name_of
 from ..values.limits import Limit
-from ..values.money import to_usd
+from ..values.money import float_usd
 from ..values.window import calendar, zone
-from .balance import Below, balance, by_kind, by_parent
+from .balance import Below, by_kind, by_parent, left
 from .events import Event
 
 _CLASSES = ("input", "output", "cached_input", "cache_write", "reasoning", "audio_input", "audio_output")
@@ -39,88 +40,101 @@ def build_report(
 
     Money is in USD as float, for people and dashboards; the ledger itself keeps integers.
     """
-    below = by_parent(snapshot)
-    report = Report(_build(snapshot.now_ms, below, views, durability))
-    report |= {"terminated_by": terminated_by, "events": [redacted(event.shown()) for event in events]}
+    above, leaf = _ends(views)
+    report = Report(_build(snapshot.now_ms, by_parent(snapshot), leaf, above, durability))
+    report |= {
+        "terminated_by": terminated_by,
+        "events": [redacted(event.shown()) for event in in_turns(events)],
+    }
     return report
 
 
-def _build(now_ms: int, below: Below, views: tuple[AccountView, ...], durability: str) -> dict[str, Any]:
-    leaf = views[-1]
-    state = balance(views)
+def _ends(views: tuple[AccountView, ...]) -> tuple[int | None, AccountView]:
+    """What is left above the last account of a path, and that account."""
+    above = None
+    for view in views[:-1]:
+        above = left(view, above)
+    return above, views[-1]
+
+
+def _build(
+    now_ms: int, below: Below, leaf: AccountView, above: int | None, durability: str
+) -> dict[str, Any]:
+    rest, tally = left(leaf, above), leaf.tally
     own = [view.limit.amount for view in leaf.limits if view.limit.unit == "usd" and not view.limit.selective]
     models, tools = by_kind(leaf, "model"), by_kind(leaf, "tool")
     return {
         "session_id": redacted(name_of(leaf.key)),
         "kind": "session" if is_session(leaf.key) else "budget",
-        "budget": float(to_usd(min(own))) if own else None,
-        "total_spent": float(state.spent),
-        "reserved": float(state.reserved),
-        "remaining": float(state.remaining) if state.remaining is not None else None,
+        "budget": float_usd(min(own)) if own else None,
+        "total_spent": float_usd(leaf.spent.usd),
+        "reserved": float_usd(leaf.reserved.usd),
+        "remaining": float_usd(rest) if rest is not None else None,
         "breakdown": {
             "llm": {
-                "total": float(to_usd(models.usd)),
+                "total": float_usd(models.usd),
                 "calls": models.calls,
-                "tokens": {name: leaf.tally.get(name, 0) for name in _CLASSES},
+                "tokens": {name: tally.get(name, 0) for name in _CLASSES},
                 "by_model": _by_name(leaf, "model"),
             },
             "tools": {
-                "total": float(to_usd(tools.usd)),
+                "total": float_usd(tools.usd),
                 "calls": tools.calls,
                 "by_tool": _by_name(leaf, "tool"),
             },
         },
         "limits": [_limit(view, now_ms) for view in leaf.limits],
         "overruns": {
-            "count": leaf.tally.get("overruns", 0),
-            "total": float(to_usd(leaf.tally.get("overrun_usd", 0))),
+            "count": tally.get("overruns", 0),
+            "total": float_usd(tally.get("overrun_usd", 0)),
         },
-        "refusals": leaf.tally.get("refusals", 0),
-        "would_refuse": leaf.tally.get("would_refuse", 0),
-        "contended": leaf.tally.get("contended", 0),
-        "clamped": leaf.tally.get("clamped", 0),
-        "truncated": leaf.tally.get("truncated", 0),
-        "estimated": leaf.tally.get("estimated", 0),
-        "saved": float(to_usd(leaf.tally.get("saved", 0))),
+        "refusals": tally.get("refusals", 0),
+        "would_refuse": tally.get("would_refuse", 0),
+        "contended": tally.get("contended", 0),
+        "clamped": tally.get("clamped", 0),
+        "truncated": tally.get("truncated", 0),
+        "estimated": tally.get("estimated", 0),
+        "saved": float_usd(tally.get("saved", 0)),
         "duration_seconds": max(0, now_ms - leaf.opened_ms) / 1000,
         "terminated_by": None,
         "durability": durability,
         "sessions": leaf.sessions,
-        "children": [_build(now_ms, below, (*views, view), durability) for view in below.get(leaf.key, ())],
+        "children": [
+            _build(now_ms, below, view, rest, durability) for view in in_turns(below.get(leaf.key, ()))
+        ],
         "events": [],
     }
 
 
 def summary(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
     """The figures of the last account of a path, and of the budgets right below it, by name."""
-    found = {name_of(views[-1].key): _figures(views)}
-    for view in by_parent(snapshot).get(views[-1].key, ()):
-        found[name_of(view.key)] = _figures((*views, view))
-    shown: dict[str, dict[str, Any]] = redacted(found)
-    return shown
+    above, leaf = _ends(views)
+    rest = left(leaf, above)
+    found = {name_of(leaf.key): _figures(leaf, rest)}
+    for view in in_turns(by_parent(snapshot).get(leaf.key, ())):
+        found[name_of(view.key)] = _figures(view, left(view, rest))
+    return redacted_keys(in_turns(found.items()))
 
 
 def tree(snapshot: Snapshot, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
     """The figures of an account and of all budgets below it, nested."""
-    shown: dict[str, dict[str, Any]] = redacted(_tree(by_parent(snapshot), views))
-    return shown
+    above, leaf = _ends(views)
+    return redacted_keys([(name_of(leaf.key), _tree(by_parent(snapshot), leaf, above))])
 
 
-def _tree(below: Below, views: tuple[AccountView, ...]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for view in below.get(views[-1].key, ()):
-        found |= _tree(below, (*views, view))
-    return {name_of(views[-1].key): {**_figures(views), "children": found}}
+def _tree(below: Below, leaf: AccountView, above: int | None) -> dict[str, Any]:
+    rest = left(leaf, above)
+    found = {name_of(view.key): _tree(below, view, rest) for view in in_turns(below.get(leaf.key, ()))}
+    return {**_figures(leaf, rest), "children": redacted_keys(in_turns(found.items()))}
 
 
-def _figures(views: tuple[AccountView, ...]) -> dict[str, Any]:
-    state = balance(views)
+def _figures(view: AccountView, rest: int | None) -> dict[str, Any]:
     return {
-        "spent": float(state.spent),
-        "reserved": float(state.reserved),
-        "remaining": float(state.remaining) if state.remaining is not None else None,
-        "tokens": state.tokens_spent,
-        "calls": state.calls,
+        "spent": float_usd(view.spent.usd),
+        "reserved": float_usd(view.reserved.usd),
+        "remaining": float_usd(rest) if rest is not None else None,
+        "tokens": view.spent.tokens,
+        "calls": by_kind(view, "model").calls,
     }
 
 
@@ -130,8 +144,7 @@ def _by_name(view: AccountView, kind: str) -> dict[str, float]:
         if subject.kind == kind:
             name = (subject.models[0] if kind == "model" else subject.tool) or "unnamed"
             nanos[name] = nanos.get(name, 0) + spent.usd
-    shown: dict[str, float] = redacted({name: float(to_usd(amount)) for name, amount in nanos.items()})
-    return shown
+    return redacted_keys((name, float_usd(amount)) for name, amount in nanos.items())
 
 
 def _limit(view: LimitView, now_ms: int) -> dict[str, Any]:
@@ -152,4 +165,4 @@ def _moment(moment_ms: int, tz: str) -> str:
 
 
 def _number(limit: Limit, amount: int) -> float | int:
-    return float(to_usd(amount)) if limit.unit == "usd" else amount
+    return float_usd(amount) if limit.unit == "usd" else amount

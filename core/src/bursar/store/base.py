@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
+from ..runtime.fast_init import maker
 from ..values.account import Account
 from ..values.amounts import NOTHING, Amounts
 from ..values.call import Subject
@@ -258,6 +259,8 @@ class AccountView:
     circuit: Circuit = "closed"
     sessions: int = 0
 
+
+new_view = maker(AccountView)  # which readers make a thousand times
 
 EMPTY_VIEW = AccountView("", NOTHING, NOTHING, MappingProxyType({}), MappingProxyType({}), (), (), None, 0)
 

@@ -113,6 +113,11 @@ def to_usd(nanos: int) -> Dollars:
     return Dollars(_CONTEXT.divide(nanos, NANOS_PER_USD))
 
 
+def float_usd(nanos: int) -> float:
+    """Nano-dollars as the nearest float of USD: ``float(to_usd(nanos))``, in a tenth of its time."""
+    return nanos / NANOS_PER_USD
+
+
 NO_USD = to_usd(0)
 
 

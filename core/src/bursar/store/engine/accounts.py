@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import dropwhile, islice
+from itertools import islice
 
 from ...errors import LimitConflict
 from ...values.account import parent_key, root_key, shown_key
 from ...values.amounts import NOTHING
 from ...values.call import Subject
 from ...values.limits import Limit
-from ..base import AccountView, LimitView, Path
+from ..base import AccountView, LimitView, Path, new_view
 from .admission import in_force
 from .balances import Balance
 from .constants import ENDED_KEPT_MS, RETIRED, SESSION_KEPT_MS, USED_MS
@@ -67,9 +67,10 @@ class Accounts:
 
     def sessions(self, key: str, after: str, limit: int) -> tuple[list[Balance], str]:
         """Some sessions right below an account, the newest first, and what the next page comes after."""
-        newest = reversed(self._below.get(key, {}))
+        newest: Iterator[str] = reversed(self._below.get(key, {}))
         if after:
-            newest = dropwhile(lambda other: self._balances[other].number >= int(after), newest)
+            before, balances = int(after), self._balances
+            newest = (other for other in newest if balances[other].number < before)
         found = [self._balances[other] for other in islice(newest, limit + 1)]
         return found[:limit], str(found[limit - 1].number) if len(found) > limit else ""
 
@@ -244,25 +245,25 @@ class Accounts:
                 accounts.insert(0, above)
             open_path = OpenPath((), tuple(accounts))
         own = [rule for rule in reversed(in_force(open_path, self._changed)) if rule.balance is balance]
-        trip = balance.breaker.trip if balance.breaker is not None else None
-        return AccountView(
-            key=balance.key,
-            spent=balance.total.spent,
-            reserved=balance.total.reserved,
-            subjects={
+        trip, sums = balance.breaker.trip if balance.breaker is not None else None, balance.total
+        return new_view(
+            balance.key,
+            sums.spent,
+            sums.reserved,
+            {
                 subject: (count.spent, count.reserved)
                 for subject, count in balance.subjects.items()
                 if count.sums != ZERO
             },
-            tally={name: count for name, count in balance.tally.items() if count},
-            limits=tuple(_limit_view(rule, now_ms) for rule in own),
-            for_sessions=tuple(
-                limit for limit in balance.in_force() if limit.window == "session" and not balance.session
-            ),
-            tripped=balance.tripped or (trip.reason if trip is not None and trip.reason else None),
-            opened_ms=balance.opened_ms,
-            circuit="forced_open" if balance.tripped is not None else trip.state if trip else "closed",
-            sessions=balance.below,
+            {name: count for name, count in balance.tally.items() if count},
+            tuple([_limit_view(rule, now_ms) for rule in own]),
+            ()
+            if balance.session
+            else tuple(limit for limit in balance.in_force() if limit.window == "session"),
+            balance.tripped or (trip.reason if trip is not None and trip.reason else None),
+            balance.opened_ms,
+            "forced_open" if balance.tripped is not None else trip.state if trip else "closed",
+            balance.below,
         )
 
     def _declare(self, plan: Plan, balance: Balance, limits: tuple[Limit, ...]) -> None:

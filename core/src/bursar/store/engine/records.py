@@ -256,12 +256,13 @@ class Records:
         """Some open holds of a tree, by the end of their leases, and what the next page comes after."""
         until_ms, _, id = after.partition(" ")
         place = (int(until_ms), id) if after else (0, "")
-        held = (
-            ((record.lease_ms, id), record)
-            for id, record in self._by_id.items()
-            if record.outcome.state == "reserved" and root_key(record.entry.path[0].key) == root
+        held = [record for record in self._by_id.values() if record.outcome.state == "reserved"]
+        lines = (
+            ((record.lease_ms, record.entry.id), record)
+            for record in held
+            if root_key(record.entry.path[0].key) == root
         )
-        found = heapq.nsmallest(limit + 1, (line for line in held if line[0] > place))
+        found = heapq.nsmallest(limit + 1, (line for line in lines if line[0] > place))
         records = [record for _, record in found[:limit]]
         return records, "{} {}".format(*found[limit - 1][0]) if len(found) > limit else ""
 

@@ -54,9 +54,11 @@ class Verbs:
         days: what was booked on each.
         records: holds and charges, by id.
         plan: the writes of a step that an interrupt cut short; to be carried out before the next one.
+        sessions_at_once: how many sessions one step lists at most.
     """
 
     def __init__(self) -> None:
+        self.sessions_at_once = SESSIONS_AT_ONCE
         self.plan: Plan | None = None
         self.accounts = Accounts(self.commit)
         self.alert_list = AlertList()
@@ -249,7 +251,7 @@ class Verbs:
         return Snapshot(now_ms, self._views(wanted, now_ms))
 
     def sessions(self, now_ms: int, key: str, after: str = "", limit: int = MOST_AT_ONCE) -> SessionPage:
-        found, after = self.accounts.sessions(key, after, min(limit, SESSIONS_AT_ONCE))
+        found, after = self.accounts.sessions(key, after, min(limit, self.sessions_at_once))
         count = self.accounts[key].below if key in self.accounts else 0
         return SessionPage(now_ms, self._views(found, now_ms), count, after)
 
