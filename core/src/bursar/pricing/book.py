@@ -167,7 +167,7 @@ class PriceBook:
         model: str | None,
         tier: str | None,
     ) -> Rates | None:
-        """What an answer costs: by the model that gave it, unless the user decided what the requested one costs.
+        """What an answer costs: by who gave it, unless the user decided what the requested model costs.
 
         What only the tables of prices say is kept, until one of them changes.
 
