@@ -13,22 +13,22 @@ from bursar.integration import covered_hold
 from bursar.pricing import overrides as registry
 from bursar.pricing.book import register_model
 from bursar.runtime import fork as process
-from bursar.runtime.fork import _forked, forks
+from bursar.runtime.fork import _forked
 
 
 @pytest.fixture
 def fork(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes this process its own child, until the end of the test."""
-    monkeypatch.setattr(process, "_forks", process._forks)  # to be restored
+    monkeypatch.setattr(process, "count", process.count)  # to be restored
     return _forked
 
 
 def test_forks_are_counted(fork: Any) -> None:
     """Each fork is told from the one before it."""
-    before = forks()
+    before = process.count
     fork()
     fork()
-    assert forks() == before + 2
+    assert process.count == before + 2
 
 
 def test_inherited_money_is_refused(fork: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -294,7 +295,7 @@ def test_no_message_names_an_id_that_nobody_gave(limit: str, child: bool) -> Non
 
 def test_hostile_names_are_escaped() -> None:
     """Names that could steer a terminal are escaped in the message, and whole in the attributes."""
-    hostile = MODEL._replace(call=Call("1", "model", "\u202egnp"))
+    hostile = replace(MODEL, call=Call("1", "model", "\u202egnp"))
     error = refusal(Refused("a%2F%E2%80%AEb", Limit("$1"), 0, 0, 1), hostile)
     assert str(error).isprintable()
     assert error.account == "a/\u202eb"

@@ -22,14 +22,14 @@ from .ledger.reading import read_session
 from .ledger.reservation import Reserving
 from .ledger.steps import Steps, awaitable, blocking
 from .ledger.swallowed import SwallowedRefusals, current_run
-from .ledger.twice import offer, remember_charges
-from .pricing.request import CallRequest
+from .ledger.twice import remember_charges
+from .pricing.request import CallRequest, checked
 from .redaction import redacted
 from .reports.balance import account_views
 from .reports.events import Events
 from .reports.plain import plain
 from .reports.report import build_report
-from .runtime.fork import forks
+from .runtime import fork
 from .runtime.functions import within
 from .runtime.ids import is_made, new_id
 from .runtime.log import logger
@@ -92,7 +92,7 @@ class Session(Tracking):
         self.budget = budget
         self.metadata = metadata
         if not named:
-            weakref.finalize(self, _over, weakref.ref(ledger), path[-1].key, forks()).atexit = False
+            weakref.finalize(self, _over, weakref.ref(ledger), path[-1].key, fork.count).atexit = False
         ledger.hooks.session_opened(self)
 
     @property
@@ -182,28 +182,29 @@ class Session(Tracking):
         for name in unknown:
             raise unknown_setting("reserve()", name, signature(self._reserve).parameters)
         self._check_open()
-        request = CallRequest(
-            model=model,
-            provider=provider,
-            input_tokens=input_tokens,
-            messages=messages,
-            tools=tools,
-            max_output_tokens=max_output_tokens,
-            n=n,
-            tool=tool,
-            cost=cost,
-            tier=tier,
-            key=key,
-            clamp=clamp,
-            floor=floor,
-            formatted=formatted,
-            cap_name=cap_name,
-            windows=windows,
-            stored_tokens=stored_tokens,
-            requests=requests or {},
-            sent=sent,
-            alternatives=alternatives,
+        fields = (
+            model,
+            provider,
+            input_tokens,
+            messages,
+            tools,
+            max_output_tokens,
+            cost,
+            clamp,
+            formatted,
+            cap_name,
+            sent,
+            alternatives,
+            n,
+            tool,
+            tier,
+            key,
+            floor,
+            windows,
+            stored_tokens,
+            requests or {},
         )
+        request = checked(fields)
         try:
             hold = yield from reservation.reserve(
                 self._ledger, self._path, request, self._events, self._terms(), self, self._check_open
@@ -213,8 +214,6 @@ class Session(Tracking):
             raise
         self._swallowed.note(None)
         self._end_was_told = False
-        if not sent:
-            offer(hold)
         return hold
 
     reserve = blocking(_reserve)
@@ -522,7 +521,7 @@ class Session(Tracking):
 def _over(its_ledger: weakref.ref[Ledger], key: str, born: int) -> None:
     """The last handle on a session is gone; a copy of it in a forked child says nothing."""
     ledger = its_ledger()
-    if ledger is not None and born == forks():
+    if ledger is not None and born == fork.count:
         ledger.ended(key)
 
 

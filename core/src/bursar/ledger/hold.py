@@ -13,12 +13,13 @@ from ..errors import HoldClosed, UnknownModel
 from ..pricing.outcome import outcome_of
 from ..pricing.price import cost_nanos
 from ..pricing.quote import Quote
-from ..pricing.response import Answer, new_answer, read_answer
+from ..pricing.response import Answer, read_answer
 from ..pricing.stated import bills_as_it_says
 from ..redaction import redacted
 from ..reports.events import Event, Events
+from ..runtime import fork
 from ..runtime.fast_init import new_tuple
-from ..runtime.fork import OneProcess, forks
+from ..runtime.fork import OneProcess
 from ..runtime.log import logger
 from ..store.base import Booked, Entry, Granted, Path, StalePeriod, State
 from ..values.amounts import NOTHING, Amounts
@@ -28,7 +29,7 @@ from ..values.duration import Duration, to_seconds
 from ..values.money import MAX_NANOS, NO_USD, Money, to_nanos, to_usd
 from ..values.usage import Usage, new_usage
 from . import verbs
-from .belief import believable
+from .belief import believable, believed
 from .context import FoundByText, InContext, innermost_cover
 from .deduplication import remember, was_charged
 from .ledger import Ledger
@@ -68,6 +69,12 @@ class Hold(OneProcess):
     """
 
     _cover: Cover  # from the moment it is entered
+    _own: OwnHold | None = None
+    _watched = False  # is it booked as unknown when nobody has it any more
+    charge: Charge | None = None
+    repeated = False
+    used = False
+    charged_by_sdk = False
 
     def __init__(
         self,
@@ -84,21 +91,19 @@ class Hold(OneProcess):
         self.session = session
         self._path = path
         self._asked = asked
-        self._held = granted.amounts
+        held, state, repeated, _, _ = granted
+        self._held = held
         self._events = events
-        self._forks = forks()
+        self._forks = fork.count
         self.call = call
-        self.clamped = call.max_output_tokens < asked.call.max_output_tokens or asked.runs is not None
-        self.charge: Charge | None = None
-        self.state: State = granted.state
-        self._own: OwnHold | None = None
-        self._watched = False  # is it booked as unknown when nobody has it any more
-        if granted.state == "reserved" and not granted.repeated:
+        self.clamped = call is not asked.call or asked.runs is not None
+        self.state: State = state
+        if repeated:
+            self.repeated, held = True, NOTHING
+        elif state == "reserved":
             self._watched = True
-            self._own = OwnHold(queue, path, asked.subject, granted.amounts)
-        self.repeated = granted.repeated
-        self.used = False
-        self.charged_by_sdk = False
+        if state == "reserved":
+            self._own = OwnHold(self, queue, path, asked.subject, held)
 
     @property
     def id(self) -> str:
@@ -119,6 +124,11 @@ class Hold(OneProcess):
     def wanted_output_tokens(self) -> int:
         """The output cap before it was lowered, in tokens."""
         return self._asked.call.max_output_tokens
+
+    @property
+    def sent(self) -> bool:
+        """True where it was reserved for a request that is sent as it is."""
+        return self._asked.sent
 
     @property
     def runs(self) -> int | None:
@@ -177,52 +187,68 @@ class Hold(OneProcess):
         self._check_process()
         if self.charged_by_sdk and self.charge is not None:
             return self.charge
-        answer = read_answer(response) if response is not _ABSENT else new_answer(usage)
-        if response is not _ABSENT and answer is not response:
-            known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
-            elsewhere = was_charged(response) or (known is not None and known.id != self.id)
-            if elsewhere and self.state != "settled":
+        stated_nanos, told = None, usage
+        if response is not _ABSENT:
+            answer = self._answer(response, usage)
+            if answer is None:
                 return (yield from self._charged_elsewhere())
-            usage = usage or self._ledger.hooks.read_usage(response)
-            if usage is not None:
-                answer = replace(answer, usage=usage, cost_nanos=None, beyond=0, unsplit=0)
-        elif input_tokens is not None or output_tokens is not None:
-            read, made = (0 if count is None else count for count in (input_tokens, output_tokens))
-            answer = new_answer(new_usage(read, made))
-        elif answer.usage is None and answer is not response and cost is None:
-            if self._asked.rates is not None:
-                raise TypeError(
-                    "settle() needs a response, usage=, input_tokens= and output_tokens=, or cost="
+            model, tier, cut = model or answer.model, tier or answer.tier, cut or answer.cut
+            stated_nanos, told = answer.cost_nanos, answer.usage
+            usage, whole = believable(answer, self._asked, seen_tokens)
+        else:
+            if input_tokens is not None or output_tokens is not None:
+                told = new_usage(
+                    0 if input_tokens is None else input_tokens, 0 if output_tokens is None else output_tokens
                 )
-            cost = self.amount
-        model, tier, cut = model or answer.model, tier or answer.tier, cut or answer.cut
-        usage, whole = believable(answer, self._asked, seen_tokens)
-        nanos = to_nanos(cost) if cost is not None else self._cost(answer, usage, model, tier, sent)
-        if usage is None and answer.usage is not None:
-            flaw = getattr(answer.usage, "flaw", None) or "it cannot be that of such a call"
+            elif usage is None and cost is None:
+                if self._asked.rates is not None:
+                    raise TypeError(
+                        "settle() needs a response, usage=, input_tokens= and output_tokens=, or cost="
+                    )
+                cost = self.amount
+            usage, whole = believed(told, self._asked, seen_tokens)
+        if usage is None and told is not None:
+            flaw = getattr(told, "flaw", None) or "it cannot be that of such a call"
             logger.warning("call %s reports unusable usage (%s); booked at its hold", self.id, flaw)
-        if cost is None and nanos is not None and usage is not None:
-            nanos = max(nanos, self._uncounted(answer, usage, guess=estimated and sent))
-        estimated = estimated or (cost is None and not whole)
+        if cost is not None:
+            nanos: int | None = to_nanos(cost)
+        else:
+            nanos = self._priced(usage, model, tier, sent)
+            if stated_nanos is not None and nanos is not None:
+                says_so = bills_as_it_says(self.call.provider, self.call.model)
+                nanos = stated_nanos if says_so else max(nanos, stated_nanos)
         if nanos is None:
-            nanos, usage, estimated = max(self._held.usd, answer.cost_nanos or 0), None, True
+            nanos, usage, estimated = max(self._held.usd, stated_nanos or 0), None, True
+        elif cost is None and usage is not None:
+            if told is None or told.input_tokens != usage.input_tokens or (estimated and sent):
+                nanos = max(nanos, self._uncounted(usage))
+            estimated = estimated or not whole
         tokens = usage.tokens if usage is not None else self._held.tokens
         ledger = self._ledger
         truncated = cut and self.clamped
         entry = self._entry(new_tuple(Amounts, (nanos, tokens, 1)), usage, estimated, truncated)
         terms = ledger.policy.terms
-        stated = yield from verbs.settle(entry, terms)
-        booked: Booked = (
-            (yield from ledger.again(stated, verbs.settle, entry, terms))
-            if isinstance(stated, StalePeriod)
-            else stated
-        )
+        booked: Any = yield "settle", entry, terms
+        if isinstance(booked, StalePeriod):
+            booked = yield from ledger.again(booked, verbs.settle, entry, terms)
         if response is not _ABSENT:
             remember(response)
         charge = self._close("settled", booked, nanos, usage, estimated, truncated)
         if booked.news:
             yield from ledger.announce(booked, self._path, self.call)
         return charge
+
+    def _answer(self, response: Any, usage: Usage | None) -> Answer | None:
+        """What a response tells; None where it was charged already, to another hold."""
+        if isinstance(response, Answer):
+            return response
+        answer = read_answer(response)
+        known = self._ledger.charged.get(answer)  # to a covered client, which reserved for it by itself
+        elsewhere = was_charged(response) or (known is not None and known.id != self.id)
+        if elsewhere and self.state != "settled":
+            return None
+        usage = usage or self._ledger.hooks.read_usage(response)
+        return answer if usage is None else replace(answer, usage=usage, cost_nanos=None, beyond=0, unsplit=0)
 
     def _charged_elsewhere(self) -> Steps[Charge]:
         """The answer was charged by somebody else: nothing is booked here, and what is in doubt stays so."""
@@ -339,7 +365,7 @@ class Hold(OneProcess):
         return self
 
     def __del__(self) -> None:
-        if getattr(self, "_watched", False) and self._open and not sys.is_finalizing():
+        if self._watched and self._open and not sys.is_finalizing():
             self.abandon()
             with suppress(RecursionError):  # it may be collected at the end of a very deep stack
                 logger.warning(_DROPPED, self.amount, self.call.model or self.call.tool or "a call")
@@ -380,33 +406,20 @@ class Hold(OneProcess):
     @property
     def _open(self) -> bool:
         """True while it pays for a call of this process; what a forked child inherits is its parent's."""
-        return self.state == "reserved" and self._forks == forks()
+        return self.state == "reserved" and self._forks == fork.count
 
     def _check_process(self) -> None:
-        if self._forks != forks():
+        if self._forks != fork.count:
             raise HoldClosed(
                 f"the hold {self.id!r:.80} was reserved before this process was forked; its parent settles it"
             )
 
     # -- booking --------------------------------------------------------------------------
 
-    def _cost(
-        self, answer: Answer, usage: Usage | None, model: str | None, tier: str | None, sent: bool
-    ) -> int | None:
-        """Nano-dollars by what an answer tells; None where that cannot be known."""
-        nanos = self._priced(usage, model, tier, sent)
-        stated = answer.cost_nanos
-        if stated is None or nanos is None:
-            return nanos
-        return stated if bills_as_it_says(self.call.provider, self.call.model) else max(nanos, stated)
-
-    def _uncounted(self, answer: Answer, usage: Usage, *, guess: bool) -> int:
-        """The most that usage can cost of which nobody counted the input; 0 where somebody did."""
-        counted = answer.usage is not None and answer.usage.input_tokens == usage.input_tokens
+    def _uncounted(self, usage: Usage) -> int:
+        """The most that usage can cost of which nobody counted the input."""
         worst = self._asked.worst
-        if worst is None or (counted and not guess):
-            return 0
-        return worst.nanos(usage.input_tokens, usage.output_tokens)
+        return 0 if worst is None else worst.nanos(usage.input_tokens, usage.output_tokens)
 
     def _priced(
         self, usage: Usage | None, model: str | None, tier: str | None, sent: bool = False
@@ -420,7 +433,9 @@ class Hold(OneProcess):
         if not rates:
             return None
         try:
-            nanos = max([cost_nanos(one, usage) for one in rates])
+            nanos = cost_nanos(rates[0], usage)
+            if len(rates) > 1:  # the dearest holds
+                nanos = max([cost_nanos(one, usage) for one in rates])
         except UnknownModel as error:
             logger.warning("call %s cannot be priced (%s); booked at its hold", self.id, error)
             return None
@@ -449,29 +464,31 @@ class Hold(OneProcess):
         truncated: bool = False,
     ) -> Charge:
         self._ends_as(state)
+        call = self.call
+        _, overrun_usd, repeated, _, now_ms, _ = booked
         self.charge = charge = new_charge(
-            self.call.id,
-            self.call,
+            call.id,
+            call,
             to_usd(nanos),
             usage,
             estimated,
-            overrun=to_usd(booked.overrun_usd) if booked.overrun_usd else NO_USD,
-            saved=NO_USD,
-            at=booked.now_ms / 1000,
-            clamped=self.clamped,
-            truncated=truncated,
+            to_usd(overrun_usd) if overrun_usd else NO_USD,
+            NO_USD,
+            now_ms / 1000,
+            self.clamped,
+            truncated,
         )
-        if booked.overrun_usd:
-            logger.warning("call %s cost %s more than its hold; it is booked", self.id, charge.overrun)
+        if overrun_usd:
+            logger.warning("call %s cost %s more than its hold; it is booked", call.id, charge.overrun)
         if truncated:
             warn_once(self._events, self._truncation())
-        if not booked.repeated:
-            self._events.append(new_tuple(Event, ("charge", self.call, charge, state)))
+        if not repeated:
+            self._events.append(new_tuple(Event, ("charge", call, charge, state)))
             self._ledger.hooks.settled(charge)
         return charge
 
     def _ends_as(self, state: State) -> None:
-        self.state = state
+        self.state, self._watched = state, False
         if self._own is not None:
             self._own.open = False
 

@@ -11,9 +11,9 @@ from ..errors import BursarError, StoreError
 from ..pricing.book import PriceBook
 from ..pricing.price import Rates
 from ..reports.events import Event
+from ..runtime import fork
 from ..runtime.clock import Clock
 from ..runtime.fast_init import new_tuple
-from ..runtime.fork import forks
 from ..runtime.ids import new_id
 from ..runtime.log import logger
 from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
@@ -140,17 +140,15 @@ class Ledger:
     def queue(self, path: Path) -> Queue:
         """Where the calls of this process wait for others in a tree."""
         queue, root = self._queue, path[0].key
-        if queue is None or queue.root != root or queue.forks != forks():
+        if queue is None or queue.root != root or queue.forks != fork.count:
             queue = self._queue = queue_of(self.store, root)
         return queue
 
     def _made_room(self, verb: str, *arguments: Any) -> None:
         """There may be more room now: those who wait for it are woken."""
-        if verb == "release":
-            path = arguments[1]
-        else:
-            path = arguments[0].path if isinstance(arguments[0], Entry) else arguments[0]
-        self.queue(path).tell(path, below=path is arguments[0])
+        first = arguments[0]
+        path = first.path if type(first) is Entry else arguments[1] if verb == "release" else first
+        self.queue(path).tell(path, below=path is first)
 
     def ended(self, key: str) -> None:
         """Nobody can name this session again: the store is told later; touches no store and no lock."""
@@ -320,8 +318,8 @@ class Ledger:
             tier: the tier that it says.
             sent: True when a request was answered: a tier that the budget declares is no cheaper then.
         """
-        standard = self.policy.tier is None and tier in (None, call.tier)
-        if standard and asked is not None and model in (None, call.model):
+        standard = self.policy.tier is None and (tier is None or tier == call.tier)
+        if standard and asked is not None and (model is None or model == call.model):
             return (asked,)  # as of most calls
         tiers = self.tiers(tier, call.tier, sent=sent)
         found = (self._answer_rates(call, asked, model, one) for one in tiers)

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from random import Random
 from weakref import WeakValueDictionary
 
-from ..runtime.fork import first_in_child, forks
+from ..runtime import fork
+from ..runtime.fork import first_in_child
 from ..store.base import Path, Store
 
 LOOK_S = (0.05, 0.25)
@@ -80,7 +81,7 @@ class Queue:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.forks = forks()
+        self.forks = fork.count
         self._lock = threading.RLock()  # a finaliser may leave a line while its thread joins another
         self._lines: dict[str, Line] = {}
         self.changes = object()

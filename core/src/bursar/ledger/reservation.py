@@ -15,7 +15,7 @@ from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
 from ..runtime.log import logger
-from ..store.base import Entry, Granted, Path, Refused, StalePeriod
+from ..store.base import NO_TALLY, Entry, Granted, Path, Refused, StalePeriod
 from ..values.amounts import NOTHING
 from ..values.call import Call
 from ..values.charge import Charge
@@ -27,7 +27,7 @@ from .hold import Hold
 from .ledger import Ledger
 from .refusals import Refusal, refusal
 from .steps import Steps
-from .waiting import Reserve, admit
+from .waiting import admit
 
 
 def reserve(
@@ -66,27 +66,32 @@ def reserve(
         raise
     asked = ledger.hooks.estimated(asked)
     repeats = None if request.messages is None else _fingerprint(request, asked.call, ledger.policy)
-    entry = new_tuple(Entry, (id, path, asked.subject, asked.want, {}, ledger.calendars, repeats))
-    reserving = Reserve(ledger, entry, asked.minimum, asked.floor, terms)
-    answer = yield from admit(ledger, reserving, terms, check)
+    entry = new_tuple(Entry, (id, path, asked.subject, asked.want, NO_TALLY, ledger.calendars, repeats))
+    queue = ledger.queue(path)
+    answer, waited_s, why_not = yield from admit(ledger, queue, entry, asked, terms, check)
     if isinstance(answer, Refused):
         if answer.first:
             yield from ledger.announce(answer, path, asked.call)
-        refused = refusal(answer, asked, _loop_s(ledger.policy), reserving.waited_s, reserving.why_not)
+        refused = refusal(answer, asked, _loop_s(ledger.policy), waited_s, why_not)
         _refuse(ledger, asked.call, refused, events)
         raise refused
-    asked = asked.granted(answer.amounts)
-    cap = asked.cap(answer.amounts)
-    call = asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
-    hold = Hold(ledger, path, call, asked, answer, events, session, reserving.queue)
-    if hold.clamped and not answer.repeated:
+    call, (amounts, _, repeated, _, ignored) = asked.call, answer
+    if amounts != asked.want or asked.others:
+        asked = asked.granted(amounts)
+        cap = asked.cap(amounts)
+        call = (
+            asked.call if cap == asked.call.max_output_tokens else replace(asked.call, max_output_tokens=cap)
+        )
+    hold = Hold(ledger, path, call, asked, answer, events, session, queue)
+    if hold.clamped and not repeated:
         wanted = hold.wanted_output_tokens
         events.append(Event("clamp", call, wanted))
-        logger.info("call %s to %r: output cap lowered from %s to %s", id, call.model, wanted, cap)
+        lowered = wanted, call.max_output_tokens
+        logger.info("call %s to %r: output cap lowered from %s to %s", id, call.model, *lowered)
     try:
-        if not answer.repeated:
+        if not repeated:
             ledger.hooks.reserved(hold)
-        if answer.news:
+        if ignored is not None and answer.news:
             yield from ledger.announce(answer, path, call)
     except BaseException:  # an interrupt: the call will not be made
         yield from hold._release()

@@ -45,12 +45,13 @@ def run(steps: Steps[T], store: Store, tell: Tell = _nobody) -> T:
     try:
         wanted = next(steps)
         while True:
+            verb = wanted[0]
             try:
-                if wanted[0] == "pause":
+                if verb == "pause":
                     answer = pause(*wanted[1:])
                 else:
-                    answer = getattr(store, wanted[0])(*wanted[1:])
-                    if wanted[0] in MAKE_ROOM:
+                    answer = getattr(store, verb)(*wanted[1:])
+                    if verb in MAKE_ROOM:
                         tell(*wanted)
             except BaseException as error:
                 wanted = steps.throw(error)

@@ -1,48 +1,19 @@
-"""Keeps a call from being charged twice by hand and by a covered SDK: holds not entered, charges just made.
-
-Both are kept by context: that of the thread or task in which the hold was reserved, or the call was sent.
-"""
+"""Tells that a call is charged twice, by hand and by a covered SDK: the charges just made in this context."""
 
 from __future__ import annotations
 
 from collections import deque
 from contextvars import ContextVar
 from typing import Any, TypeAlias
-from weakref import ref
 
 from ..runtime.log import logger
 from ..values.charge import Charge
 from ..values.usage import Usage
 
-_HOLDS, _CHARGES, _RECENT_S = 32, 32, 60
-_MANY = 8  # where there are so many, those that are over are sorted out
+_CHARGES, _RECENT_S = 32, 60
 
-_offered: ContextVar[tuple[ref[Any], ...]] = ContextVar("bursar_offered", default=())
 _Charged: TypeAlias = "tuple[float, str | None, str | None, Usage | None]"  # when; asked, answered
 _charges: ContextVar[deque[_Charged] | None] = ContextVar("bursar_charges", default=None)
-
-
-def offer(hold: Any) -> None:
-    """A hold was reserved in this context: a covered call of its session and model is made on it, once."""
-    offered = _offered.get()
-    if len(offered) >= _MANY:
-        kept = [one for one in offered if (known := one()) is not None and known.state == "reserved"]
-        offered = tuple(kept[1 - _HOLDS :])
-    _offered.set((*offered, ref(hold)))
-
-
-def taken(session: Any, model: object) -> Any:
-    """The newest unused hold of a session and model that was reserved in this context, or None."""
-    if not isinstance(model, str):
-        return None
-    for one in reversed(_offered.get()):
-        hold = one()
-        if hold is None or hold.used or hold.session is None or not hold._open:
-            continue
-        same_model = hold.call.model == session._ledger.prices.canonical(model)
-        if same_model and hold.session.is_same_account(session):
-            return hold
-    return None
 
 
 def remember_charges() -> deque[_Charged]:

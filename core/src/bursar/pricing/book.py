@@ -24,7 +24,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..errors import UnknownModel
 from ..values.call import Subject
@@ -48,7 +48,7 @@ Prices: TypeAlias = "Mapping[str, PriceLike] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | PriceLike"
 # What was found so far, and the registered and own prices that it was found in.
 _Found: TypeAlias = "dict[tuple[str | None, ...], Rates]"
-_Hits: TypeAlias = "tuple[Mapping[str, Rates], Mapping[str, Rates], _Found]"
+_Hits: TypeAlias = "tuple[Mapping[str, Rates], Mapping[str, Rates], _Found, dict[Any, Any]]"
 
 _TIERS = frozenset({"batch", "flex", "priority", "fast"})
 _STANDARD = frozenset({None, "default", "standard", "standard_only", "auto", "scale", "on_demand"})
@@ -108,7 +108,7 @@ class PriceBook:
         self._unknown = _policy(unknown_model)
         self._ask = ask
         self._lock = threading.Lock()
-        self._hits: _Hits = (registered(), self._prices, {})
+        self._hits: _Hits = (registered(), self._prices, {}, {})
         self._subjects: dict[tuple[str, str | None, str | None], Subject] = {}
 
     def rates(self, model: str, provider: str | None = None, tier: str | None = None) -> Rates:
@@ -195,6 +195,15 @@ class PriceBook:
             hits[key] = found
         return asked if found is None else found
 
+    def kept(self) -> dict[Any, Any]:
+        """What others keep that they have made of these prices; another dict once a price is registered."""
+        self._hits_of_now()
+        return self._hits[3]
+
+    def is_listed(self, model: str, provider: str | None, tier: str | None, rates: Rates) -> bool:
+        """True where a source of prices has these rates, and neither a plugin nor `unknown_model`."""
+        return self._find(model, provider, tier) is rates
+
     def _asked(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
         return self._ask(self.canonical(model), provider, check_tier(tier))
 
@@ -267,11 +276,11 @@ class PriceBook:
 
         Without a lock: what another thread registers meanwhile makes these hits stale as a whole.
         """
-        of_process, of_book, hits = self._hits
+        of_process, of_book, hits, _ = self._hits
         current, prices = registered(), self._prices
         if of_process is not current or of_book is not prices or len(hits) >= _CACHE_SIZE:
             hits = {}
-            self._hits = (current, prices, hits)
+            self._hits = (current, prices, hits, {})
         return hits
 
     def _look_up(self, model: str, provider: str | None, tier: str | None) -> Rates | None:

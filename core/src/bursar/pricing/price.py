@@ -161,7 +161,10 @@ def cost_nanos(rates: Rates, usage: Usage) -> int:
         if usage.input_tokens > above:
             at = higher
     pico, sent, made = rates.call_fee * _PICO_PER_NANO, usage.input_tokens, usage.output_tokens
-    if not usage.plain:
+    if usage.plain:
+        if at.input is not None and at.output is not None:  # as of most calls
+            return -(-(pico + sent * at.input + made * at.output) // _PICO_PER_NANO)
+    else:
         parts, sent, made = _parts(at, usage)
         pico += parts + _runs(rates, usage)
     pico += _pico(sent, at.input, "input") + _pico(made, at.output, "output")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeAlias
 
 from ..errors import InvalidAmount, UnpriceableCall
 from ..runtime.fast_init import new_tuple
@@ -17,8 +17,12 @@ from .price import Rates, Worst
 from .request import CallRequest
 from .research import model_has_no_bound
 
+_Key: TypeAlias = "tuple[str, str | None, str | None, str | None, str | None]"
+_MOST_KEPT = 4_096
 
-class Quote(NamedTuple):
+
+@dataclass(slots=True)  # not frozen: that would triple the time it takes to make one
+class Quote:
     """What a call asks of its accounts.
 
     Attributes:
@@ -89,8 +93,8 @@ class Quote(NamedTuple):
         within = all(least <= held for least, held in zip(self.minimum, want, strict=True))
         if within:
             floor = want if self.floor == self.want else Amounts(*map(min, self.floor, want))
-            return self._replace(want=want, floor=floor)
-        return self._replace(want=want, minimum=want, floor=want, smallest=self.call.max_output_tokens)
+            return replace(self, want=want, floor=floor)
+        return replace(self, want=want, minimum=want, floor=want, smallest=self.call.max_output_tokens)
 
 
 def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Quote:
@@ -100,60 +104,47 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         UnknownModel: the model has no price.
         UnpriceableCall: its worst case has no bound.
     """
-    if request.alternatives:
+    name, provider, input_tokens, _, tools, cap, cost = request[:7]
+    clamp, formatted, cap_name, as_it_is, alternatives, n, tool, tier = request[7:15]
+    _, floor_cap, _, _, requests = request[15:]
+    if alternatives:
         return _alternatives(request, id, prices, policy)
-    nanos = request.cost_nanos
-    if request.model is None:
-        return _tool_quote(
-            request, id, policy.tool_prices.get(request.tool or "", 0) if nanos is None else nanos
-        )
-    subject = prices.subject(request.model, request.provider, request.tool)
-    model = subject.models[0]
-    tier = policy.tier or request.tier
-    if nanos is not None:
-        sent, cap = request.input_tokens or 0, request.max_output_tokens or 0
-        amounts = Amounts(nanos, sent + request.n * cap, 1)
-        call = Call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
-        return Quote(call, subject, None, None, amounts, amounts, amounts, smallest=cap)
-
-    if model_has_no_bound(model) and not prices.given(model, request.provider):
-        raise UnpriceableCall(
-            f"nothing bounds beforehand how much {model!r} searches and reasons in one call; reserve with an"
-            " explicit cost= that covers it, or give the model a price of your own by prices=",
-            endpoint=model,
-        )
-    rates = prices.rates(model, request.provider, tier)
-    if request.sent and tier != request.tier:
-        tier, rates = max(
-            ((tier, rates), (request.tier, prices.rates(model, request.provider, request.tier))),
-            key=_dearness,
-        )
-    sent, worst, hour_cache = _input(request, model, subject.models, rates)
-    own = rates.max_output_tokens or (rates.context_window if rates.output else None)
-    given = request.max_output_tokens is not None
-    cap = _output(request, model, own, free=not rates.output)
-    fees = _fees(request, model, rates) if request.requests else 0
-    n, nanos_of = request.n, worst.nanos
-    want = minimum = floor = _most(nanos_of(sent, n * cap) + fees, sent + n * cap)
-    if want.usd > MAX_NANOS:
+    if name is None:
+        return _tool_quote(request, id, policy)
+    tier = policy.tier or tier
+    if cost is not None:
+        return _priced_by_the_caller(request, id, prices, tier)
+    key = name, provider, tool, tier, request.tier if as_it_is else tier
+    kept = prices.kept()
+    rated = kept.get(key) or _rated(key, prices, kept)
+    subject, model, tier, rates, worst, _, enforced_from = rated
+    sent, hour_cache, given = input_tokens, False, cap is not None
+    if sent is None:
+        sent, worst, hour_cache = _input(request, model, subject.models, rates)
+    elif tools is not None:  # the number bounds the input, but not a tool that runs elsewhere
+        input_bound(subject.models, (), tools)
+    if cap is None:
+        cap = _own_cap(model, rated)
+    fees = _fees(request, model, rates) if requests else 0
+    most = worst.nanos(sent, n * cap) + fees
+    if most > MAX_NANOS:
         raise UnpriceableCall(
             f"the worst case of this call to {model!r} is above {show_usd(MAX_NANOS)}; pass a smaller n= or"
             " max_output_tokens=",
             endpoint=model,
         )
+    want = minimum = floor = new_tuple(Amounts, (most, sent + n * cap, 1))
     smallest = cap
-    if request.clamp and policy.smallest_cap and (policy.clamps_formats or not request.formatted):
-        smallest = min(cap, max(policy.smallest_cap, request.clamp))
+    if clamp and policy.smallest_cap and (policy.clamps_formats or not formatted):
+        smallest = min(cap, max(policy.smallest_cap, clamp))
     if smallest < cap:
-        minimum = _most(nanos_of(sent, n * smallest) + fees, sent + n * smallest)
-        useful = max(smallest, request.floor or policy.floor_cap)
+        minimum = new_tuple(Amounts, (worst.nanos(sent, n * smallest) + fees, sent + n * smallest, 1))
+        useful = max(smallest, floor_cap or policy.floor_cap)
         if useful < cap:
-            floor = _most(nanos_of(sent, n * useful) + fees, sent + n * useful)
-    call = new_call(id, "model", model, request.provider, request.tool, sent, cap, n, tier)
-    # A maximum that the user told is known to nobody else; a context window nobody can pass.
-    told = rates.max_output_tokens is not None and not rates.published
-    enforced = own is not None and not told and cap >= own
-    facts = (
+            floor = new_tuple(Amounts, (worst.nanos(sent, n * useful) + fees, sent + n * useful, 1))
+    call = new_call(id, "model", model, provider, tool, sent, cap, n, tier)
+    enforced = enforced_from is not None and cap >= enforced_from
+    return Quote(
         call,
         subject,
         rates,
@@ -165,13 +156,57 @@ def quote(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Q
         smallest,
         given,
         enforced,
-        request.cap_name,
+        cap_name,
         hour_cache,
-        request.sent,
-        None,
-        (),
+        as_it_is,
     )
-    return new_tuple(Quote, facts)
+
+
+class Rated(NamedTuple):
+    """What calls of one model, provider, tool and tier have in common.
+
+    Attributes:
+        subject: what the selectors of limits look at.
+        model: the one behind the alias.
+        tier: the one that they are priced at.
+        rates: what they are priced by.
+        worst: the most that a call with a number of tokens can cost.
+        most: the most output of the model; None where nothing is known.
+        enforced_from: the output cap above which the provider lets no answer grow; None where nobody knows.
+    """
+
+    subject: Subject
+    model: str
+    tier: str | None
+    rates: Rates
+    worst: Worst
+    most: int | None
+    enforced_from: int | None
+
+
+def _rated(key: _Key, prices: PriceBook, kept: dict[Any, Any]) -> Rated:
+    """What such calls have in common; kept where no plugin said it, which may say something else next."""
+    name, provider, tool, tier, sent_tier = key
+    subject = prices.subject(name, provider, tool)
+    model = subject.models[0]
+    if model_has_no_bound(model) and not prices.given(model, provider):
+        raise UnpriceableCall(
+            f"nothing bounds beforehand how much {model!r} searches and reasons in one call; reserve with an"
+            " explicit cost= that covers it, or give the model a price of your own by prices=",
+            endpoint=model,
+        )
+    priced = [(one, prices.rates(model, provider, one)) for one in dict.fromkeys((tier, sent_tier))]
+    tier, rates = max(priced, key=_dearness)
+    most = rates.max_output_tokens or (rates.context_window if rates.output else None)
+    # A maximum that the user told is known to nobody else; a context window nobody can pass.
+    told = rates.max_output_tokens is not None and not rates.published
+    worst = rates.worst_case(audio=rates.audio_input is not None)
+    rated = Rated(subject, model, tier, rates, worst, most, None if told else most)
+    if prices.is_listed(model, provider, tier, rates):
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        kept[key] = rated
+    return rated
 
 
 def _alternatives(request: CallRequest, id: str, prices: PriceBook, policy: Policy) -> Quote:
@@ -179,10 +214,10 @@ def _alternatives(request: CallRequest, id: str, prices: PriceBook, policy: Poli
     others = []
     for one in request.alternatives:
         terms = {name: value for name, value in one.items() if name != "runs"}
-        bounded = replace(request, alternatives=(), **terms)
-        others.append(quote(bounded, id, prices, policy)._replace(runs=one["runs"]))
+        bounded = CallRequest(**{**request._asdict(), **terms, "alternatives": ()})
+        others.append(replace(quote(bounded, id, prices, policy), runs=one["runs"]))
     first, last = others[0], others[-1]
-    return first._replace(minimum=last.minimum, others=tuple(others))
+    return replace(first, minimum=last.minimum, others=tuple(others))
 
 
 def _dearness(priced: tuple[str | None, Rates]) -> tuple[int, int]:
@@ -190,23 +225,25 @@ def _dearness(priced: tuple[str | None, Rates]) -> tuple[int, int]:
     return priced[1].output or 0, priced[1].input or 0
 
 
-def _tool_quote(request: CallRequest, id: str, nanos: int) -> Quote:
-    amounts = Amounts(nanos, 0, 1)
+def _priced_by_the_caller(request: CallRequest, id: str, prices: PriceBook, tier: str | None) -> Quote:
+    subject = prices.subject(request.model or "", request.provider, request.tool)
+    sent, cap = request.input_tokens or 0, request.max_output_tokens or 0
+    amounts = Amounts(request.cost_nanos or 0, sent + request.n * cap, 1)
+    model = subject.models[0]
+    call = Call(id, "model", model, request.provider, request.tool, sent, cap, request.n, tier)
+    return Quote(call, subject, None, None, amounts, amounts, amounts, smallest=cap)
+
+
+def _tool_quote(request: CallRequest, id: str, policy: Policy) -> Quote:
+    nanos = request.cost_nanos
+    amounts = Amounts(policy.tool_prices.get(request.tool or "", 0) if nanos is None else nanos, 0, 1)
     call = Call(id, "tool", provider=request.provider, tool=request.tool)
     subject = Subject("tool", (), request.provider, request.tool)
     return Quote(call, subject, None, None, amounts, amounts, amounts)
 
 
-def _most(nanos: int, tokens: int) -> Amounts:
-    return new_tuple(Amounts, (nanos, tokens, 1))
-
-
 def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rates) -> tuple[int, Worst, bool]:
-    """The most input tokens, what they can be billed as, and whether they may be cached for an hour."""
-    if request.input_tokens is not None:
-        if request.tools is not None:  # the number bounds the input, but not a tool that runs elsewhere
-            input_bound(names, (), request.tools)
-        return request.input_tokens, rates.worst_case(audio=rates.audio_input is not None), False
+    """The most tokens of messages, what they can be billed as, and whether they may be cached for an hour."""
     bound = input_bound(names, request.messages, request.tools)
     unseen = rates.audio_output is not None or (request.messages is None and rates.audio_input is not None)
     sent = bound.tokens + request.stored_tokens
@@ -223,21 +260,17 @@ def _input(request: CallRequest, model: str, names: tuple[str, ...], rates: Rate
     return sent, worst, bound.hour_cache
 
 
-def _output(request: CallRequest, model: str, own: int | None, *, free: bool) -> int:
-    """The most output tokens of one choice: as many as the caller asks for, else the model's own.
-
-    What is known of the model may be older than the model, so a cap of the caller's stands above it.
-    """
-    cap = own if request.max_output_tokens is None else request.max_output_tokens
-    if cap is None and free:
+def _own_cap(model: str, rated: Rated) -> int:
+    """The most output tokens of one choice where the caller asks for no cap: what the model can write."""
+    if rated.most is not None:
+        return rated.most
+    if not rated.rates.output:
         return 0  # an embedding, or free without a known bound
-    if cap is None:
-        raise UnpriceableCall(
-            f"the output of {model!r} has no known bound; pass max_output_tokens=, or register the model"
-            " with max_output_tokens=",
-            endpoint=model,
-        )
-    return cap
+    raise UnpriceableCall(
+        f"the output of {model!r} has no known bound; pass max_output_tokens=, or register the model"
+        " with max_output_tokens=",
+        endpoint=model,
+    )
 
 
 def _fees(request: CallRequest, model: str, rates: Rates) -> int:

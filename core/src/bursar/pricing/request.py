@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+from ..runtime.fast_init import new_tuple
 from ..values.money import Money, shown, to_nanos
 from ..values.names import check_name
 from ..values.usage import MAX_TOKENS
 from .book import check_tier
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: that would triple the time it takes to make one
-class CallRequest:
+class _Arguments(NamedTuple):
+    """Those that most calls give come first; the last ones are looked at together."""
+
+    model: str | None = None
+    provider: str | None = None
+    input_tokens: int | None = None
+    messages: Iterable[Any] | str | None = None
+    tools: Iterable[Any] | None = None
+    max_output_tokens: int | None = None
+    cost: Money | None = None
+    clamp: bool | int = True
+    formatted: bool = False
+    cap_name: str = "max_tokens"
+    sent: bool = False
+    alternatives: Sequence[Mapping[str, Any]] = ()
+    n: int = 1
+    tool: str | None = None
+    tier: str | None = None
+    key: str | None = None
+    floor: int = 0
+    windows: int = 1
+    stored_tokens: int = 0
+    requests: Mapping[str, int] = MappingProxyType({})
+
+
+class CallRequest(_Arguments):
     """The arguments of `Session.reserve`, checked.
 
     Attributes:
@@ -29,60 +54,10 @@ class CallRequest:
         ValueError: a name or a count is not one.
     """
 
-    model: str | None = None
-    provider: str | None = None
-    input_tokens: int | None = None
-    messages: Iterable[Any] | str | None = None
-    tools: Iterable[Any] | None = None
-    max_output_tokens: int | None = None
-    n: int = 1
-    tool: str | None = None
-    cost: Money | None = None
-    tier: str | None = None
-    key: str | None = None
-    clamp: bool | int = True
-    floor: int = 0
-    formatted: bool = False
-    cap_name: str = "max_tokens"
-    sent: bool = False
-    alternatives: Sequence[Mapping[str, Any]] = ()
-    windows: int = 1
-    stored_tokens: int = 0
-    requests: Mapping[str, int] = field(default_factory=dict)
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        if self.model is not None:
-            check_name("model", self.model)
-        elif self.tool is None and self.cost is None:
-            raise TypeError("reserve() needs a model, a tool= or a cost=")
-        if self.provider is not None:
-            check_name("provider", self.provider)
-        if self.tool is not None:
-            check_name("tool", self.tool)
-        if self.key is not None:
-            check_name("key", self.key)
-        if self.input_tokens is not None:
-            _check_count("input_tokens", self.input_tokens, 0)
-        if self.max_output_tokens is not None:
-            _check_count("max_output_tokens", self.max_output_tokens, 0)
-        if type(self.n) is not int or self.n != 1:
-            _check_count("n", self.n, 1)
-        if self.tier is not None:
-            check_tier(self.tier)
-        if self.messages is not None:
-            _check_items("messages", self.messages)
-        if self.tools is not None:
-            _check_items("tools", self.tools)
-        if self.floor != 0:
-            _check_count("floor", self.floor, 0)
-        if self.windows != 1:
-            _check_count("windows", self.windows, 1)
-        if self.stored_tokens != 0:
-            _check_count("stored_tokens", self.stored_tokens, 0)
-        if self.requests:
-            for tool, runs in self.requests.items():
-                check_name("tool", tool)
-                _check_count(f"requests[{tool!r}]", runs, 0)
+    def __new__(cls, **arguments: Any) -> CallRequest:
+        return checked(_Arguments(**arguments))
 
     @property
     def cost_nanos(self) -> int | None:
@@ -92,6 +67,60 @@ class CallRequest:
             InvalidAmount: it is not an amount.
         """
         return None if self.cost is None else to_nanos(self.cost)
+
+
+_USUAL = list(CallRequest._field_defaults.values())[CallRequest._fields.index("tier") :]
+
+
+def checked(fields: tuple[Any, ...]) -> CallRequest:
+    """The request, if each argument is what it has to be.
+
+    Args:
+        fields: all, in their order.
+    """
+    model, provider, input_tokens, messages, tools, cap, cost, _, _, _, _, _, n, tool, *rare = fields
+    if model is not None:
+        check_name("model", model)
+    elif tool is None and cost is None:
+        raise TypeError("reserve() needs a model, a tool= or a cost=")
+    if provider is not None:
+        check_name("provider", provider)
+    if messages is not None:
+        _check_items("messages", messages)
+    if tools is not None:
+        _check_items("tools", tools)
+    if input_tokens is not None and (type(input_tokens) is not int or not 0 <= input_tokens <= MAX_TOKENS):
+        _check_count("input_tokens", input_tokens, 0)
+    if cap is not None and (type(cap) is not int or not 0 <= cap <= MAX_TOKENS):
+        _check_count("max_output_tokens", cap, 0)
+    if type(n) is not int or n != 1:
+        _check_count("n", n, 1)
+    if rare != _USUAL or tool is not None:
+        _check_rare(tool, *rare)
+    return new_tuple(CallRequest, fields)
+
+
+def _check_rare(
+    tool: str | None,
+    tier: str | None,
+    key: str | None,
+    floor: int,
+    windows: int,
+    stored_tokens: int,
+    requests: Mapping[str, int],
+) -> None:
+    if tool is not None:
+        check_name("tool", tool)
+    if key is not None:
+        check_name("key", key)
+    if tier is not None:
+        check_tier(tier)
+    _check_count("floor", floor, 0)
+    _check_count("windows", windows, 1)
+    _check_count("stored_tokens", stored_tokens, 0)
+    for name, runs in requests.items():
+        check_name("tool", name)
+        _check_count(f"requests[{name!r}]", runs, 0)
 
 
 def _check_count(setting: str, count: object, least: int) -> None:

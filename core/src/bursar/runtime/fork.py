@@ -6,12 +6,8 @@ import os
 from collections.abc import Callable
 from typing import NoReturn
 
-_forks = 0
-
-
-def forks() -> int:
-    """The number of forks from the interpreter's start to here; what kept another number was inherited."""
-    return _forks
+count = 0
+"""The number of forks from the interpreter's start to here; what kept another number was inherited."""
 
 
 def first_in_child(renew: Callable[[], object]) -> None:
@@ -29,8 +25,8 @@ def around_forks(
 
 
 def _forked() -> None:
-    global _forks  # noqa: PLW0603 - of the process
-    _forks += 1
+    global count  # noqa: PLW0603 - of the process
+    count += 1
 
 
 first_in_child(_forked)

@@ -9,8 +9,8 @@ from ..errors import BudgetExceeded, BursarError, UnpriceableCall
 from ..ledger.context import InContext, Promise, claimed, nearest
 from ..ledger.conversion import converted
 from ..ledger.hold import Hold, covered_hold
+from ..ledger.own import taken
 from ..ledger.steps import Steps
-from ..ledger.twice import taken
 from ..pricing.outcome import outcome_of
 from ..session import Session
 from .body import attach

@@ -37,6 +37,7 @@ MOST_AT_ONCE = 200  # sessions or holds that one step of a store lists
 MOST_DAYS = 400  # of accounts that one step of a store reads of a history: accounts times days
 OTHER = "other"  # in a history: models, tools or accounts beyond those that it names
 PLAIN = Terms()
+NO_TALLY: Mapping[str, int] = MappingProxyType({})
 
 
 class Entry(NamedTuple):
@@ -58,7 +59,7 @@ class Entry(NamedTuple):
     path: Path
     subject: Subject
     amounts: Amounts
-    tally: Mapping[str, int] = MappingProxyType({})
+    tally: Mapping[str, int] = NO_TALLY
     periods: Mapping[str, Calendar] = MappingProxyType({})
     fingerprint: str | None = None
 
@@ -206,8 +207,8 @@ class Booked(NamedTuple):
     @property
     def news(self) -> bool:
         """True when somebody should be told."""
-        passed = self.over is not None and self.over.first
-        return bool(self.marks) or passed or (self.overrun_usd > 0 and not self.repeated)
+        _, overrun_usd, repeated, over, _, marks = self
+        return bool(marks) or (over is not None and over.first) or (overrun_usd > 0 and not repeated)
 
 
 @dataclass(frozen=True, slots=True)

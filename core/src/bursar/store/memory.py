@@ -8,8 +8,9 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from ..errors import StoreUnavailable
+from ..runtime import fork
 from ..runtime.clock import Clock, SystemClock
-from ..runtime.fork import OneProcess, forks
+from ..runtime.fork import OneProcess
 from ..runtime.sharing import let_others_go
 from .alerts import HasAlerts
 from .base import HasHistory, HasHolds, HasRoots, Store, Verb
@@ -41,7 +42,7 @@ def _step(
     """
 
     def step(self: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._forks != forks():  # before the lock: a thread of the parent may have held it
+        if self._forks != fork.count:  # before the lock: a thread of the parent may have held it
             raise StoreUnavailable(_INHERITED)
         # A flag of our own could be left standing by an interrupt; the lock knows its owner.
         if self._lock._is_owned():  # type: ignore[attr-defined]
@@ -50,9 +51,12 @@ def _step(
             verbs = self._verbs
             if verbs.plan is not None:
                 verbs.commit(verbs.plan)
-            self._now_ms = now_ms = max(int(self._clock.now() * 1000), self._now_ms)
+            now_ms = int(self._clock.now() * 1000)
+            now_ms = max(now_ms, self._now_ms)
+            self._now_ms = now_ms
             verbs.records.sweep(now_ms)
-            verbs.accounts.retire(now_ms)
+            if verbs.accounts.due_ms <= now_ms:
+                verbs.accounts.retire(now_ms)
             answer: R = getattr(verbs, name)(now_ms, *args, **kwargs)
         if reads:
             let_others_go()
@@ -76,7 +80,7 @@ class MemoryStore(OneProcess, Store):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
-        self._forks = forks()
+        self._forks = fork.count
         self._now_ms = 0
         self._verbs = Verbs()
         self._verbs.sessions_at_once = _SESSIONS_AT_ONCE

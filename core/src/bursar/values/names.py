@@ -13,6 +13,10 @@ _SAFE = re.compile(r"[\w.~-]*", re.ASCII)
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+_fit: set[str] = set()  # names that were found to be such: the same few come with each call
+_MOST_FIT = 4_096
+
+
 def check_name(kind: str, value: object) -> str:
     """The name itself, if it is one: 1 to 200 characters that can be stored, logged and shown.
 
@@ -23,6 +27,8 @@ def check_name(kind: str, value: object) -> str:
     Raises:
         ValueError: not a str, empty, too long, or with control characters or lone surrogates.
     """
+    if type(value) is str and value in _fit:
+        return value
     if not isinstance(value, str):
         raise ValueError(f"{kind} is a {type(value).__name__}; a name is a str")
     if not value:
@@ -35,6 +41,9 @@ def check_name(kind: str, value: object) -> str:
         told: str = redacted(value)
         shown = ascii(told) if len(told) <= 40 else ascii(told[:40]) + "..."
         raise ValueError(f"{kind} {shown} contains control characters or lone surrogates")
+    if len(_fit) >= _MOST_FIT:
+        _fit.clear()
+    _fit.add(value)
     return value
 
 

@@ -78,12 +78,19 @@ class Usage:
     @property
     def flaw(self) -> str | None:
         """What makes these numbers unusable, or None: not counts, or parts above their whole."""
+        parts = (
+            self.cached_input_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+            self.reasoning_tokens,
+            self.audio_input_tokens,
+            self.audio_output_tokens,
+            self.requests,
+        )
         sent, made = self.input_tokens, self.output_tokens
-        cached, short, long = self.cached_input_tokens, self.cache_write_tokens, self.cache_write_1h_tokens
-        reasoning, heard, spoken = self.reasoning_tokens, self.audio_input_tokens, self.audio_output_tokens
-        parts = (cached, short, long, reasoning, heard, spoken, self.requests)
         if parts == _NO_PARTS and type(sent) is int and type(made) is int:  # as most are
             return None if 0 <= sent <= MAX_TOKENS and 0 <= made <= MAX_TOKENS else _NO_COUNT
+        cached, short, long, reasoning, heard, spoken, _ = parts
         if not isinstance(self.requests, Mapping):
             return "requests are not counted by name"
         if not all(map(_is_count, (sent, made, *parts[:-1], *self.requests.values()))):

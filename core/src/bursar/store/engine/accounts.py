@@ -39,7 +39,7 @@ class Accounts:
         self._below: dict[str, dict[str, None]] = {}  # the sessions right below an account, the oldest first
         self._sessions: dict[str, int] = {}  # when they were last in use; the longest unused is the first
         self._ended: dict[str, int] = {}  # sessions that have ended, and when; the oldest is the first
-        self._due_ms = 0  # no session is to be dropped before
+        self.due_ms = 0  # no session is to be dropped before
         self._count = 0  # of sessions that were ever made
         self._changed = 1  # counts changes of limits, so that the rules of a path can be kept
 
@@ -124,12 +124,12 @@ class Accounts:
 
     def retire(self, now_ms: int) -> None:
         """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
-        if now_ms < self._due_ms:
+        if now_ms < self.due_ms:
             return
         self._retire(self._sessions, now_ms - SESSION_KEPT_MS, now_ms)
         self._retire(self._ended, now_ms - ENDED_KEPT_MS, now_ms)
         unused_ms = next(iter(self._sessions.values()), now_ms) + SESSION_KEPT_MS
-        self._due_ms = min(unused_ms, next(iter(self._ended.values()), now_ms) + ENDED_KEPT_MS)
+        self.due_ms = min(unused_ms, next(iter(self._ended.values()), now_ms) + ENDED_KEPT_MS)
 
     def _retire(self, since: dict[str, int], over_ms: int, now_ms: int) -> None:
         if not since or next(iter(since.values())) > over_ms:
@@ -208,7 +208,9 @@ class Accounts:
         """What the calls for one subject meet on a path."""
         open_path = self.open(path, now_ms)
         call_path = open_path.call_paths.get(subject)
-        return self.call_path_on(open_path, subject) if call_path is None else self.renewed(call_path)
+        if call_path is not None and call_path.changed == self._changed:
+            return call_path
+        return self.call_path_on(open_path, subject)
 
     def renewed(self, call_path: CallPath) -> CallPath:
         """The same as of now: limits may have changed since."""

@@ -88,6 +88,21 @@ class Question(NamedTuple):
     now_ms: int
 
 
+def has_plenty(call_path: CallPath, want: Amounts, terms: Terms) -> bool:
+    """True where nothing is stopped, and a call fits the share of it in each limit, as most do."""
+    for balance in call_path.open_path.accounts:
+        if balance.tripped is not None:
+            return False
+    share_ppm = terms.share_ppm
+    for rule in call_path.rules:
+        spent, reserved = rule.used()
+        amount = rule.limit.amount
+        kept = terms.kept(amount) if rule.own else 0
+        if (amount - spent - kept - reserved) * share_ppm < want[rule.unit] * WHOLE_PPM:
+            return False
+    return True
+
+
 def decide(
     plan: Plan, call_path: CallPath, breaker: CircuitBreaker | None, entry: Entry, question: Question
 ) -> Amounts | Contended | Refused:

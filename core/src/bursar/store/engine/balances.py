@@ -60,23 +60,24 @@ class Touched(NamedTuple):
 def hold(plan: Plan, counts: Iterable[Count], amounts: Amounts) -> None:
     """Set aside so much more; each count at most once a plan."""
     usd, tokens, calls = amounts
+    move = plan.moves.append
     for count in counts:
         a, b, c, d, e, f = count.sums
-        plan.moves.append((count, (a, b, c, d + usd, e + tokens, f + calls)))
+        move((count, (a, b, c, d + usd, e + tokens, f + calls)))
 
 
 def book(plan: Plan, counts: Iterable[Count], spent: Amounts, held: Amounts) -> None:
     """So much more is spent, for which so much was held; each count at most once a plan."""
     usd, tokens, calls = spent
     held_usd, held_tokens, held_calls = held
+    move = plan.moves.append
     for count in counts:
         a, b, c, d, e, f = count.sums
-        sums = (a + usd, b + tokens, c + calls, d - held_usd, e - held_tokens, f - held_calls)
-        plan.moves.append((count, sums))
+        move((count, (a + usd, b + tokens, c + calls, d - held_usd, e - held_tokens, f - held_calls)))
 
 
 def add_up(plan: Plan, balance: Balance, tally: Mapping[str, int]) -> None:
     """Count further in the named counters of an account."""
-    counters = balance.tally
+    counters, put = balance.tally, plan.puts.append
     for name, amount in tally.items():
-        plan.puts.append((counters, name, counters.get(name, 0) + amount))
+        put((counters, name, counters.get(name, 0) + amount))

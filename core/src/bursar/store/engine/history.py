@@ -97,17 +97,18 @@ class Days:
         utc = at_ms // DAY_MS
         local = utc if tz == "UTC" else day_number(at_ms, tz)
         named = spent != NOTHING
-        days, of = call_path.days, (utc, local, tz, self._dropped)
-        if days.of != of or (named and not days.named):
-            days = self._open(plan, call_path, OpenDays(of, named, ()))
+        of = (utc, local, tz, self._dropped)
+        opened, named_too, counts = call_path.days
+        if opened != of or (named and not named_too):
+            counts = self._open(plan, call_path, OpenDays(of, named, ())).counts
         usd, tokens, calls = spent
-        moves, puts = plan.moves, plan.puts
-        for counters, count in days.counts:
+        move, put = plan.moves.append, plan.puts.append
+        for counters, count in counts:
             if named and count is not None:
                 a, b, c, _, _, _ = count.sums
-                moves.append((count, (a + usd, b + tokens, c + calls, 0, 0, 0)))
+                move((count, (a + usd, b + tokens, c + calls, 0, 0, 0)))
             for name, amount in tally.items():
-                puts.append((counters, name, counters.get(name, 0) + amount))
+                put((counters, name, counters.get(name, 0) + amount))
 
     def part(self, plan: Plan, balance: Balance, spent: Amounts) -> None:
         """So much counts in the days of an account, and no more in what it has spent; or never did."""

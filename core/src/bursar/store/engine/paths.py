@@ -115,16 +115,13 @@ class CallPath:
 
     def breaker(self, entry: Entry, terms: Terms) -> CircuitBreaker | None:
         """The breaker of the outermost session, where it has a say; made when it first has."""
-        policy = terms.breaker
-        if policy is None or self.open_path.session is None:
+        policy, session = terms.breaker, self.open_path.session
+        if policy is None or session is None:
             return None
-        balance, place = self.open_path.session
+        balance, place = session
         breaker = balance.breaker
-        if (
-            policy.velocity is None
-            and entry.fingerprint is None
-            and (breaker is None or breaker.trip is CLOSED)
-        ):
+        looks = entry.fingerprint is not None or policy.velocity is not None
+        if not looks and (breaker is None or breaker.trip is CLOSED):
             return None
         if breaker is None:
             breaker = balance.breaker = CircuitBreaker(balance.key, place)

@@ -176,16 +176,17 @@ class Records:
             record.outcome,
             cast("CallPath", record.call_path),
         )  # only a release that came first has none
-        held, spent, tally = NOTHING, outcome.booked, outcome.tally
-        if before.state == "reserved":
+        state, spent, tally, at_ms, first_ms = outcome
+        booked, held, was = spent, NOTHING, before.state
+        if was == "reserved":
             held = record.held
         else:
             spent = spent.minus(before.booked)
             tally = {n: tally.get(n, 0) - before.tally.get(n, 0) for n in {**tally, **before.tally}}
-        in_doubt = (outcome.state == "in_doubt") - (before.state == "in_doubt")
+        in_doubt = (state == "in_doubt") - (was == "in_doubt")
         counted = {**tally, "in_doubt": in_doubt} if in_doubt else tally
         if counted or spent != NOTHING:
-            self.days.book(plan, call_path, spent, counted, outcome.first_ms or now_ms, record.tz)
+            self.days.book(plan, call_path, spent, counted, first_ms or now_ms, record.tz)
         counts = call_path.counts or call_path.open(plan)
         if record.epoch == self.epoch:
             book(plan, counts, spent, held)
@@ -196,8 +197,8 @@ class Records:
                 book(plan, counts[2 * place : 2 * place + 2], spent if current else NOTHING, held)
                 add_up(plan, balance, tally if current else {})
                 if not current:
-                    detail = f"{record.entry.id}: {outcome.booked}"
-                    self.log(plan, now_ms, balance.key, outcome.state, detail)
+                    detail = f"{record.entry.id}: {booked}"
+                    self.log(plan, now_ms, balance.key, state, detail)
                     if not balance.session:
                         self.days.part(plan, balance, spent)
         for part, unit, place in record.touched:
@@ -205,14 +206,14 @@ class Records:
             part.move(
                 plan,
                 reserved=-held[unit],
-                at_ms=outcome.at_ms,
-                spent=outcome.booked[unit] if current else 0,
+                at_ms=at_ms,
+                spent=booked[unit] if current else 0,
                 was_ms=before.at_ms,
                 was=before.booked[unit] if current else 0,
             )
         if record.breaker is not None:
-            record.breaker.over(plan, record.entry.id, answered=outcome.state == "settled")
-            if record.call is not None and outcome.state == "released":
+            record.breaker.over(plan, record.entry.id, answered=state == "settled")
+            if record.call is not None and state == "released":
                 record.breaker.forget(plan, *record.call)
         plan.calls.append((setattr, (record, "outcome", outcome)))
         plan.calls.append((self._final.append, (record.entry.id,)))
@@ -234,22 +235,22 @@ class Records:
 
     def fold(self, ids: Iterable[str]) -> None:
         """Forget final records; what they booked stays in their accounts."""
-        plan = Plan()
-        folded: dict[Balance, list[int]] = {}
+        plan, alike = Plan(), dict[tuple[CallPath | None, int], list[Amounts]]()
         for id in ids:
             record = self.get(id)
-            if record is None:
-                continue
-            plan.drop(self._by_id, id)
-            usd, tokens, calls = record.outcome.booked
-            for balance, current in record.accounts():
-                if current:
-                    sums = folded.get(balance) or folded.setdefault(balance, list(balance.folded))
-                    sums[0] += usd
-                    sums[1] += tokens
-                    sums[2] += calls
+            if record is not None:
+                plan.drop(self._by_id, id)
+                alike.setdefault((record.call_path, record.epoch), []).append(record.outcome.booked)
+        folded: dict[Balance, Amounts] = {}
+        for (call_path, epoch), booked in alike.items():
+            booked_usd, tokens, calls = map(sum, zip(*booked, strict=True))
+            for balance in call_path.open_path.accounts if call_path is not None else ():
+                if balance.epoch <= epoch:
+                    folded[balance] = folded.get(balance, balance.folded).plus(
+                        Amounts(booked_usd, tokens, calls)
+                    )
         for balance, sums in folded.items():
-            plan.set(balance, "folded", Amounts(*sums))
+            plan.set(balance, "folded", sums)
         self._commit(plan)
 
     def open_holds(self, root: str, after: str, limit: int) -> tuple[list[Record], str]:

@@ -35,7 +35,7 @@ from ..base import (
     State,
 )
 from .accounts import Accounts
-from .admission import Question, decide, exceeded, marks, near, refresh
+from .admission import Question, decide, exceeded, has_plenty, marks, near, refresh
 from .alerts import AlertList
 from .balances import Balance, add_up, hold
 from .constants import SESSIONS_AT_ONCE
@@ -81,52 +81,56 @@ class Verbs:
         ask: Ask = "last",
     ) -> Granted | Contended | Refused | StalePeriod:
         floor = minimum if floor is None else floor
-        known = self.records.get(entry.id)
+        id, path, subject, amounts, _, _, _ = entry
+        known = self.records.get(id)
         if known is not None:
             if known.call_path is None or not known.is_of(entry, minimum, floor):  # or its release came first
-                raise HoldClosed(f"the id {entry.id!r:.80} was used before, for another call")
+                raise HoldClosed(f"the id {id!r:.80} was used before, for another call")
             return Granted(known.held, known.outcome.state, True, now_ms)
-        call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
+        enforce, policy, tz = terms.enforce, terms.breaker, terms.tz
+        call_path = self.accounts.call_path(path, subject, now_ms)
         stale = self._refresh(call_path, entry, now_ms)
         if stale is not None:
             return stale
         plan, ignored = Plan(), None
         breaker = call_path.breaker(entry, terms)
-        last_ask = ask if terms.enforce else "last"
-        question = new_tuple(Question, (entry.amounts, floor, minimum, terms, last_ask, now_ms))
-        decision = decide(plan, call_path, breaker, entry, question)
+        decision: Amounts | Contended | Refused = amounts
+        if breaker is not None or not has_plenty(call_path, amounts, terms):
+            last_ask = ask if enforce else "last"
+            question = Question(amounts, floor, minimum, terms, last_ask, now_ms)
+            decision = decide(plan, call_path, breaker, entry, question)
         if isinstance(decision, Contended):
             if ask == "first":
                 for balance in call_path.open_path.accounts:
                     add_up(plan, balance, {"contended": 1})
-                self.days.book(plan, call_path, NOTHING, {"contended": 1}, now_ms, terms.tz)
+                self.days.book(plan, call_path, NOTHING, {"contended": 1}, now_ms, tz)
                 self.commit(plan)
             return decision._replace(expires_ms=self.records.next_lease_ms())
         if isinstance(decision, Refused):
-            enforced = terms.enforce or decision.cause == "tripped"  # nobody ignores a kill switch
+            enforced = enforce or decision.cause == "tripped"  # nobody ignores a kill switch
             tally = {"refusals" if enforced else "would_refuse": 1}
             for balance in call_path.open_path.accounts:
                 add_up(plan, balance, tally)
             told = {**tally, "alerts": 1} if decision.first else tally
-            self.days.book(plan, call_path, NOTHING, told, now_ms, terms.tz)
+            self.days.book(plan, call_path, NOTHING, told, now_ms, tz)
             if decision.first:
                 self._tell(plan, decision, entry, now_ms)
             if enforced:
                 self.commit(plan)
                 return decision
             ignored = decision
-        if isinstance(decision, Refused) or not terms.enforce:
-            decision = entry.amounts
+        if isinstance(decision, Refused) or not enforce:
+            decision = amounts
         hold(plan, call_path.counts or call_path.open(plan), decision)
         touched = call_path.touched(breaker, terms, now_ms)
         for part, unit, _ in touched:
             part.move(plan, reserved=decision[unit])
         call = None
-        if breaker is not None and terms.breaker is not None and ignored is None:
-            call = breaker.admit(plan, entry, terms.breaker, now_ms)
-        epoch, lease_ms, tz = self.records.epoch, now_ms + terms.lease_ms, terms.tz
+        if breaker is not None and policy is not None and ignored is None:
+            call = breaker.admit(plan, entry, policy, now_ms)
+        epoch, until_ms = self.records.epoch, now_ms + terms.lease_ms
         record = Record(
-            entry, call_path, RESERVED, epoch, decision, minimum, touched, breaker, lease_ms, floor, tz, call
+            entry, call_path, RESERVED, epoch, decision, minimum, touched, breaker, until_ms, floor, tz, call
         )
         self.records.add(plan, record)
         self.commit(plan)
@@ -305,21 +309,22 @@ class Verbs:
         self, entry: Entry, state: State, terms: Terms, now_ms: int, *, unheld: bool = False
     ) -> Booked | StalePeriod:
         """Book what a call cost, or may have cost, in place of what was held or booked for it."""
-        record = self.records.get(entry.id)
+        id, path, subject, amounts, tally, _, _ = entry
+        record = self.records.get(id)
         before = "released" if record is None else record.outcome.state
         if record is not None and before == "settled":
-            if state == "in_doubt" or record.outcome.booked == entry.amounts:
+            if state == "in_doubt" or record.outcome.booked == amounts:
                 return Booked(record.held, record.outcome.tally.get("overrun_usd", 0), True, None, now_ms)
-            raise HoldClosed(f"the hold {entry.id!r:.80} is settled already, with other amounts")
+            raise HoldClosed(f"the hold {id!r:.80} is settled already, with other amounts")
         if record is not None and before == "released" and state == "in_doubt":
-            raise HoldClosed(f"the hold {entry.id!r:.80} is released already")
+            raise HoldClosed(f"the hold {id!r:.80} is released already")
         self.days.expire(now_ms // DAY_MS - terms.history_days + 1)
         plan = Plan()
         if record is not None and record.call_path is not None:
             call_path = self.accounts.renewed(record.call_path)
             self._refresh(call_path, entry, now_ms)
         else:  # never heard of, or only a release that came first
-            call_path = self.accounts.call_path(entry.path, entry.subject, now_ms)
+            call_path = self.accounts.call_path(path, subject, now_ms)
             stale = self._refresh(call_path, entry, now_ms)
             if stale is not None:
                 return stale
@@ -336,13 +341,12 @@ class Verbs:
             )
             self.records.add(plan, record)
         held = NOTHING if before == "released" else record.held
-        tally = entry.tally
         overrun_usd = 0
-        exceeds = _exceeds(entry.amounts, held)
+        exceeds = _exceeds(amounts, held)
         if exceeds and not unheld:
-            overrun_usd = max(0, entry.amounts.usd - held.usd)
+            overrun_usd = max(0, amounts.usd - held.usd)
             tally = {**tally, "overruns": 1, "overrun_usd": overrun_usd}
-        outcome = new_tuple(Outcome, (state, entry.amounts, tally, now_ms, record.outcome.first_ms or now_ms))
+        outcome = new_tuple(Outcome, (state, amounts, tally, now_ms, record.outcome.first_ms or now_ms))
         self.records.close(plan, record, outcome, now_ms)
         self.commit(plan)
         over: Refused | None = None
@@ -380,7 +384,8 @@ class Verbs:
 
 def _exceeds(amounts: Amounts, held: Amounts) -> bool:
     usd, tokens, calls = amounts
-    return usd > held.usd or tokens > held.tokens or calls > held.calls
+    held_usd, held_tokens, held_calls = held
+    return usd > held_usd or tokens > held_tokens or calls > held_calls
 
 
 def _open_hold(record: Record) -> OpenHold:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ...errors import LedgerRolledBack, StoreError
+from ...runtime import fork
 from ...runtime.clock import Clock
-from ...runtime.fork import forks
 from ..base import Booked, Entry, Finding, Verb
 from ..engine.constants import LAYOUT
 from ..facts import Facts
@@ -36,7 +36,7 @@ class RedisStore(RemoteStore):
     def __init__(self, place: Place, clock: Clock | None = None) -> None:
         self.place = place
         self._clock = clock
-        self._forks = forks()
+        self._forks = fork.count
         self._exchanges = Exchanges(place, clock)
         self._requests = Requests(place.prefix, self._exchanges.now_ms)
         self._clients = Clients(place, self._exchanges.try_s)
@@ -166,8 +166,8 @@ class RedisStore(RemoteStore):
 
     def _check_process(self) -> None:
         """A forked child makes connections and locks of its own; what waits is its parent's to deliver."""
-        if self._forks != forks():
-            self._forks = forks()
+        if self._forks != fork.count:
+            self._forks = fork.count
             self._exchanges.renew()
             self._clients.renew()
             self._outbox.renew()

@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from ...errors import BursarError, LedgerRolledBack
+from ...runtime import fork
 from ...runtime.clock import Clock, SystemClock
-from ...runtime.fork import forks
 from ...runtime.log import logger
 from ...values.account import root_key
 from ..base import Booked, Entry, Granted, Path, Verb
@@ -44,7 +44,7 @@ class SqliteStore(RemoteStore):
         self.durability = f"sqlite-{place.synchronous}"
         self._clock = clock or SystemClock()
         self._file = File(place)
-        self._forks = forks()
+        self._forks = fork.count
         self._outbox = Outbox(self._hand_over, Spool(place.spool, str(place.path)) if place.spool else None)
         self._worker: ThreadPoolExecutor | None = None
 
@@ -150,8 +150,8 @@ class SqliteStore(RemoteStore):
 
     def _check_process(self) -> None:
         """A forked child has threads and an outbox of its own; what waits is its parent's to deliver."""
-        if self._forks != forks():
-            self._forks = forks()
+        if self._forks != fork.count:
+            self._forks = fork.count
             self._worker = None
             self._outbox.renew()
 
