@@ -20,7 +20,7 @@ from bursar import Budget
 
 RICH_USD = float(4_000_000)
 TOOL_COST, WORST = 0.01, 0.004
-WARM, KEPT, PART = 40_000, 40_000, 2_000
+WARM, KEPT, PART = 40_000, 40_000, 200
 NEVER = 10**9
 QUIET, LOOPS, FLOE, SHEKEL = "agentbudget", "agentbudget, loops on", "floe-guard", "shekel"
 Done = Callable[[int], object]

@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bursar.errors import InvalidAmount, UnknownModel, UnpriceableCall
-from bursar.pricing.book import PriceBook
+from bursar.pricing import overrides
+from bursar.pricing.book import PriceBook, register_model
 from bursar.pricing.price import Price, Rates
 from bursar.pricing.quote import Quote, quote
 from bursar.pricing.request import CallRequest
@@ -331,3 +332,48 @@ def test_runs_of_the_providers_tools_are_held() -> None:
         quote(
             CallRequest(model="m", input_tokens=10, requests={"file_search": 1}), "id-1", Searching(), POLICY
         )
+
+
+@pytest.fixture
+def registered_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers in the process is forgotten at its end."""
+    monkeypatch.setattr(overrides, "_registered", overrides.registered())
+
+
+def test_worst_case_follows_each_price_that_is_registered(registered_before: None) -> None:
+    """What calls of a model have in common is kept, and never for longer than its price."""
+    book = PriceBook({"mine": (1, 1)})
+
+    def want(model: str) -> int:
+        request = CallRequest(model=model, input_tokens=1_000_000, max_output_tokens=0)
+        return quote(request, "id-1", book, POLICY).want.usd
+
+    assert [want("mine"), want("mine")] == [dollars("1")] * 2
+    book.register("mine", (2, 2))
+    assert [want("mine"), want("mine")] == [dollars("2")] * 2
+    with pytest.raises(UnknownModel):
+        want("ours")
+    register_model("ours", 3, 3)
+    assert want("ours") == dollars("3")
+    register_model("ours", 4, 4)
+    assert [want("ours"), want("mine")] == [dollars("4"), dollars("2")]
+
+
+def test_price_of_a_plugin_is_asked_for_by_each_quote() -> None:
+    """A plugin may say something else for the next call; so may `unknown_model` of another budget."""
+    answers = [Rates(1_000_000, 0), None, Rates(2_000_000, 0)]
+    book = PriceBook(unknown_model=(5, 0), ask=lambda model, provider, tier: answers.pop(0))
+    request = CallRequest(model="of-a-house", input_tokens=1_000_000, max_output_tokens=0)
+    found = [quote(request, "id-1", book, POLICY).want.usd for _ in range(3)]
+    assert found == [dollars("1"), dollars("5"), dollars("2")]
+
+
+def test_what_calls_have_in_common_is_kept_for_the_newest_models_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Names that come from outside do not fill the memory."""
+    monkeypatch.setattr("bursar.pricing.quote._MOST_KEPT", 3)
+    book = PriceBook({f"m{number}": (1, 1) for number in range(10)})
+    for number in range(10):
+        quote(CallRequest(model=f"m{number}", input_tokens=1, max_output_tokens=1), "id-1", book, POLICY)
+        assert len(book.kept()) <= 3

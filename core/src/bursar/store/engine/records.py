@@ -180,7 +180,7 @@ class Records:
         booked, held, was = spent, NOTHING, before.state
         if was == "reserved":
             held = record.held
-        else:
+        elif before is not RELEASED:  # something was booked for it already
             spent = spent.minus(before.booked)
             tally = {n: tally.get(n, 0) - before.tally.get(n, 0) for n in {**tally, **before.tally}}
         in_doubt = (state == "in_doubt") - (was == "in_doubt")

@@ -25,7 +25,6 @@ from ..base import (
     Granted,
     HistoryView,
     HoldPage,
-    Mark,
     OpenHold,
     Path,
     Refused,
@@ -349,22 +348,21 @@ class Verbs:
         outcome = new_tuple(Outcome, (state, amounts, tally, now_ms, record.outcome.first_ms or now_ms))
         self.records.close(plan, record, outcome, now_ms)
         self.commit(plan)
-        over: Refused | None = None
-        told: tuple[Mark, ...] = ()
         reached = near(call_path.rules, terms)
-        if exceeds or reached:
-            plan = Plan()
-            told = marks(plan, reached, terms, now_ms)
-            if exceeds:
-                over = exceeded(plan, call_path.rules, entry, now_ms)
-                if over is None and record.breaker is not None and terms.breaker is not None:
-                    over = record.breaker.exceeded(plan, entry, terms.breaker, now_ms)
-            booked = Booked(held, overrun_usd, False, over, now_ms, told)
-            if booked.news:
-                alerts = self._tell(plan, booked, entry, now_ms)
-                self.days.book(plan, call_path, NOTHING, {"alerts": alerts}, now_ms, record.tz)
-            self.commit(plan)
-        return new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
+        if not exceeds and not reached:  # as mostly
+            return new_tuple(Booked, (held, overrun_usd, False, None, now_ms, ()))
+        over, plan = None, Plan()
+        told = marks(plan, reached, terms, now_ms)
+        if exceeds:
+            over = exceeded(plan, call_path.rules, entry, now_ms)
+            if over is None and record.breaker is not None and terms.breaker is not None:
+                over = record.breaker.exceeded(plan, entry, terms.breaker, now_ms)
+        booked: Booked = new_tuple(Booked, (held, overrun_usd, False, over, now_ms, told))
+        if booked.news:
+            alerts = self._tell(plan, booked, entry, now_ms)
+            self.days.book(plan, call_path, NOTHING, {"alerts": alerts}, now_ms, record.tz)
+        self.commit(plan)
+        return booked
 
     def _tell(self, plan: Plan, answer: Refused | Booked, entry: Entry, now_ms: int) -> int:
         """Keep what an answer has to tell until it is delivered; how much that is."""
