@@ -134,6 +134,17 @@ def test_an_estimate(n: int, cap: int, seen: int, hidden: bool, output: int | No
     assert (usage and (usage.input_tokens, usage.output_tokens)) == (None if output is None else (7, output))
 
 
+@pytest.mark.parametrize(
+    ("usage", "counted"), [(None, False), ({"input_tokens": 3}, False), ({"output_tokens": 2}, True)]
+)
+def test_text_is_asked_for_where_no_output_is_counted(usage: Any, counted: bool) -> None:
+    """An answer without usage, or with input alone, has output all the same."""
+    reading = Reading()
+    assert not reading.counted
+    reading.report({}, usage)
+    assert reading.counted is counted
+
+
 def test_text_is_counted_by_its_bytes() -> None:
     """However deep it is, and only text."""
     assert text_bytes({"a": ["x", {"b": "yz"}], "c": 5, "d": None, "e": "ä\ud800"}) == 3 + 5

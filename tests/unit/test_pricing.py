@@ -697,6 +697,50 @@ def test_a_hit_asks_no_source(book: PriceBook, monkeypatch: pytest.MonkeyPatch) 
     assert book.rates("gpt-4o") == Rates(1_000_000, 2_000_000)
 
 
+def test_price_of_an_answer_is_kept_until_a_price_changes(
+    book: PriceBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found once by the name that answered, then without a search; never older than what was registered."""
+    asked = book.rates("gpt-4o")
+    mini = book.rates("gpt-4o-mini")
+
+    def priced() -> Rates | None:
+        return book.of_answer(asked, "gpt-4o", "openai", "gpt-4o-mini-2024-07-18", None)
+
+    assert priced() == mini != asked
+    monkeypatch.setattr("bursar.pricing.book._bundled", lambda host, name, tier: iter(()))
+    assert priced() == mini
+    register_model("gpt-4o-mini-2024-07-18", 1, 2)
+    assert priced() == Rates(1_000_000, 2_000_000)
+    book.register("gpt-4o-mini-2024-07-18", (3, 4))
+    assert priced() == Rates(3_000_000, 4_000_000)
+    book.register("gpt-4o", (5, 6))
+    assert book.of_answer(asked, "gpt-4o", "openai", "gpt-4o-2024-11-20", None) == Rates(5_000_000, 6_000_000)
+
+
+def test_price_of_an_answer_that_a_plugin_sets_is_asked_for_each_time() -> None:
+    """It may change at any time; the price of the requested model is no answer to a name that has none."""
+    prices: dict[str, Rates] = {}
+    book = PriceBook(ask=lambda model, provider, tier: prices.get(model))
+    asked = book.rates("gpt-4o")
+
+    def priced(model: str) -> Rates | None:
+        return book.of_answer(asked, "gpt-4o", None, model, None)
+
+    for input in (None, 1, 2, None):
+        prices = {} if input is None else {"llama-of-a-house": Rates(input, input)}
+        assert priced("llama-of-a-house") == (asked if input is None else Rates(input, input))
+
+
+@pytest.mark.parametrize("odd", [["gpt-4o"], {"a": 1}, "", 5])
+def test_answer_by_an_odd_name_or_tier_has_the_price_that_was_asked_for(book: PriceBook, odd: Any) -> None:
+    """Whatever somebody gives to a settle for who answered."""
+    asked = book.rates("gpt-4o")
+
+    assert book.of_answer(asked, "gpt-4o", None, odd, None) == asked
+    assert book.of_answer(asked, "gpt-4o", None, "gpt-4o-mini", odd) == asked
+
+
 def test_threads_see_every_registration(book: PriceBook) -> None:
     """Registrations from many threads are all kept, and none is hidden by a stale hit."""
     failures: list[str] = []

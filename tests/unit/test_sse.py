@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.sdk.sse import Events, _parsed, data_of
+from bursar.sdk.sse import Events, data_of, parsed
 
 
 @given(st.lists(st.integers(1, 40)), st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans())
@@ -70,6 +70,6 @@ def test_data_is_parsed_as_by_the_library(document: object, encoding: str, aroun
         expected = repr(json.loads(data))
     except ValueError as error:
         with pytest.raises(type(error)):
-            _parsed(data)
+            parsed(data)
     else:
-        assert repr(_parsed(data)) == expected
+        assert repr(parsed(data)) == expected

@@ -213,7 +213,8 @@ class Session(Tracking):
             raise
         self._swallowed.note(None)
         self._end_was_told = False
-        offer(hold)
+        if not sent:
+            offer(hold)
         return hold
 
     reserve = blocking(_reserve)

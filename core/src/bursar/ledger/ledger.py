@@ -333,10 +333,4 @@ class Ledger:
         requested = call.model
         if asked is not None and tier == call.tier and (model is None or model == requested):
             return asked
-        named = model is not None and self.prices.given(model, call.provider)
-        if requested is not None and not named and self.prices.chosen(requested, call.provider, asked):
-            model = None
-        found = self.prices.find(model, call.provider, tier) if model is not None else None
-        if found is None and requested is not None:
-            found = self.prices.find(requested, call.provider, tier)
-        return asked if found is None else found
+        return self.prices.of_answer(asked, requested, call.provider, model, tier)

@@ -18,7 +18,7 @@ _HOLDS, _CHARGES, _RECENT_S = 32, 32, 60
 _MANY = 8  # where there are so many, those that are over are sorted out
 
 _offered: ContextVar[tuple[ref[Any], ...]] = ContextVar("bursar_offered", default=())
-_Charged: TypeAlias = "tuple[float, frozenset[str | None], Usage | None]"
+_Charged: TypeAlias = "tuple[float, str | None, str | None, Usage | None]"  # when; asked, answered
 _charges: ContextVar[deque[_Charged] | None] = ContextVar("bursar_charges", default=None)
 
 
@@ -45,27 +45,27 @@ def taken(session: Any, model: object) -> Any:
     return None
 
 
-def remember_charges() -> None:
+def remember_charges() -> deque[_Charged]:
     """Have the tasks that start from here share what they remember."""
-    if _charges.get() is None:
-        _charges.set(deque(maxlen=_CHARGES))
+    charges = _charges.get()
+    if charges is None:
+        charges = deque(maxlen=_CHARGES)
+        _charges.set(charges)
+    return charges
 
 
 def note_charge(hold: Any, charge: Charge, model: str | None) -> None:
     """A covered SDK has charged a call of this context, which this model answered."""
-    remember_charges()
-    charges = _charges.get()
-    if charges is not None:  # pragma: no branch - it was just made
-        ledger = hold._ledger
-        answered = None if model is None else ledger.prices.canonical(model)
-        charges.append((ledger.clock.now(), frozenset({hold.call.model, answered}), charge.usage))
+    ledger = hold._ledger
+    answered = None if model is None else ledger.prices.canonical(model)
+    remember_charges().append((ledger.clock.now(), hold.call.model, answered, charge.usage))
 
 
 def was_just_charged(model: str, usage: Usage, now_s: float) -> bool:
     """True where a covered SDK has charged a call of this model and these counts in this context lately."""
     counts = (usage.input_tokens, usage.output_tokens)
-    for at_s, models, charged in _charges.get() or ():
-        lately = model in models and abs(now_s - at_s) <= _RECENT_S
+    for at_s, asked, answered, charged in _charges.get() or ():
+        lately = model in (asked, answered) and abs(now_s - at_s) <= _RECENT_S
         if lately and charged is not None and (charged.input_tokens, charged.output_tokens) == counts:
             return True
     return False

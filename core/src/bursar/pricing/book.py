@@ -47,9 +47,8 @@ __all__ = [
 Prices: TypeAlias = "Mapping[str, PriceLike] | str | os.PathLike[str]"
 UnknownModelPolicy: TypeAlias = "str | PriceLike"
 # What was found so far, and the registered and own prices that it was found in.
-_Hits: TypeAlias = (
-    "tuple[Mapping[str, Rates], Mapping[str, Rates], dict[tuple[str, str | None, str | None], Rates]]"
-)
+_Found: TypeAlias = "dict[tuple[str | None, ...], Rates]"
+_Hits: TypeAlias = "tuple[Mapping[str, Rates], Mapping[str, Rates], _Found]"
 
 _TIERS = frozenset({"batch", "flex", "priority", "fast"})
 _STANDARD = frozenset({None, "default", "standard", "standard_only", "auto", "scale", "on_demand"})
@@ -160,6 +159,42 @@ class PriceBook:
             rates is self._unknown or self.given(model, provider) or self._find(model, provider, None) is None
         )
 
+    def of_answer(
+        self,
+        asked: Rates | None,
+        requested: str | None,
+        provider: str | None,
+        model: str | None,
+        tier: str | None,
+    ) -> Rates | None:
+        """What an answer costs: by who gave it, unless the user decided what the requested model costs.
+
+        What only the tables of prices say is kept, until one of them changes.
+
+        Args:
+            asked: what the call was priced at before it was sent; holds where nothing else is known.
+            requested: the model that was asked.
+            provider: who bills, where known.
+            model: the one that answered; None where it does not say.
+            tier: the service tier that it was served at.
+        """
+        key, hits = (requested, provider, model, tier), self._hits_of_now()
+        by_table = asked is not None and asked is not self._unknown
+        found = _hit(hits, key) if by_table else None
+        if found is not None:
+            return found
+        named = model is not None and self.given(model, provider)
+        if requested is not None and not named and self.chosen(requested, provider, asked):
+            model = None
+        first = requested if model is None else model
+        if first is not None:
+            found = self.find(first, provider, tier)
+        if found is None and requested is not None:
+            found = self.find(requested, provider, tier)
+        elif found is not None and by_table and found is _hit(hits, (first, provider, tier)):
+            hits[key] = found
+        return asked if found is None else found
+
     def _asked(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
         return self._ask(self.canonical(model), provider, check_tier(tier))
 
@@ -215,13 +250,8 @@ class PriceBook:
             self._prices = {**self._prices, **rates}
 
     def _find(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
-        of_process, of_book, hits = self._hits
-        current, prices = registered(), self._prices
-        fresh = of_process is current and of_book is prices
-        try:
-            found = hits.get((model, provider, tier)) if fresh else None
-        except TypeError:  # not a name, as the checks below will say
-            found = None
+        key, hits = (model, provider, tier), self._hits_of_now()
+        found = _hit(hits, key)
         if found is not None:
             return found
         served = check_tier(tier)
@@ -229,12 +259,20 @@ class PriceBook:
             check_name("provider", provider)
         found = self._look_up(self.canonical(model), provider, served)
         if found is not None:
-            # Without a lock: what another thread registers meanwhile makes these hits stale as a whole.
-            if not fresh or len(hits) >= _CACHE_SIZE:
-                hits = {}
-                self._hits = (current, prices, hits)
-            hits[model, provider, tier] = found
+            hits[key] = found
         return found
+
+    def _hits_of_now(self) -> _Found:
+        """What was found in the prices of now; empty once one of them has changed.
+
+        Without a lock: what another thread registers meanwhile makes these hits stale as a whole.
+        """
+        of_process, of_book, hits = self._hits
+        current, prices = registered(), self._prices
+        if of_process is not current or of_book is not prices or len(hits) >= _CACHE_SIZE:
+            hits = {}
+            self._hits = (current, prices, hits)
+        return hits
 
     def _look_up(self, model: str, provider: str | None, tier: str | None) -> Rates | None:
         provider = PROVIDERS.get(provider.lower(), provider.lower()) if provider else None
@@ -273,6 +311,13 @@ class PriceBook:
             elif host is None or provider == host:
                 mine.add(shown)
         return tuple([*elsewhere, *get_close_matches(names[-1], sorted(mine), n=5, cutoff=0.6)][:5])
+
+
+def _hit(hits: _Found, key: tuple[str | None, ...]) -> Rates | None:
+    try:
+        return hits.get(key)
+    except TypeError:  # not a name, as the checks of names will say
+        return None
 
 
 def _names(model: str, provider: str | None) -> tuple[str | None, list[str]]:

@@ -41,15 +41,12 @@ def get(holder: object, name: str) -> Any:
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 
-def first(holder: object, *names: str) -> Any:
+def first(holder: object, name: str, *others: str) -> Any:
     """The first of these members that is there."""
-    if type(holder) is dict:
-        for name in names:
-            value = holder.get(name)
-            if value is not None:
-                return value
-        return None
-    return next((value for name in names if (value := get(holder, name)) is not None), None)
+    value = holder.get(name) if type(holder) is dict else get(holder, name)
+    if value is not None or not others:
+        return value
+    return first(holder, *others)
 
 
 def members(holder: object) -> Any:

@@ -84,10 +84,13 @@ def read_answer(response: object) -> Answer:
     if isinstance(response, Answer):
         return response
     response = members(response)
-    id, model = first(response, "id", "responseId", "response_id"), _model(response)
+    id = first(response, "id", "responseId", "response_id")
+    model = first(response, "model", "modelVersion", "model_version")
+    if not isinstance(model, str) or not model:
+        model = None
     usage = _usage(response)
     made = first(response, "created", "created_at")
-    tier = first(response, "service_tier") or first(usage, "service_tier")
+    tier = get(response, "service_tier") or get(usage, "service_tier")
     if get(usage, "speed") == "fast":
         tier = "fast"  # Anthropic's fast mode has a price of its own, whatever the tier
     counts = read_counts(usage, _runs(response)) if usage is not None else None
@@ -106,11 +109,6 @@ def read_answer(response: object) -> Answer:
         unsplit=counts.unsplit if counts is not None else 0,
         seen=_seen(response) if found is not None and not found.output_tokens else 0,
     )
-
-
-def _model(response: object) -> str | None:
-    model = first(response, "model", "modelVersion", "model_version")
-    return model if isinstance(model, str) and model else None
 
 
 def _usage(response: object) -> Any:
@@ -145,7 +143,7 @@ def _researched(usage: Usage, told: object) -> Usage:
 
 def _cost(usage: object) -> int | None:
     """What an answer says that it cost: OpenRouter, Perplexity, xAI. Rounded up; None for nonsense."""
-    if type(usage) is dict and usage.keys().isdisjoint(_COSTS):
+    if usage is None or (type(usage) is dict and usage.keys().isdisjoint(_COSTS)):
         return None  # as most answers say
     cost = get(usage, "cost")
     if isinstance(cost, Mapping) or hasattr(cost, "total_cost"):

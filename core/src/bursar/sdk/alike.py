@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _PADDING = b'"obfuscation"'  # random text by which OpenAI hides how long an event is
 
@@ -20,8 +21,7 @@ class Alike:
     __slots__ = ("_around", "_name", "_text")
 
     def __init__(self, name: bytes) -> None:
-        self._name = b'"%b"' % name
-        self._text = re.compile(rb'%b: ?"([^"\\\x00-\x1f]*)"' % self._name)
+        self._name, self._text = _written(name)
         self._around: tuple[bytes, bytes] | None = None
 
     def size(self, event: bytes) -> int | None:
@@ -57,3 +57,10 @@ class Alike:
         if padded and padding.count(b'"') != 2:  # more than the one string of the padding
             return b"", 0, b""
         return event[:begin], end - begin, behind
+
+
+@cache
+def _written(name: bytes) -> tuple[bytes, re.Pattern[bytes]]:
+    """The name as JSON has it, and what finds its text, which has no escapes."""
+    quoted = b'"%b"' % name
+    return quoted, re.compile(rb'%b: ?"([^"\\\x00-\x1f]*)"' % quoted)

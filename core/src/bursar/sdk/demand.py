@@ -120,6 +120,8 @@ class Unbounded(Demand):
 def body_of(options: Any) -> dict[str, Any] | None:
     """The JSON object that will be sent, as a shallow copy; None where the body is none."""
     body, extra = options.json_data, options.extra_json
+    if type(body) is dict and extra is None:  # as of most requests
+        return body.copy()
     if not isinstance(body, Mapping | None) or not isinstance(extra, Mapping | None):
         return None
     return {**(body or {}), **(extra or {})}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ from ..pricing.response import Answer, read_answer
 from ..pricing.text import text_bytes
 from ..values.call import Call
 from ..values.usage import Usage
-from .sse import object_of
+from .sse import object_of, parsed
 
 __all__ = ["Reading", "UnboundedReading", "text_bytes"]
 
@@ -30,21 +29,18 @@ class Reading:
         ended: True once the provider said that it is over.
         broken: True once the provider said that it will never be whole.
         pending: the id of an answer that the provider goes on making in the background.
-        visible_bytes: text of the output that came so far.
+        visible_bytes: text of the output that came so far; not looked at where the answer counts its output.
         hidden: True when output may be billed that no answer shows.
         cut: True once an event said that the output ended at its cap.
     """
 
+    answer: Answer | None = None
+    told: object = None
+    final = stopped = ended = broken = cut = False
+    pending: str | None = None
+    visible_bytes = 0
+
     def __init__(self, *, hidden: bool = False) -> None:
-        self.cut = False
-        self.answer: Answer | None = None
-        self.told: object = None
-        self.final = False
-        self.stopped = False
-        self.ended = False
-        self.broken = False
-        self.pending: str | None = None
-        self.visible_bytes = 0
         self.hidden = hidden
 
     def whole(self, document: Mapping[str, Any]) -> None:
@@ -63,11 +59,17 @@ class Reading:
         """Take a whole answer as it came; one that is no JSON object says nothing of its usage."""
         self.ended = True
         try:
-            document = json.loads(payload)
+            document = parsed(payload)
         except (ValueError, RecursionError):
             return
         if isinstance(document, dict):
             self.whole(document)
+
+    @property
+    def counted(self) -> bool:
+        """True where the answer counts its output, so that nobody asks how much text it has."""
+        usage = None if self.answer is None else self.answer.usage
+        return usage is not None and bool(usage.output_tokens)
 
     def report(self, document: Mapping[str, Any], usage: object) -> Answer:
         """Take a report of the usage, which may be one of several; of each number the largest counts.

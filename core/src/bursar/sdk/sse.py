@@ -56,13 +56,13 @@ def object_of(event: bytes) -> dict[str, Any]:
     """The JSON object in the data of an event; an empty one if there is none."""
     data = data_of(event)
     try:
-        document = _parsed(data)
+        document = parsed(data)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
 
-def _parsed(data: bytes) -> object:
+def parsed(data: bytes) -> object:
     """What ``json.loads`` makes of it; text without a space around it, as most is, at once."""
     try:
         text = data.decode()

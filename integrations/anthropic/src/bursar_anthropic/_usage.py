@@ -57,7 +57,7 @@ class MessageReading(Reading):
 
     def whole(self, document: Mapping[str, Any]) -> None:
         self._tell(document)
-        self.visible_bytes = text_bytes(document.get("content"))
+        self.visible_bytes = 0 if self.counted else text_bytes(document.get("content"))
 
     def event(self, raw: bytes) -> bytes:
         written = self._alike.size(raw)

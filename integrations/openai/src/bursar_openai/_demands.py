@@ -67,24 +67,24 @@ class Bounded(Demand):
         **ask: Any,
     ) -> None:
         self._body = body
-        self._takes_cap = bool(_CAPS[where.kind])
-        self._caps = {name: whole(body[name]) for name in _CAPS[where.kind] if body.get(name) is not None}
         self._where = where
-        tier = body.get("service_tier")
-        if tier not in _TIERS and tier is not None:
+        self._names = _CAPS[where.kind]
+        self._caps = {name: whole(body[name]) for name in self._names if body.get(name) is not None}
+        model, tier = body.get("model"), body.get("service_tier")
+        if tier is not None and tier not in _TIERS:
             why_not = f"the service tier {tier!r:.40} has no known price"
-        if body.get("model") is None:
+        if model is None:
             why_not = "the request names no model"
         for name in () if body.keys().isdisjoint(_BY_OTHERS) else _BY_OTHERS:
             if body.get(name):
                 why_not = f"nothing bounds what {name!r} may add to the request's cost{_WAY_OUT}"
         most = max([cap for cap in self._caps.values() if cap is not None], default=None)
         shared = {
-            "model": body.get("model"),
+            "model": model,
             "provider": where.provider,
             "tier": tier,
             "max_output_tokens": most,
-            "cap_name": next(iter(self._caps), None) or self._new_cap(body.get("model")),
+            "cap_name": next(iter(self._caps), None) or self._new_cap(model),
             "formatted": formatted(body),
         }
         super().__init__({**shared, **ask}, why_not=why_not, unlowered=unlowered)
@@ -95,7 +95,7 @@ class Bounded(Demand):
     def members(self, allowed: Allowed) -> dict[str, Any]:
         """What is to be changed in the body, so that its output is not above what is allowed."""
         cap = allowed.cap
-        if cap is None or not self._takes_cap:
+        if cap is None or not self._names:
             return {}
         if not self._caps:
             return {self._new_cap(allowed.model or self._body.get("model")): cap} if allowed.needed else {}
@@ -107,7 +107,7 @@ class Bounded(Demand):
 
     def _new_cap(self, model: object) -> str:
         """The member that caps the output of a body without one; none for what takes no cap."""
-        return self._where.new_cap(str(model)) if self._takes_cap else ""
+        return self._where.new_cap(str(model)) if self._names else ""
 
     def rest(self) -> str:
         """All members that may be input, as the text that bounds them."""
@@ -147,10 +147,10 @@ class Chat(Streamed):
     def __init__(self, where: Where, body: Mapping[str, Any]) -> None:
         choices = whole(body.get("n")) or 1
         searches = body.get("web_search_options") is not None
-        unbounded = searches and not _SEARCHING.search(str(body.get("model")))
-        why_not = f"nothing bounds what 'web_search_options' may add to the request's cost{_WAY_OUT}"
-        tools = listed(body.get("tools"))
-        super().__init__(where, body, choices, n=choices, tools=tools, why_not=why_not if unbounded else None)
+        why_not = None
+        if searches and not _SEARCHING.search(str(body.get("model"))):
+            why_not = f"nothing bounds what 'web_search_options' may add to the request's cost{_WAY_OUT}"
+        super().__init__(where, body, choices, n=choices, tools=listed(body.get("tools")), why_not=why_not)
         predicted = body.get("prediction")
         if predicted is not None:  # what of it is not used is output, and above the cap
             written = len(json.dumps(predicted, default=str))

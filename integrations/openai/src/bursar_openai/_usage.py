@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from bursar.integration import read_answer
@@ -11,7 +12,6 @@ from bursar.sdk import Alike, Reading, data_of, object_of, text_bytes
 
 # Families that bill no output which they do not show, unless they are asked to think.
 _SHOWS_ALL = re.compile(r"(^|[/:.])(gpt-3\.5|gpt-35|gpt-4|chatgpt-4o)")
-_REASONING = ("reasoning", "reasoning_effort")
 _NO_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|(?<=\{)\s*"usage"\s*:\s*null\s*,')
 _IN_THE_MAKING = ("queued", "in_progress")
 _LAST = ("response.completed", "response.incomplete", "response.failed")
@@ -19,8 +19,13 @@ _LAST = ("response.completed", "response.incomplete", "response.failed")
 
 def hides_output(body: Mapping[str, Any]) -> bool:
     """True when output may be billed that the answer does not show."""
-    asked = any(body.get(name) for name in _REASONING)
-    return asked or _SHOWS_ALL.search(str(body.get("model"))) is None
+    asked = body.get("reasoning") or body.get("reasoning_effort")
+    return bool(asked) or not _shows_all(str(body.get("model")))
+
+
+@lru_cache(1_024)
+def _shows_all(model: str) -> bool:
+    return _SHOWS_ALL.search(model) is not None
 
 
 class CompletionReading(Reading):
@@ -41,7 +46,7 @@ class CompletionReading(Reading):
 
     def whole(self, document: Mapping[str, Any]) -> None:
         self.answer = read_answer(document)
-        for choice in _choices(document):
+        for choice in () if self.counted else _choices(document):
             self.visible_bytes += text_bytes(_part(choice, "message"))
 
     def event(self, raw: bytes) -> bytes:
@@ -97,7 +102,7 @@ class ResponseReading(Reading):
     def whole(self, document: Mapping[str, Any]) -> None:
         id, status = document.get("id"), document.get("status")
         self.answer = read_answer(document)
-        self.visible_bytes = text_bytes(document.get("output"))
+        self.visible_bytes = 0 if self.counted else text_bytes(document.get("output"))
         runs = sum(self.answer.usage.requests.values()) if self.answer.usage is not None else 0
         self.cut = self._most_runs is not None and runs >= self._most_runs
         self.pending = id if status in _IN_THE_MAKING and isinstance(id, str) else None
