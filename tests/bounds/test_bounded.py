@@ -12,7 +12,7 @@ from ..files import file_url
 from ..scale import scaled
 from ..servers import Server
 from .crowd import fill, readings
-from .meter import measured
+from .meter import Meter, measured
 
 FEW = 2_000  # more than fill a page of each account
 
@@ -35,3 +35,15 @@ def test_no_step_grows_with_the_sessions(where: str) -> None:
     assert grown == {}
     if server is not None:
         server.close()
+
+
+def test_a_step_of_sqlite_reads_no_more_sessions_than_it_lists() -> None:
+    """Who asks for many gets them in several steps, each of which does what it does for one page."""
+    store = open_sqlite(file_url(synchronous="normal"))
+    fill(store, FEW)
+    meters = {}
+    for limit in (50, 200):
+        meters[limit] = Meter(store)
+        with meters[limit].step():
+            assert len(store.sessions("default", "", limit).accounts) == 50
+    assert 0 < meters[200].most < 1.1 * meters[50].most

@@ -160,7 +160,8 @@ class Loaded:
         """Some sessions right below an account, the newest first, with the accounts above them."""
         older = "SELECT key FROM accounts WHERE above = ? AND session = 1 AND number < ?"
         newest = int(after) if after else self.meta.numbers + 1
-        found = self.connection.execute(f"{older} ORDER BY number DESC LIMIT ?", (key, newest, _page(limit)))
+        page = _page(min(limit, self.verbs.sessions_at_once))
+        found = self.connection.execute(f"{older} ORDER BY number DESC LIMIT ?", (key, newest, page))
         self.read((*rows.path_keys(key), *(row[0] for row in found)))
 
     def read_holds(self, root: str, after: str, limit: int) -> None:
