@@ -290,13 +290,16 @@ def test_a_budget_that_is_made_while_the_interpreter_ends_is_made(monkeypatch: p
 def test_a_forked_child_delivers_its_own() -> None:
     """What is on its way in the parent is the parent's; in the child a thread looks from the first alert on."""
     program = """
-        import os, sys, threading
+        import os, sys, threading, time
         from bursar import Budget
         budget = Budget("$1", store=sys.argv[1], webhook_url=sys.argv[2], webhook_allow_private=True)
         if os.fork() == 0:
             assert not any(thread.name == "bursar-due" for thread in threading.enumerate())
             budget.session().reserve(cost="$0.95").settle(cost="$0.95")
-            assert any(thread.name == "bursar-due" for thread in threading.enumerate())
+            until_s = time.monotonic() + 20  # another thread starts it
+            while not any(thread.name == "bursar-due" for thread in threading.enumerate()):
+                assert time.monotonic() < until_s
+                time.sleep(0.01)
         else:
             sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
     """
