@@ -100,7 +100,7 @@ class Hold(OneProcess):
         self.state: State = state
         if repeated:
             self.repeated, held = True, NOTHING
-        elif state == "reserved":
+        else:
             self._watched = True
         if state == "reserved":
             self._own = OwnHold(self, queue, path, asked.subject, held)

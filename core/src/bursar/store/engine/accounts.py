@@ -124,8 +124,6 @@ class Accounts:
 
     def retire(self, now_ms: int) -> None:
         """Drop sessions that nobody uses any more: nothing is held, and no session below is left."""
-        if now_ms < self.due_ms:
-            return
         self._retire(self._sessions, now_ms - SESSION_KEPT_MS, now_ms)
         self._retire(self._ended, now_ms - ENDED_KEPT_MS, now_ms)
         unused_ms = next(iter(self._sessions.values()), now_ms) + SESSION_KEPT_MS

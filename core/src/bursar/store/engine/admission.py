@@ -88,13 +88,10 @@ class Question(NamedTuple):
     now_ms: int
 
 
-def has_plenty(call_path: CallPath, want: Amounts, terms: Terms) -> bool:
-    """True where nothing is stopped, and a call fits the share of it in each limit, as most do."""
-    for balance in call_path.open_path.accounts:
-        if balance.tripped is not None:
-            return False
+def _has_plenty(rules: Sequence[Rule], want: Amounts, terms: Terms) -> bool:
+    """True where a call fits its share of what each limit has left, as most do."""
     share_ppm = terms.share_ppm
-    for rule in call_path.rules:
+    for rule in rules:
         spent, reserved = rule.used()
         amount = rule.limit.amount
         kept = terms.kept(amount) if rule.own else 0
@@ -104,21 +101,30 @@ def has_plenty(call_path: CallPath, want: Amounts, terms: Terms) -> bool:
 
 
 def decide(
-    plan: Plan, call_path: CallPath, breaker: CircuitBreaker | None, entry: Entry, question: Question
+    plan: Plan,
+    call_path: CallPath,
+    breaker: CircuitBreaker | None,
+    entry: Entry,
+    floor: Amounts,
+    minimum: Amounts,
+    terms: Terms,
+    ask: Ask,
+    now_ms: int,
 ) -> Amounts | Contended | Refused:
     """What is granted, or what refuses first: kill switch, open breaker, loop, limits, velocity."""
     for balance in call_path.open_path.accounts:
         if balance.tripped is not None:
             return Refused(balance.key, tripped=balance.tripped, cause="tripped")
-    policy = question.terms.breaker
-    if breaker is None or policy is None:
-        return grant(plan, call_path.rules, question)
-    refused = breaker.refusal(policy, question.now_ms) or breaker.repeated(
-        plan, entry, policy, question.now_ms
-    )
-    if refused is not None:
-        return refused
-    return grant(plan, call_path.rules, question, breaker if breaker.measures(policy, entry) else None)
+    policy, measure = terms.breaker, None
+    if breaker is not None and policy is not None:
+        refused = breaker.refusal(policy, now_ms) or breaker.repeated(plan, entry, policy, now_ms)
+        if refused is not None:
+            return refused
+        if breaker.measures(policy, entry):
+            measure = breaker
+    if measure is None and _has_plenty(call_path.rules, entry.amounts, terms):
+        return entry.amounts
+    return grant(plan, call_path.rules, Question(entry.amounts, floor, minimum, terms, ask, now_ms), measure)
 
 
 def grant(

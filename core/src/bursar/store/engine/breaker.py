@@ -71,7 +71,12 @@ class CircuitBreaker:
     def repeated(self, plan: Plan, entry: Entry, policy: Breaker, now_ms: int) -> Refused | None:
         """The refusal of a call that was made too often with the same input; it may open the breaker."""
         call, most = entry.fingerprint, policy.max_repeated
-        if call is None or most is None or self.trip.state != "closed":
+        if (
+            call is None
+            or most is None
+            or len(self.calls.get(call, ())) < most
+            or self.trip.state != "closed"
+        ):
             return None
         made = self._lately(call, policy, now_ms)
         if len(made) < most:
@@ -155,11 +160,10 @@ class CircuitBreaker:
             plan.set(self, "calls", calls)
         if entry.fingerprint is None or policy.max_repeated is None:
             return None
-        made = (*calls.get(entry.fingerprint, ()), now_ms)[-policy.max_repeated - 1 :]
-        plan.call(_remember, calls, entry.fingerprint, made)
-        plan.drop(calls, entry.fingerprint + REFUSED)
-        plan.call(_forget, calls, now_ms - policy.loop_ms)
-        return entry.fingerprint, now_ms
+        call = entry.fingerprint
+        made = (*calls.get(call, ()), now_ms)[-policy.max_repeated - 1 :]
+        plan.call(_made, calls, call, made, now_ms - policy.loop_ms)
+        return call, now_ms
 
     def forget(self, plan: Plan, call: str, at_ms: int) -> None:
         """A call that was counted then has cost nothing: it does not count any more."""
@@ -188,6 +192,13 @@ class CircuitBreaker:
 
 def _cooldown_s(policy: Breaker) -> float | None:
     return None if policy.cooldown_ms is None else policy.cooldown_ms / 1000
+
+
+def _made(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[int, ...], before_ms: int) -> None:
+    """A call was made, and so is not refused in a row any more; those that left the window are forgotten."""
+    _remember(calls, fingerprint, made)
+    calls.pop(fingerprint + REFUSED, None)
+    _forget(calls, before_ms)
 
 
 def _remember(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[int, ...]) -> None:

@@ -129,14 +129,16 @@ class CallPath:
 
     def touched(self, breaker: CircuitBreaker | None, terms: Terms, now_ms: int) -> tuple[Touched, ...]:
         """The windows that a call counts in; those of the accounts themselves are not among them."""
-        if breaker is None and not self.windows:
+        limit = None
+        if breaker is not None and terms.breaker is not None:
+            limit = terms.breaker.velocity
+        if limit is None and not self.windows:
             return ()
         touched = [
             Touched(rule.window.part(), rule.unit, rule.account)
             for rule in self.windows
             if rule.window is not None
         ]
-        limit = terms.breaker.velocity if terms.breaker is not None else None
         if breaker is not None and limit is not None and limit.covers(self.subject):
             touched.append(Touched(breaker.rate(limit, now_ms), UNITS.index(limit.unit), breaker.place))
         return tuple(touched)

@@ -34,7 +34,7 @@ from ..base import (
     State,
 )
 from .accounts import Accounts
-from .admission import Question, decide, exceeded, has_plenty, marks, near, refresh
+from .admission import decide, exceeded, marks, near, refresh
 from .alerts import AlertList
 from .balances import Balance, add_up, hold
 from .constants import SESSIONS_AT_ONCE
@@ -93,11 +93,8 @@ class Verbs:
             return stale
         plan, ignored = Plan(), None
         breaker = call_path.breaker(entry, terms)
-        decision: Amounts | Contended | Refused = amounts
-        if breaker is not None or not has_plenty(call_path, amounts, terms):
-            last_ask = ask if enforce else "last"
-            question = Question(amounts, floor, minimum, terms, last_ask, now_ms)
-            decision = decide(plan, call_path, breaker, entry, question)
+        last_ask = ask if enforce else "last"
+        decision = decide(plan, call_path, breaker, entry, floor, minimum, terms, last_ask, now_ms)
         if isinstance(decision, Contended):
             if ask == "first":
                 for balance in call_path.open_path.accounts:
@@ -151,9 +148,9 @@ class Verbs:
                 return stale
             never_made = Plan()
             floor = minimum if floor is None else floor
-            question = Question(entry.amounts, floor, minimum, terms, "last", now_ms)
             breaker = call_path.breaker(entry, terms)
-            decision = cast("Amounts | Refused", decide(never_made, call_path, breaker, entry, question))
+            answer = decide(never_made, call_path, breaker, entry, floor, minimum, terms, "last", now_ms)
+            decision = cast("Amounts | Refused", answer)
         finally:
             if new:
                 self.accounts.forget(new)
