@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import sys
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -109,6 +110,45 @@ class Case:
 
 
 KINDS = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+
+
+@KINDS
+@pytest.mark.parametrize("most", [1, 10**6], ids=["left and closed", "read to its end"])
+def test_closed_response_is_freed_without_the_garbage_collector(most: int, asynchronous: bool) -> None:
+    """It does not hold itself any more; closed twice, it is closed once."""
+    case = Case(Body(EVENTS), events=True)
+    gc.disable()
+    try:
+        case.read(asynchronous, most=most)
+        for _ in range(2):
+            asyncio.run(case.response.aclose()) if asynchronous else case.response.close()
+        assert case.response.closed == 1
+        freed = weakref.ref(case.response)
+        del case.response
+        assert freed() is None
+    finally:
+        gc.enable()
+
+
+def test_response_that_the_garbage_collector_has_closed_is_closed_once() -> None:
+    """Somebody in a circle with it closes it at their end, where nothing refers to it weakly any more."""
+    closed = []
+
+    class Owner:
+        def __init__(self, response: Body) -> None:
+            self.response = response
+
+        def __del__(self) -> None:
+            self.response.close()
+            closed.append(self.response.closed)
+
+    case = Case(Body(EVENTS), events=True)
+    case.response.owner = Owner(case.response)
+    del case.response
+    gc.collect()
+
+    assert closed == [1]
+    assert case.session.reserved == 0
 
 
 @KINDS

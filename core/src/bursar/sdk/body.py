@@ -29,24 +29,40 @@ def attach(response: Any, meter: Meter, *, document: bool, events: bool, client:
         client: of the SDK, whose helpers close the response when they fail on the answer.
     """
     tap = _Tap(meter, document, events)
-    iter_bytes, aiter_bytes = response.iter_bytes, response.aiter_bytes
-    close, aclose = response.close, response.aclose
+    its = weakref.ref(response)
+    own = {name: getattr(response, name) for name in ("iter_bytes", "aiter_bytes", "close", "aclose")}
+    tapped = {
+        "iter_bytes": lambda chunk_size=None: tap.read(own["iter_bytes"], chunk_size),
+        "aiter_bytes": lambda chunk_size=None: tap.aread(own["aiter_bytes"], chunk_size),
+    }
 
-    def closing() -> None:
+    def leaving() -> None:
         meter.explain(sys.exc_info()[1], client)
         if not tap.pulling:  # else the end of the body, which the tap itself will notice
             meter.abandon()
-        close()
+
+    def left() -> None:
+        """It is closed, once and for all: what holds itself would be left to the garbage collector."""
+        own.clear()
+        response = its()  # None where the garbage collector has it closed
+        members = {} if response is None else vars(response)
+        for name, method in tapped.items():
+            if members.get(name) is method:
+                del members[name]
+
+    def closing() -> None:
+        leaving()
+        if own:
+            own["close"]()
+            left()
 
     async def aclosing() -> None:
-        meter.explain(sys.exc_info()[1], client)
-        if not tap.pulling:
-            meter.abandon()
-        await aclose()
+        leaving()
+        if own:
+            await own["aclose"]()
+            left()
 
-    response.iter_bytes = lambda chunk_size=None: tap.read(iter_bytes, chunk_size)
-    response.aiter_bytes = lambda chunk_size=None: tap.aread(aiter_bytes, chunk_size)
-    response.close, response.aclose = closing, aclosing
+    vars(response).update(tapped, close=closing, aclose=aclosing)
     weakref.finalize(response, meter.abandon).atexit = False
 
 
