@@ -9,13 +9,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_MOST_S = 0.00015  # longer, and threads that make many short steps wait for several milliseconds
+_MOST_S = 0.0001  # longer, and threads that make many short steps wait for several milliseconds
 _PAUSE_S = 0.000_001  # 0 is no pause on Python 3.10: who asks for it goes on before another is awake
 _since_s = 0.0  # the thread that computes now went on later than this
 
 
 def in_turns(items: Iterable[T]) -> Iterator[T]:
-    """The same items; between two of them other threads go on, once this one has computed for 0.15 ms.
+    """The same items; between two of them other threads go on, once this one has computed for 0.1 ms.
 
     Python runs one thread at a time, and lets a thread that does not pause go on for 5 ms.
     """
