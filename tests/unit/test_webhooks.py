@@ -369,9 +369,9 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(socket, "create_connection", connect)
     monkeypatch.setattr(hooks, "_IN_ALL_S", 0.001)
-    reach(Budget("$1", webhook_url="http://alerts.example/"))
-    until(lambda: "not told" in caplog.text)
-    assert asked.count("alerts.example") == 1
+    reach(Budget("$1", webhook_url="http://once.example/"))
+    until(lambda: "once.example was not told" in caplog.text)
+    assert asked.count("once.example") == 1
     assert ("8.8.8.8", 80) in connected  # others may be of deliveries that go on from earlier tests
 
 
@@ -390,7 +390,10 @@ def test_a_name_that_leads_to_the_local_link_gets_no_connection(
     reach(budget(f"http://metadata{len(numbers)}.example/"))
     until(lambda: f"metadata{len(numbers)}.example was not told" in caplog.text)
     assert "a link-local address" in caplog.text
-    assert connected == []
+    reached = {
+        address[0] for address in connected
+    }  # others may be of deliveries that go on from earlier tests
+    assert not reached & set(numbers)
 
 
 def test_a_name_that_turns_to_this_machine_gets_no_connection(
