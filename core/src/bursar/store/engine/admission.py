@@ -120,7 +120,7 @@ def decide(
         refused = breaker.refusal(policy, now_ms) or breaker.repeated(plan, entry, policy, now_ms)
         if refused is not None:
             return refused
-        if breaker.measures(policy, entry):
+        if policy.velocity is not None and policy.velocity.covers(entry.subject):
             measure = breaker
     if measure is None and _has_plenty(call_path.rules, entry.amounts, terms):
         return entry.amounts

@@ -103,10 +103,6 @@ class CircuitBreaker:
             retry_after_s=wait_s,
         )
 
-    def measures(self, policy: Breaker, entry: Entry) -> bool:
-        """True where a velocity has a say about the call."""
-        return policy.velocity is not None and policy.velocity.covers(entry.subject)
-
     def _lately(self, key: str, policy: Breaker, now_ms: int) -> tuple[int, ...]:
         return tuple(at_ms for at_ms in self.calls.get(key, ()) if at_ms > now_ms - policy.loop_ms)
 
@@ -160,9 +156,9 @@ class CircuitBreaker:
             plan.set(self, "calls", calls)
         if entry.fingerprint is None or policy.max_repeated is None:
             return None
-        call = entry.fingerprint
-        made = (*calls.get(call, ()), now_ms)[-policy.max_repeated - 1 :]
-        plan.call(_made, calls, call, made, now_ms - policy.loop_ms)
+        call, before = entry.fingerprint, calls.get(entry.fingerprint)
+        made = (now_ms,) if before is None else (*before, now_ms)[-policy.max_repeated - 1 :]
+        plan.calls.append((_made, (calls, call, made, now_ms - policy.loop_ms)))
         return call, now_ms
 
     def forget(self, plan: Plan, call: str, at_ms: int) -> None:
@@ -194,22 +190,20 @@ def _cooldown_s(policy: Breaker) -> float | None:
     return None if policy.cooldown_ms is None else policy.cooldown_ms / 1000
 
 
-def _made(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[int, ...], before_ms: int) -> None:
-    """A call was made, and so is not refused in a row any more; those that left the window are forgotten."""
-    _remember(calls, fingerprint, made)
-    calls.pop(fingerprint + REFUSED, None)
-    _forget(calls, before_ms)
+def _made(calls: dict[str, tuple[int, ...]], call: str, made: tuple[int, ...], before_ms: int) -> None:
+    """A call was made, and so is not refused in a row any more; those that left the window are forgotten.
+
+    The oldest go first, and more where there are very many; never this one, which is the last.
+    """
+    calls.pop(call + REFUSED, None)
+    _remember(calls, call, made)
+    oldest = next(iter(calls))
+    while calls[oldest][-1] <= before_ms or len(calls) > MOST_CALLS:
+        calls.pop(oldest, None)
+        oldest = next(iter(calls))
 
 
 def _remember(calls: dict[str, tuple[int, ...]], fingerprint: str, made: tuple[int, ...]) -> None:
     """The latest call is the last one."""
     calls.pop(fingerprint, None)
     calls[fingerprint] = made
-
-
-def _forget(calls: dict[str, tuple[int, ...]], before_ms: int) -> None:
-    """Calls that left the window, the oldest first, and more where there are very many; never the last."""
-    oldest = next(iter(calls))
-    while calls[oldest][-1] <= before_ms or len(calls) > MOST_CALLS:
-        calls.pop(oldest, None)
-        oldest = next(iter(calls))
