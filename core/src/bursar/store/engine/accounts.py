@@ -29,6 +29,9 @@ class Accounts:
 
     Args:
         commit: carries out a plan.
+
+    Attributes:
+        due_ms: when `retire` has something to do at the earliest.
     """
 
     def __init__(self, commit: Callable[[Plan], None]) -> None:
@@ -39,7 +42,7 @@ class Accounts:
         self._below: dict[str, dict[str, None]] = {}  # the sessions right below an account, the oldest first
         self._sessions: dict[str, int] = {}  # when they were last in use; the longest unused is the first
         self._ended: dict[str, int] = {}  # sessions that have ended, and when; the oldest is the first
-        self.due_ms = 0  # no session is to be dropped before
+        self.due_ms = 0
         self._count = 0  # of sessions that were ever made
         self._changed = 1  # counts changes of limits, so that the rules of a path can be kept
 
