@@ -76,13 +76,11 @@ def read_answer(response: object) -> Answer:
     """Read a response of OpenAI (chat, Responses, embeddings), Anthropic, Gemini, Cohere or Bedrock.
 
     OpenAI counts cached tokens as part of the input; Anthropic counts them beside it,
-    and is brought to the same form here. An `Answer` is returned as it is.
+    and is brought to the same form here.
 
     Args:
         response: an object or a dict.
     """
-    if isinstance(response, Answer):
-        return response
     response = members(response)
     id = first(response, "id", "responseId", "response_id")
     model = first(response, "model", "modelVersion", "model_version")
