@@ -31,7 +31,7 @@ def believable(answer: Answer, asked: Quote, seen_tokens: int = 0) -> tuple[Usag
 
 
 def believed(usage: object, asked: Quote, seen_tokens: int = 0) -> tuple[Usage | None, bool]:
-    """The same of counts alone.
+    """The usage to book of token counts that were told without an answer, and whether it is what was told.
 
     Counts that cannot be true are never believed downwards: output without any input is at least what
     was sent, no output beside text that was seen is that text.

@@ -417,7 +417,7 @@ class Hold(OneProcess):
     # -- booking --------------------------------------------------------------------------
 
     def _uncounted(self, usage: Usage) -> int:
-        """The most that usage can cost of which nobody counted the input."""
+        """The most that these counts can cost, in nano-dollars, where the provider did not tell the input."""
         worst = self._asked.worst
         return 0 if worst is None else worst.nanos(usage.input_tokens, usage.output_tokens)
 

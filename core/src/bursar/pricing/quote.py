@@ -185,7 +185,7 @@ class Rated(NamedTuple):
 
 
 def _rated(key: _Key, prices: PriceBook, kept: dict[Any, Any]) -> Rated:
-    """What such calls have in common; kept where no plugin said it, which may say something else next."""
+    """Work out a `Rated`, and keep it unless a plugin set the price: it may set another for the next call."""
     name, provider, tool, tier, sent_tier = key
     subject = prices.subject(name, provider, tool)
     model = subject.models[0]

@@ -14,7 +14,7 @@ from .book import check_tier
 
 
 class _Arguments(NamedTuple):
-    """Those that most calls give come first; the last ones are looked at together."""
+    """The fields of a `CallRequest`; `checked` compares those from `tier` on at once: few calls give them."""
 
     model: str | None = None
     provider: str | None = None
