@@ -1,7 +1,8 @@
 """Run every session of nox that is marked with a star, as `nox` does, in about half of its time.
 
 The core comes first and alone: its tests take two processors, and some measure how long something
-takes. The others follow three at a time, the last of the list first.
+takes. The others follow three at a time, the last of the list first. A session that passed is one
+line; what the others printed comes at the end.
 """
 
 from __future__ import annotations
@@ -37,20 +38,23 @@ def run(session: str) -> Ended:
 
 
 def main() -> int:
-    """Print what each session prints, when it ends, and at last a line for each; 1 if one of them failed."""
+    """Print a line for each session that ends, and at last what those printed that failed; 1 if one did."""
     listed = subprocess.run((*NOX, "--list", "--nocolor"), stdout=subprocess.PIPE, text=True, check=True)
     sessions = re.findall(r"^\* (.+?) ->", listed.stdout, re.MULTILINE)
     began = time.monotonic()
-    ran = []
+    failed = []
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for at_once in ([FIRST], [name for name in reversed(sessions) if name != FIRST]):
             for done in as_completed([threads.submit(run, session) for session in at_once]):
-                ran.append(done.result())
-                print(ran[-1].output, flush=True)
-    for session, status, _, seconds in ran:
-        print(f"{'passed' if status == 0 else 'FAILED':8}{seconds:6.0f} s  {session}")
-    print(f"{len(ran)} sessions in {time.monotonic() - began:.0f} s")
-    return int(any(one.status for one in ran))
+                ended = done.result()
+                failed += [ended] if ended.status else []
+                outcome = "FAILED" if ended.status else "passed"
+                print(f"{outcome:8}{ended.seconds:6.0f} s  {ended.session}", flush=True)
+    for ended in failed:
+        print(f"\n{ended.session} printed:\n{ended.output}")
+    print(f"{len(sessions)} sessions in {time.monotonic() - began:.0f} s", end="; ")
+    print(f"failed: {', '.join(ended.session for ended in failed)}" if failed else "all passed")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

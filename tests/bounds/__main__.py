@@ -38,14 +38,22 @@ SLOWER = 2  # times, of the 99th in a hundred
 
 
 def read_on(acts: Acts, until_s: float) -> int:
-    """Read everything again and again; how often."""
-    rounds = 0
+    """Read everything again and again; how often the store was not available, each told with its moment."""
+    refused = 0
     while time.monotonic() < until_s:
-        for _, act in acts:
-            with suppress(BudgetExceeded):
-                act()
-        rounds += 1
-    return rounds
+        for name, act in acts:
+            began_s = time.monotonic()
+            try:
+                with suppress(BudgetExceeded):
+                    act()
+            except StoreUnavailable as error:
+                refused += 1
+                took_s = time.monotonic() - began_s
+                print(
+                    f"{name}, {took_s:.1f} s, {until_s - began_s:.1f} s before the end: {error}",
+                    file=sys.stderr,
+                )
+    return refused
 
 
 def timed(verbs: type, names: tuple[str, ...], took: list[float]) -> None:
@@ -74,8 +82,9 @@ def spend(store: Store) -> tuple[list[float], int]:
             began_s = time.perf_counter()
             try:
                 session.reserve(cost="$0.01").settle(cost="$0.01")
-            except StoreUnavailable:
+            except StoreUnavailable as error:
                 refused[0] += 1
+                print(f"a pair, {until_s - time.monotonic():.1f} s before the end: {error}", file=sys.stderr)
             took.append(1000 * (time.perf_counter() - began_s))
 
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
@@ -87,12 +96,13 @@ def spend(store: Store) -> tuple[list[float], int]:
 
 
 def beside(store: Store, url: str) -> tuple[float, int, float]:
-    """The 99th in a hundred of those who spend beside a reader, refusals, and the reader's longest step."""
+    """The 99th in a hundred of those who spend beside a reader, refusals of both, and the reader's longest step."""
     if url:
         command = [sys.executable, "-m", "tests.bounds", "--read", url]
         reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         took, refused = spend(store)
-        longest_ms = float(reader.communicate()[0].split()[-1])
+        also, longest_ms = map(float, reader.communicate()[0].split())
+        refused += int(also)
     else:
         longest: list[float] = []
         timed(Verbs, ("read", "sessions", "holds", "history", "book"), longest)
@@ -107,14 +117,14 @@ def beside(store: Store, url: str) -> tuple[float, int, float]:
 
 
 def reader(url: str) -> None:
-    """Another process that reads; prints its longest transaction, in milliseconds."""
+    """Another process that reads; prints how often it was refused, and its longest transaction in milliseconds."""
     longest = [0.0]
     timed(Step, ("__call__", "read"), longest)
     store = open_store(url, None)
     assert store is not None
     acts = [*readings(store), *looks(store)]
     gc.freeze()  # what was imported is no garbage, and no step looks through it
-    print(read_on(acts, time.monotonic() + SECONDS), "rounds", 1000 * max(longest))
+    print(read_on(acts, time.monotonic() + SECONDS), 1000 * max(longest))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from functools import cache
 
 import pytest
 
@@ -29,5 +30,5 @@ def looks(store: Store) -> Iterator[tuple[str, Callable[[], object]]]:
 
     for line in LOOKS:
         yield line, lambda line=line: look(line)  # type: ignore[misc]
-    live = Look(accounts.find(store, "default"), 30, "this one")
-    yield "serve", lambda: run(live(), store).body()
+    live = cache(lambda: Look(accounts.find(store, "default"), 30, "this one"))
+    yield "serve", lambda: run(live()(), store).body()

@@ -128,6 +128,22 @@ def test_nobody_is_at_the_head_before_the_one_in_front_has_left(tmp_path: Path) 
     queue.close()
 
 
+def test_two_of_a_process_do_not_open_each_others_places(tmp_path: Path) -> None:
+    """Neither does one that looks, nor one that is closed; and the second waits for the first."""
+    first, second, third = (Queue(str(tmp_path / "queue")) for _ in range(3))
+    number, passed = first.stand(), threading.Event()
+    assert not second.empty()
+    third.close()
+    assert not second.empty()
+    behind = started(lambda: (second.leave(second.stand()), passed.set()))
+    assert not passed.wait(0.3)
+    first.leave(number)
+    behind.join()
+    assert first.empty()
+    first.close()
+    second.close()
+
+
 @pytest.mark.parametrize("what", [signal.SIGSTOP, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_process_that_stays_in_the_queue_does_not_stop_the_others(
     tmp_path: Path, what: signal.Signals

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from contextlib import suppress
 from typing import Any
 
@@ -33,7 +34,7 @@ class Queue:
         """Whether nobody stands in it."""
         last = self._next() - 1
         try:
-            self._lock(last, fcntl.LOCK_NB)
+            self._lock(last, wait=False)
         except OSError:
             return False
         self._open(last)
@@ -43,13 +44,13 @@ class Queue:
         """Wait until all who came before have left; the number to leave with."""
         number = 0
         with suppress(OSError):
-            fcntl.lockf(self._file, fcntl.LOCK_EX, _SIZE)
+            self._control(fcntl.F_WRLCK, 0, _SIZE)
             try:
                 number = self._next()
                 os.pwrite(self._file, ((number + 1) % _NUMBERS).to_bytes(_SIZE, "little"), 0)
                 self._lock(number)
             finally:
-                fcntl.lockf(self._file, fcntl.LOCK_UN, _SIZE)
+                self._control(fcntl.F_UNLCK, 0, _SIZE)
             self._lock(number - 1)
             self._open(number - 1)
         return number
@@ -66,8 +67,20 @@ class Queue:
     def _next(self) -> int:
         return int.from_bytes(os.pread(self._file, _SIZE, 0), "little") % _NUMBERS
 
-    def _lock(self, number: int, flags: int = 0) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_EX | flags, 1, _SIZE + number % _NUMBERS)
+    def _lock(self, number: int, *, wait: bool = True) -> None:
+        self._control(fcntl.F_WRLCK, _SIZE + number % _NUMBERS, 1, wait=wait)
 
     def _open(self, number: int) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _SIZE + number % _NUMBERS)
+        self._control(fcntl.F_UNLCK, _SIZE + number % _NUMBERS, 1)
+
+    def _control(self, kind: int, start: int, length: int, *, wait: bool = True) -> None:
+        """Lock or open bytes for this open file, not for the process as `fcntl.lockf` does.
+
+        Two that a process has of one queue would otherwise open each other's bytes.
+        """
+        if not hasattr(fcntl, "F_OFD_SETLK"):  # pragma: no cover - macOS, where it costs the order
+            kind = {fcntl.F_WRLCK: fcntl.LOCK_EX, fcntl.F_UNLCK: fcntl.LOCK_UN}[kind]
+            fcntl.lockf(self._file, kind | (0 if wait else fcntl.LOCK_NB), length, start)
+        else:
+            command = fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK
+            fcntl.fcntl(self._file, command, struct.pack("hhqqi0q", kind, os.SEEK_SET, start, length, 0))
