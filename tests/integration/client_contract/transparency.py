@@ -141,6 +141,31 @@ class Transparency:
         bare, covered = twice(watch)
         assert covered == bare and bare[1]
 
+    def test_body_that_is_read_after_its_close(
+        self, body: str, way: Sync | Async, twice: Twice, sdk: ClientSdk
+    ) -> None:
+        """By a method that was taken before: it raises what it raises."""
+
+        def watch(client: Any) -> Any:
+            return way.run(read(client)) if isinstance(way, Async) else read_at_once(client)
+
+        def read_at_once(client: Any) -> Any:
+            with sdk.opened[body](client) as response:
+                pieces = response.http_response.iter_bytes
+            with pytest.raises(Exception) as failed:  # noqa: PT011 - of httpx
+                list(pieces())
+            return type(failed.value), str(failed.value)
+
+        async def read(client: Any) -> Any:
+            async with sdk.opened[body](client) as response:
+                pieces = response.http_response.aiter_bytes
+            with pytest.raises(Exception) as failed:  # noqa: PT011 - of httpx
+                [piece async for piece in pieces()]
+            return type(failed.value), str(failed.value)
+
+        bare, covered = twice(watch, exact=False)
+        assert covered == bare
+
     def test_errors(
         self, erring: str, status_of_error: int, way: Sync | Async, twice: Twice, sdk: ClientSdk
     ) -> None:

@@ -32,9 +32,13 @@ def attach(response: Any, meter: Meter, *, document: bool, events: bool, client:
     its = weakref.ref(response)
     own = {name: getattr(response, name) for name in ("iter_bytes", "aiter_bytes", "close", "aclose")}
     tapped = {
-        "iter_bytes": lambda chunk_size=None: tap.read(own["iter_bytes"], chunk_size),
-        "aiter_bytes": lambda chunk_size=None: tap.aread(own["aiter_bytes"], chunk_size),
+        "iter_bytes": lambda chunk_size=None: tap.read(unmetered("iter_bytes"), chunk_size),
+        "aiter_bytes": lambda chunk_size=None: tap.aread(unmetered("aiter_bytes"), chunk_size),
     }
+
+    def unmetered(name: str) -> Any:
+        """As the response has it without us; once it is closed, that is what it has."""
+        return own.get(name) or getattr(its(), name)
 
     def leaving() -> None:
         meter.explain(sys.exc_info()[1], client)
