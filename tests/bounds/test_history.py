@@ -10,8 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from bursar.store import MemoryStore, Store, Terms
-from bursar.store.base import Amounts, Entry, Subject
+from bursar.store import Amounts, Entry, MemoryStore, Store, Subject, Terms
 from bursar.store.redis import RedisStore, open_redis
 from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock

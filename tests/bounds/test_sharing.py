@@ -14,7 +14,7 @@ from bursar.reports.history import build_history
 from bursar.reports.report import build_report, summary, tree
 from bursar.runtime import sharing
 from bursar.store import MemoryStore
-from bursar.store.base import EMPTY_VIEW, DayView, HistoryView, Snapshot
+from bursar.store.views import EMPTY_VIEW, DayView, HistoryView, Snapshot
 from bursar.values.amounts import Amounts
 from bursar.values.call import Call
 from bursar.values.window import DAY_MS

@@ -23,7 +23,7 @@ from bursar.store import (
     Store,
     Terms,
 )
-from bursar.store.base import Ask
+from bursar.store.entry import Ask
 from bursar.store.memory import MemoryStore
 from bursar.store.redis import script
 from bursar.store.sqlite import SqliteStore

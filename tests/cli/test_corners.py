@@ -10,7 +10,7 @@ import pytest
 
 from bursar import Budget
 from bursar.store import MemoryStore
-from bursar.store.base import MOST_AT_ONCE
+from bursar.store.views import MOST_AT_ONCE
 
 from ..files import file_url
 from .commands import Run

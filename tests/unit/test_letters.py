@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bursar import Limit
-from bursar.store.base import Entry
+from bursar.store.entry import Entry
 from bursar.store.outbox.messages import Message, from_words, to_line
 from bursar.values.account import child_account, root_account
 from bursar.values.amounts import Amounts

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from bursar import HoldClosed, LedgerRolledBack, StoreUnavailable
-from bursar.store.base import Booked, Entry, Mark, StalePeriod
+from bursar.store.answers import Booked, Mark, StalePeriod
+from bursar.store.entry import Entry
 from bursar.store.outbox import outbox as mailbox_module
 from bursar.store.outbox.messages import Message
 from bursar.store.outbox.outbox import Outbox, Trouble

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bursar import Limit, LimitConflict
-from bursar.store.base import Entry, Granted
+from bursar.store.answers import Granted
+from bursar.store.entry import Entry
 from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 from bursar.values.account import root_account, session_account

@@ -23,8 +23,8 @@ from bursar import (
     Usage,
     hookimpl,
 )
-from bursar.store.base import Snapshot
 from bursar.store.memory import MemoryStore
+from bursar.store.views import Snapshot
 from bursar.testing import ManualClock, Reply, ScriptedProvider
 
 from .agents import WAYS, Recorder, work

@@ -13,7 +13,7 @@ import pytest
 from bursar import Budget, Charge, Usage
 from bursar.reports.events import Event
 from bursar.reports.report import build_report
-from bursar.store.base import EMPTY_VIEW, AccountView, LimitView, Snapshot
+from bursar.store.views import EMPTY_VIEW, AccountView, LimitView, Snapshot
 from bursar.values.amounts import Amounts
 from bursar.values.call import Call, Subject
 from bursar.values.limits import Limit

@@ -11,7 +11,7 @@ import pytest
 from bursar import Budget, hookimpl
 from bursar.errors import InvalidAmount
 from bursar.settings import Settings
-from bursar.store.base import PLAIN, Entry
+from bursar.store.entry import PLAIN, Entry
 from bursar.store.memory import MemoryStore
 from bursar.values.amounts import Amounts
 from bursar.values.limits import Limit, parse_limits

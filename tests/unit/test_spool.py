@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bursar.store.base import Entry
+from bursar.store.entry import Entry
 from bursar.store.outbox import spool as spool_module
 from bursar.store.outbox.messages import Message
 from bursar.store.outbox.spool import Spool

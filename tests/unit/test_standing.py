@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from bursar.reports.balance import BalanceView, account_views, balance, by_kind, by_parent
-from bursar.store.base import EMPTY_VIEW, AccountView, LimitView, Snapshot
+from bursar.store.views import EMPTY_VIEW, AccountView, LimitView, Snapshot
 from bursar.values.account import Account
 from bursar.values.amounts import Amounts
 from bursar.values.call import Subject

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bursar import Budget, BudgetExceeded, Session, StoreError
-from bursar.store.base import Entry, StalePeriod
+from bursar.store.answers import StalePeriod
+from bursar.store.entry import Entry
 from bursar.store.memory import MemoryStore
 from bursar.testing import ManualClock
 

@@ -28,9 +28,10 @@ from .runtime.log import logger
 from .runtime.sharing import in_turns
 from .session import Session
 from .settings import Prices, Settings, SoftLimit, UnknownModelPolicy
-from .store.base import MOST_DAYS, Finding, HasHistory, Store
+from .store.base import HasHistory, Store
 from .store.facts import HasFacts
 from .store.undelivered import HasOutbox
+from .store.views import MOST_DAYS, Finding
 from .values.account import (
     child_account,
     name_of,

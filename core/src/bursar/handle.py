@@ -13,7 +13,7 @@ from .ledger.reading import read_path
 from .ledger.steps import Steps, awaitable, blocking
 from .reports.balance import BalanceView, account_views, balance
 from .runtime.fork import OneProcess
-from .store.base import Path
+from .store.entry import Path
 from .values.limits import LimitLike, parse_limits
 from .values.peer_names import unknown_name
 

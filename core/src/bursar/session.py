@@ -33,7 +33,7 @@ from .runtime import fork
 from .runtime.functions import within
 from .runtime.ids import is_made, new_id
 from .runtime.log import logger
-from .store.base import Path
+from .store.entry import Path
 from .tracking import Tracking
 from .values.account import name_of, session_account
 from .values.call import Call

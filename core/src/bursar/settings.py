@@ -20,10 +20,11 @@ from .reports.alert import AlertKind
 from .reports.alerts import Alerts
 from .reports.listeners import AlertCallback, Delivery, Listeners, ReportCallback
 from .runtime.clock import Clock, SystemClock
-from .store.base import MOST_DAYS, Store
+from .store.base import Store
 from .store.memory import MemoryStore
 from .store.undelivered import HasOutbox
 from .store.urls import not_opened, open_store
+from .store.views import MOST_DAYS
 from .values.account import root_account
 from .values.duration import Duration, to_seconds
 from .values.endpoints import check_allow

@@ -22,7 +22,7 @@ from .pricing.response import read_answer
 from .pricing.stated import bills_as_it_says
 from .reports.events import Events
 from .runtime.ids import new_id
-from .store.base import Path
+from .store.entry import Path
 from .values.call import Call, new_call
 from .values.charge import Charge
 from .values.money import Money, shown, to_nanos, to_usd

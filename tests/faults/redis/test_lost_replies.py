@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bursar import Budget
-from bursar.store.base import Booked, Entry, Granted, Refused
+from bursar.store.answers import Booked, Granted, Refused
+from bursar.store.entry import Entry
 from bursar.store.redis import RedisStore, open_redis
 from bursar.values.account import root_account
 from bursar.values.amounts import Amounts

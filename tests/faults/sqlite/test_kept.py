@@ -14,7 +14,7 @@ from types import FrameType
 import pytest
 
 from bursar import Budget, BudgetExceeded, Session
-from bursar.store.base import Amounts, Entry, Subject
+from bursar.store import Amounts, Entry, Subject
 from bursar.store.sqlite import SqliteStore, open_sqlite
 from bursar.testing import ManualClock
 from bursar.values.account import root_account, session_account

@@ -9,7 +9,9 @@ from itertools import accumulate
 from urllib.parse import quote
 
 from ..reports.balance import account_views
-from ..store.base import AccountView, HasRoots, Path, Snapshot, Store
+from ..store.base import HasRoots, Store
+from ..store.entry import Path
+from ..store.views import AccountView, Snapshot
 from ..values.account import name_of, path_of, root_key, shown_key
 from .mistake import Mistake
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from ..redaction import redacted
-from ..store.base import AccountView
+from ..store.views import AccountView
 from ..values.account import is_session, shown_key
 from ..values.money import to_usd
 from . import accounts, place

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ..reports.balance import balance, by_kind
 from ..reports.report import build_report
-from ..store.base import AccountView, LimitView
+from ..store.views import AccountView, LimitView
 from ..values.amounts import Amounts
 from ..values.money import show_usd, to_nanos
 from .accounts import Found

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..store.base import HasHolds, OpenHold, Store
+from ..store.base import HasHolds, Store
+from ..store.views import OpenHold
 from ..values.account import path_of, root_key, shown_key
 from ..values.money import show_usd, to_usd
 from . import accounts, place

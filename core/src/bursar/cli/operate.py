@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import LedgerRolledBack
-from ..store.base import Finding, Store
+from ..store.base import Store
+from ..store.views import Finding
 from ..values.account import name_of, root_account, root_key, shown_key
 from ..values.amounts import Amounts
 from ..values.limits import Limit

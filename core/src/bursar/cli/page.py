@@ -13,7 +13,8 @@ from ..ledger.steps import Steps
 from ..redaction import redacted
 from ..reports.history import build_history
 from ..reports.page import Page
-from ..store.base import AccountView, HasHistory
+from ..store.base import HasHistory
+from ..store.views import AccountView
 from ..values.account import is_session, root_key
 from ..values.money import to_usd
 from . import figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..reports.balance import balance, by_kind
-from ..store.base import AccountView, LimitView
+from ..store.views import AccountView, LimitView
 from ..values.account import is_session, shown_key
 from ..values.limits import Limit
 from ..values.money import to_usd

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from ..reports.balance import Below, balance, by_parent
 from ..reports.report import tree as nested
-from ..store.base import AccountView, Store
+from ..store.base import Store
+from ..store.views import AccountView
 from ..values.account import is_session, name_of, shown_key
 from ..values.money import show_usd
 from . import accounts, figures, place, prometheus

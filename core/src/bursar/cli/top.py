@@ -17,7 +17,8 @@ from rich.text import Text
 from ..errors import StoreError
 from ..redaction import redacted
 from ..reports.balance import balance
-from ..store.base import AccountView, Store
+from ..store.base import Store
+from ..store.views import AccountView
 from ..values.account import is_session, shown_key
 from ..values.money import show_usd, to_usd
 from ..values.money import to_nanos as nanos_of

@@ -15,7 +15,8 @@ from ..pricing.input_bound import Estimate
 from ..pricing.price import Price, Rates, rates_of
 from ..pricing.quote import Quote
 from ..reports.alert import Alert
-from ..store.base import Path, Store
+from ..store.base import Store
+from ..store.entry import Path
 from ..values.charge import Charge
 from ..values.usage import Usage
 from .hook_call import HookFailed, Implementation, PluginInfo

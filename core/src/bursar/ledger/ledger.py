@@ -16,8 +16,11 @@ from ..runtime.clock import Clock
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
 from ..runtime.log import logger
-from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot, StalePeriod, Store
+from ..store.answers import Booked, Granted, Refused, StalePeriod
+from ..store.base import Store
+from ..store.entry import Entry, Path
 from ..store.undelivered import Trouble
+from ..store.views import Snapshot
 from ..values.account import root_key
 from ..values.amounts import Amounts
 from ..values.call import Call, Subject

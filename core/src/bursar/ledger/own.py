@@ -10,7 +10,8 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import ref
 
-from ..store.base import UNITS, HeldLimit, Path
+from ..store.answers import HeldLimit
+from ..store.entry import UNITS, Path
 from ..values.amounts import Amounts
 from ..values.call import Subject
 from .queue import Queue

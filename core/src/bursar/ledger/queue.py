@@ -12,7 +12,8 @@ from weakref import WeakValueDictionary
 
 from ..runtime import fork
 from ..runtime.fork import first_in_child
-from ..store.base import Path, Store
+from ..store.base import Store
+from ..store.entry import Path
 
 LOOK_S = (0.05, 0.25)
 """How long the head of a line waits before it looks for what other processes have done: from, to."""

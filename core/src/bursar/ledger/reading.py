@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..store.base import MOST_DAYS, AccountView, HistoryView, Path, Snapshot
+from ..store.entry import Path
+from ..store.views import MOST_DAYS, AccountView, HistoryView, Snapshot
 from ..values.account import is_session, other_account, parent_key, root_key
 from . import verbs
 from .steps import Steps

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import BudgetExceeded, CallVetoed, LoopDetected, Tripped, VelocityExceeded
 from ..pricing.quote import Quote
-from ..store.base import UNITS, Path, Refused
+from ..store.answers import Refused
+from ..store.entry import UNITS, Path
 from ..values.account import is_made_session, shown_key, told_key
 from ..values.call import Call
 from ..values.charge import Charge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..reports.events import Events
 from ..runtime.log import logger
-from ..store.base import Path
+from ..store.entry import Path
 from ..values.account import told_key
 from ..values.call import Call
 

@@ -9,8 +9,10 @@ from typing import Any
 from ..redaction import redacted
 from ..runtime.ids import new_id
 from ..store.alerts import StoredAlert, alerts_of
-from ..store.base import Booked, Entry, Granted, Path, Refused, Snapshot
+from ..store.answers import Booked, Granted, Refused
+from ..store.entry import Entry, Path
 from ..store.undelivered import Trouble
+from ..store.views import Snapshot
 from ..values.account import shown_key
 from ..values.amounts import NOTHING
 from ..values.call import Call, Subject

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from ..runtime.sharing import in_turns
-from ..store.base import EMPTY_VIEW, AccountView, LimitView, Path, Snapshot
+from ..store.entry import Path
+from ..store.views import EMPTY_VIEW, AccountView, LimitView, Snapshot
 from ..values.account import is_session, parent_key
 from ..values.amounts import Amounts
 from ..values.limits import Limit

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..redaction import redacted
-from ..store.base import UNITS, AccountView, DayView, HistoryView, LimitView
+from ..store.entry import UNITS
+from ..store.views import AccountView, DayView, HistoryView, LimitView
 from ..values.account import shown_key
 from ..values.call import Subject
 from ..values.limits import Limit

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..redaction import redacted
 from ..runtime.sharing import in_turns
-from ..store.base import OTHER, DayView, HistoryView
+from ..store.views import OTHER, DayView, HistoryView
 from ..values.account import name_of, other_account
 from ..values.amounts import Amounts
 from ..values.money import float_usd

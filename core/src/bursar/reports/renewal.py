@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..store.base import Path
+from ..store.entry import Path
 from ..values.account import shown_key
 
 

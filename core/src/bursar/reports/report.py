@@ -8,7 +8,7 @@ from typing import Any
 
 from ..redaction import redacted, redacted_keys
 from ..runtime.sharing import in_turns
-from ..store.base import AccountView, LimitView, Snapshot
+from ..store.views import AccountView, LimitView, Snapshot
 from ..values.account import is_session, name_of
 from ..values.limits import Limit
 from ..values.money import float_usd

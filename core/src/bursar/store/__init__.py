@@ -15,43 +15,27 @@ if TYPE_CHECKING:
     from ..values.policy import WHOLE_PPM, Breaker, Terms
     from ..values.window import Calendar, Period
     from .alerts import AlertPage, HasAlerts, StoredAlert, StoredKind, alerts_of
-    from .base import (
-        MOST_AT_ONCE,
-        MOST_DAYS,
-        OTHER,
-        PLAIN,
-        UNITS,
-        AccountView,
-        Ask,
-        Booked,
-        Cause,
-        Circuit,
-        Contended,
-        DayView,
-        Entry,
-        Finding,
-        Granted,
-        HasHistory,
-        HasHolds,
-        HasRoots,
-        HeldLimit,
-        HistoryView,
-        HoldPage,
-        LimitView,
-        Mark,
-        OpenHold,
-        Path,
-        Refused,
-        SessionPage,
-        Snapshot,
-        StalePeriod,
-        State,
-        Store,
-        Verb,
-    )
+    from .answers import Booked, Cause, Contended, Granted, HeldLimit, Mark, Refused, StalePeriod, State
+    from .base import HasHistory, HasHolds, HasRoots, Store, Verb
+    from .entry import PLAIN, UNITS, Ask, Entry, Path
     from .facts import Facts, HasFacts
     from .memory import MemoryStore
     from .undelivered import HasOutbox
+    from .views import (
+        MOST_AT_ONCE,
+        MOST_DAYS,
+        OTHER,
+        AccountView,
+        Circuit,
+        DayView,
+        Finding,
+        HistoryView,
+        HoldPage,
+        LimitView,
+        OpenHold,
+        SessionPage,
+        Snapshot,
+    )
 else:
 
     def __getattr__(name: str) -> Any:
@@ -138,13 +122,14 @@ _NAMES = {
     "..values.policy": "WHOLE_PPM Breaker Terms",
     "..values.window": "Calendar Period",
     ".alerts": "AlertPage HasAlerts StoredAlert StoredKind alerts_of",
-    ".base": "MOST_AT_ONCE MOST_DAYS OTHER PLAIN UNITS AccountView Ask Booked Cause Circuit"
-    " Contended DayView Entry Finding Granted HasHistory HasHolds HasRoots HeldLimit"
-    " HistoryView HoldPage LimitView Mark OpenHold Path Refused SessionPage Snapshot"
-    " StalePeriod State Store Verb",
+    ".answers": "Booked Cause Contended Granted HeldLimit Mark Refused StalePeriod State",
+    ".base": "HasHistory HasHolds HasRoots Store Verb",
+    ".entry": "PLAIN UNITS Ask Entry Path",
     ".facts": "Facts HasFacts",
     ".memory": "MemoryStore",
     ".undelivered": "HasOutbox",
+    ".views": "MOST_AT_ONCE MOST_DAYS OTHER AccountView Circuit DayView Finding HistoryView HoldPage"
+    " LimitView OpenHold SessionPage Snapshot",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 

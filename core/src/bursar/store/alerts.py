@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from ..values.limits import Limit
 from ..values.names import quoted
-from .base import MOST_AT_ONCE, Booked, Cause, Entry, Granted, Refused
+from .answers import Booked, Cause, Granted, Refused
+from .entry import Entry
+from .views import MOST_AT_ONCE
 
 StoredKind = Literal["soft_limit", "hard_limit", "loop_detected", "velocity", "overrun"]
 

@@ -10,26 +10,12 @@ from ..values.amounts import Amounts
 from ..values.limits import Limit
 from ..values.policy import Terms
 from .alerts import AlertPage, StoredAlert
-from .base import (
-    MOST_AT_ONCE,
-    PLAIN,
-    Ask,
-    Booked,
-    Contended,
-    Entry,
-    Finding,
-    Granted,
-    HistoryView,
-    HoldPage,
-    Path,
-    Refused,
-    SessionPage,
-    Snapshot,
-    StalePeriod,
-    Store,
-)
+from .answers import Booked, Contended, Granted, Refused, StalePeriod
+from .base import Store
+from .entry import PLAIN, Ask, Entry, Path
 from .outbox.outbox import Outbox
 from .undelivered import Listener
+from .views import MOST_AT_ONCE, Finding, HistoryView, HoldPage, SessionPage, Snapshot
 
 
 def completed(verb: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from .base import Booked, Entry
+from .answers import Booked
+from .entry import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...ledger import verbs
 from ...ledger.steps import Steps
 from ...reports.page import Page
-from ...store.base import AccountView
+from ...store.views import AccountView
 from ...values.account import is_session, root_key
 from ..accounts import Found, keys_of_path
 from ..page import beside, page_of, read_days, with_parts

@@ -10,7 +10,8 @@ from ...values.account import parent_key, root_key, shown_key
 from ...values.amounts import NOTHING
 from ...values.call import Subject
 from ...values.limits import Limit
-from ..base import AccountView, LimitView, Path, new_view
+from ..entry import Path
+from ..views import AccountView, LimitView, new_view
 from .admission import in_force
 from .balances import Balance
 from .constants import ENDED_KEPT_MS, RETIRED, SESSION_KEPT_MS, USED_MS

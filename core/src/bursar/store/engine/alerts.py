@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from ..alerts import AlertPage, StoredAlert
-from ..base import MOST_AT_ONCE
+from ..views import MOST_AT_ONCE
 from .constants import ALERT_DUE_MS, MOST_ALERTS
 from .plan import Plan
 

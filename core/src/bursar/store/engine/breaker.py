@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from ...values.limits import Limit
 from ...values.policy import Breaker
-from ..base import UNITS, Cause, Circuit, Entry, Refused
+from ..answers import Cause, Refused
+from ..entry import UNITS, Entry
+from ..views import Circuit
 from .constants import MOST_CALLS
 from .plan import Plan
 from .windows import Rolling

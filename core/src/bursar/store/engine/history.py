@@ -11,7 +11,7 @@ from ...values.account import other_account, root_key
 from ...values.amounts import NOTHING, Amounts
 from ...values.call import Subject
 from ...values.window import DAY_MS, day_number
-from ..base import OTHER, DayView, Finding
+from ..views import OTHER, DayView, Finding
 from .balances import Balance
 from .constants import MOST_HISTORIES, MOST_NAMES, RETIRED
 from .paths import CallPath, OpenDays

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from ...values.call import Subject
 from ...values.policy import Terms
-from ..base import OTHER, UNITS, Entry, Path
+from ..entry import UNITS, Entry, Path
+from ..views import OTHER
 from .balances import Balance, Touched
 from .breaker import CLOSED, CircuitBreaker
 from .constants import MOST_SUBJECTS

@@ -10,7 +10,9 @@ from typing import NamedTuple, cast
 
 from ...values.account import root_key
 from ...values.amounts import NOTHING, Amounts
-from ..base import Entry, Finding, State
+from ..answers import State
+from ..entry import Entry
+from ..views import Finding
 from .balances import Balance, Touched, add_up, book
 from .breaker import CircuitBreaker
 from .history import Days

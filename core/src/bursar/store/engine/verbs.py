@@ -13,26 +13,9 @@ from ...values.limits import Limit
 from ...values.policy import Terms
 from ...values.window import DAY_MS
 from ..alerts import AlertPage, StoredAlert, alerts_of
-from ..base import (
-    MOST_AT_ONCE,
-    PLAIN,
-    AccountView,
-    Ask,
-    Booked,
-    Contended,
-    Entry,
-    Finding,
-    Granted,
-    HistoryView,
-    HoldPage,
-    OpenHold,
-    Path,
-    Refused,
-    SessionPage,
-    Snapshot,
-    StalePeriod,
-    State,
-)
+from ..answers import Booked, Contended, Granted, Refused, StalePeriod, State
+from ..entry import PLAIN, Ask, Entry, Path
+from ..views import MOST_AT_ONCE, AccountView, Finding, HistoryView, HoldPage, OpenHold, SessionPage, Snapshot
 from .accounts import Accounts
 from .admission import decide, exceeded, marks, near, refresh
 from .alerts import AlertList

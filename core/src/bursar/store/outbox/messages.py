@@ -16,7 +16,7 @@ from ...values.call import Subject
 from ...values.limits import Limit, stored_limit
 from ...values.policy import Breaker, Terms
 from ...values.window import Calendar, Period
-from ..base import Entry
+from ..entry import Entry
 from ..layout import newer
 
 LAYOUT = 3  # of a line; those of 1 have no number, and begin the kinds with a capital letter

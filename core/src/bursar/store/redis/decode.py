@@ -9,20 +9,9 @@ from ...errors import HoldClosed, LimitConflict, StoreError, StoreUnavailable
 from ...values.account import shown_key
 from ...values.amounts import Amounts
 from ..alerts import AlertPage, StoredAlert, StoredKind
-from ..base import (
-    UNITS,
-    Booked,
-    Cause,
-    Contended,
-    Entry,
-    Granted,
-    HeldLimit,
-    Mark,
-    Refused,
-    StalePeriod,
-    State,
-)
+from ..answers import Booked, Cause, Contended, Granted, HeldLimit, Mark, Refused, StalePeriod, State
 from ..engine.constants import LAYOUT
+from ..entry import UNITS, Entry
 from ..layout import newer
 from ..rollback import lost
 from .encode import parse_limit, unescape

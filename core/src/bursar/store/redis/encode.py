@@ -13,8 +13,8 @@ from ...values.call import Kind, Subject
 from ...values.limits import Limit, stored_limit
 from ...values.policy import Breaker, Terms
 from ...values.window import DAY_MS, Calendar, shift
-from ..base import Entry, Path
 from ..engine.constants import MOST_AMOUNT
+from ..entry import Entry, Path
 
 _SAFE = re.compile(r"[\w.~-]*", re.ASCII)  # what `quote` leaves as it is
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ...values.account import is_session, root_key
-from ..base import Path
+from ..entry import Path
 
 _SHARED = (
     "meta",

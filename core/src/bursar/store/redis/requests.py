@@ -12,7 +12,8 @@ from ...values.account import root_key
 from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import Terms
-from ..base import MOST_AT_ONCE, PLAIN, Ask, Entry, Path
+from ..entry import PLAIN, Ask, Entry, Path
+from ..views import MOST_AT_ONCE
 from . import decode, views
 from .encode import (
     amounts,

@@ -9,13 +9,16 @@ from typing import Any
 from ...errors import LedgerRolledBack, StoreError
 from ...runtime import fork
 from ...runtime.clock import Clock
-from ..base import Booked, Entry, Finding, Verb
+from ..answers import Booked
+from ..base import Verb
 from ..engine.constants import LAYOUT
+from ..entry import Entry
 from ..facts import Facts
 from ..outbox.messages import KEPT, Message
 from ..outbox.outbox import MAY_PASS, Outbox
 from ..outbox.spool import Spool
 from ..remote import RemoteStore, completed
+from ..views import Finding
 from .clients import Clients
 from .exchange import Exchanges, Unanswered
 from .facts import read_facts, read_roots, with_loss

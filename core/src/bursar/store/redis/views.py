@@ -10,8 +10,8 @@ from ...values.account import is_session, parent_key
 from ...values.amounts import NOTHING, Amounts
 from ...values.call import Subject
 from ...values.limits import Limit
-from ..base import (
-    UNITS,
+from ..entry import UNITS
+from ..views import (
     AccountView,
     Circuit,
     DayView,

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..alerts import AlertPage, StoredAlert
-from ..base import MOST_AT_ONCE
 from ..engine.alerts import AlertList
 from ..engine.constants import ALERT_DUE_MS, MOST_ALERTS
 from ..engine.plan import Plan
+from ..views import MOST_AT_ONCE
 from .rows import stored_limit, what_text
 
 # Made with the first alert: a file without it has none.

@@ -11,7 +11,6 @@ from typing import Any
 from ...values.account import is_session
 from ...values.policy import Terms
 from ...values.window import Period
-from ..base import MOST_AT_ONCE, Entry
 from ..engine.balances import Balance, Touched
 from ..engine.breaker import REFUSED, TOLD, CircuitBreaker, Trip
 from ..engine.constants import KEPT_MS
@@ -19,6 +18,8 @@ from ..engine.paths import OpenPath
 from ..engine.records import Record
 from ..engine.verbs import Verbs
 from ..engine.windows import Periodic, Rolling, Slot
+from ..entry import Entry
+from ..views import MOST_AT_ONCE
 from . import rows, tables
 from .alerts import FileAlertList
 from .days import FileDays

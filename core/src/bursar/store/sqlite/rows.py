@@ -11,13 +11,13 @@ from ...values.account import Account, parent_key, root_key
 from ...values.amounts import Amounts
 from ...values.call import Kind, Subject
 from ...values.limits import Limit
-from ..base import Entry, Path
 from ..engine.balances import Balance, Touched
 from ..engine.breaker import CLOSED, CircuitBreaker
 from ..engine.paths import CallPath
 from ..engine.plan import Count
 from ..engine.records import Outcome, Record
 from ..engine.windows import Rolling, Slot
+from ..entry import Entry, Path
 from .tables import Row, Rows
 
 Part = Slot | Rolling

@@ -16,9 +16,11 @@ from ...runtime import fork
 from ...runtime.clock import Clock, SystemClock
 from ...runtime.log import logger
 from ...values.account import root_key
-from ..base import Booked, Entry, Granted, Path, Verb
+from ..answers import Booked, Granted
+from ..base import Verb
 from ..engine.constants import LAYOUT
 from ..engine.verbs import Verbs
+from ..entry import Entry, Path
 from ..facts import Facts
 from ..outbox.messages import KEPT, Message
 from ..outbox.outbox import MAY_PASS, Outbox

@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from ...errors import LimitConflict
-from ...store.base import OTHER, Entry, Refused
+from ...store.answers import Refused
+from ...store.entry import Entry
+from ...store.views import OTHER
 from ...values.account import root_account, session_account
 from ...values.call import Subject
 from ...values.limits import Limit

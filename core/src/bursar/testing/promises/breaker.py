@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ...store.base import AccountView, Entry, Granted, Path, Refused
+from ...store.answers import Granted, Refused
+from ...store.entry import Entry, Path
+from ...store.views import AccountView
 from ...values.account import session_account
 from ...values.amounts import Amounts
 from ...values.limits import Limit

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from ...store.base import OTHER, DayView, Entry, HasHistory, HistoryView, Path
+from ...store.base import HasHistory
+from ...store.entry import Entry, Path
+from ...store.views import OTHER, DayView, HistoryView
 from ...values.account import child_account, other_account, session_account
 from ...values.amounts import Amounts
 from ...values.call import Subject

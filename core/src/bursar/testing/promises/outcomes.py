@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from ...errors import HoldClosed
-from ...store.base import PLAIN, Entry, Refused
+from ...store.answers import Refused
+from ...store.entry import PLAIN, Entry
 from ...values.account import session_account
 from ...values.amounts import NOTHING, Amounts
 from .vocabulary import GPT, LEASE_MS, Vocabulary, below, limit, root, usd

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ...store.base import Entry, HasHolds, HasRoots, OpenHold, Path
+from ...store.base import HasHolds, HasRoots
+from ...store.entry import Entry, Path
+from ...store.views import OpenHold
 from ...values.account import child_account, root_account, session_account
 from .vocabulary import GPT, LEASE_MS, Vocabulary, below, limit, root, usd
 

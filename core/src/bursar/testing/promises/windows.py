@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from ...store.base import Entry, LimitView, Path, StalePeriod
+from ...store.answers import StalePeriod
+from ...store.entry import Entry, Path
+from ...store.views import LimitView
 from ...values.account import root_account, session_account
 from ...values.limits import Limit
 from ...values.policy import Terms
