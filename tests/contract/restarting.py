@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bursar.store.answers import StalePeriod
 from bursar.store.engine.paths import CallPath
 from bursar.store.engine.verbs import Verbs
 from bursar.store.engine.windows import Rolling
 from bursar.store.entry import Entry
 from bursar.store.memory import MemoryStore
+from bursar.store.results import StalePeriod
 from bursar.testing import ManualClock
 
 

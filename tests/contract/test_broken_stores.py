@@ -9,13 +9,13 @@ import pytest
 
 from bursar import HoldClosed
 from bursar.store import Store
-from bursar.store.answers import Booked, Granted, Refused, StalePeriod
 from bursar.store.engine.paths import CallPath
 from bursar.store.engine.plan import Plan
 from bursar.store.engine.records import Outcome, Record
 from bursar.store.engine.verbs import Verbs
 from bursar.store.entry import Entry, Path
 from bursar.store.memory import MemoryStore
+from bursar.store.results import Booked, Granted, Refused, StalePeriod
 from bursar.store.sqlite import open_sqlite
 from bursar.testing import ManualClock, StoreContract
 from bursar.values.amounts import NOTHING

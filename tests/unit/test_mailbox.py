@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from bursar import HoldClosed, LedgerRolledBack, StoreUnavailable
-from bursar.store.answers import Booked, Mark, StalePeriod
 from bursar.store.entry import Entry
 from bursar.store.outbox import outbox as mailbox_module
 from bursar.store.outbox.messages import Message
 from bursar.store.outbox.outbox import Outbox, Trouble
 from bursar.store.outbox.spool import Spool
+from bursar.store.results import Booked, Mark, StalePeriod
 from bursar.values.account import root_account
 from bursar.values.amounts import NOTHING, Amounts
 from bursar.values.call import Subject

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bursar import Limit, LimitConflict
-from bursar.store.answers import Granted
 from bursar.store.entry import Entry
 from bursar.store.memory import MemoryStore
+from bursar.store.results import Granted
 from bursar.testing import ManualClock
 from bursar.values.account import root_account, session_account
 from bursar.values.amounts import Amounts

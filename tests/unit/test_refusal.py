@@ -18,7 +18,7 @@ from bursar.pricing.book import PriceBook
 from bursar.pricing.price import Price
 from bursar.pricing.quote import Quote, quote
 from bursar.pricing.request import CallRequest
-from bursar.store.answers import Refused
+from bursar.store.results import Refused
 from bursar.values.call import Call
 from bursar.values.charge import Charge
 from bursar.values.limits import Limit

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bursar import Budget, BudgetExceeded, Session, StoreError
-from bursar.store.answers import StalePeriod
 from bursar.store.entry import Entry
 from bursar.store.memory import MemoryStore
+from bursar.store.results import StalePeriod
 from bursar.testing import ManualClock
 
 NEW_YEARS_EVE = datetime(2025, 12, 31, 22, 59, 30, tzinfo=timezone.utc)  # a Wednesday; 23:59:30 in Oslo

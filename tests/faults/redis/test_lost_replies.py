@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bursar import Budget
-from bursar.store.answers import Booked, Granted, Refused
 from bursar.store.entry import Entry
 from bursar.store.redis import RedisStore, open_redis
+from bursar.store.results import Booked, Granted, Refused
 from bursar.values.account import root_account
 from bursar.values.amounts import Amounts
 from bursar.values.call import Subject

@@ -21,8 +21,8 @@ from ..runtime import fork
 from ..runtime.fast_init import new_tuple
 from ..runtime.fork import OneProcess
 from ..runtime.log import logger
-from ..store.answers import Booked, Granted, StalePeriod, State
 from ..store.entry import Entry, Path
+from ..store.results import Booked, Granted, StalePeriod, State
 from ..values.amounts import NOTHING, Amounts
 from ..values.call import Call
 from ..values.charge import Charge, new_charge

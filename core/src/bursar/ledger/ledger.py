@@ -16,9 +16,9 @@ from ..runtime.clock import Clock
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
 from ..runtime.log import logger
-from ..store.answers import Booked, Granted, Refused, StalePeriod
 from ..store.base import Store
 from ..store.entry import Entry, Path
+from ..store.results import Booked, Granted, Refused, StalePeriod
 from ..store.undelivered import Trouble
 from ..store.views import Snapshot
 from ..values.account import root_key

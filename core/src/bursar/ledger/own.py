@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from typing import Any
 from weakref import ref
 
-from ..store.answers import HeldLimit
 from ..store.entry import UNITS, Path
+from ..store.results import HeldLimit
 from ..values.amounts import Amounts
 from ..values.call import Subject
 from .queue import Queue

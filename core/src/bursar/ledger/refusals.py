@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import BudgetExceeded, CallVetoed, LoopDetected, Tripped, VelocityExceeded
 from ..pricing.quote import Quote
-from ..store.answers import Refused
 from ..store.entry import UNITS, Path
+from ..store.results import Refused
 from ..values.account import is_made_session, shown_key, told_key
 from ..values.call import Call
 from ..values.charge import Charge

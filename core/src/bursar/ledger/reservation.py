@@ -15,8 +15,8 @@ from ..reports.events import Event, Events
 from ..runtime.fast_init import new_tuple
 from ..runtime.ids import new_id
 from ..runtime.log import logger
-from ..store.answers import Granted, Refused, StalePeriod
 from ..store.entry import NO_TALLY, Entry, Path
+from ..store.results import Granted, Refused, StalePeriod
 from ..values.amounts import NOTHING
 from ..values.call import Call
 from ..values.charge import Charge

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from ..pricing.quote import Quote
 from ..runtime.log import logger
-from ..store.answers import Contended, Granted, Refused, StalePeriod
 from ..store.entry import UNITS, Ask, Entry
+from ..store.results import Contended, Granted, Refused, StalePeriod
 from ..values.amounts import Amounts
 from ..values.policy import Terms
 from . import verbs

@@ -9,8 +9,8 @@ from typing import Any
 from ..redaction import redacted
 from ..runtime.ids import new_id
 from ..store.alerts import StoredAlert, alerts_of
-from ..store.answers import Booked, Granted, Refused
 from ..store.entry import Entry, Path
+from ..store.results import Booked, Granted, Refused
 from ..store.undelivered import Trouble
 from ..store.views import Snapshot
 from ..values.account import shown_key

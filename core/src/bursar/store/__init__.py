@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ..values.policy import WHOLE_PPM, Breaker, Terms
     from ..values.window import Calendar, Period
     from .alerts import AlertPage, HasAlerts, StoredAlert, StoredKind, alerts_of
-    from .answers import Booked, Cause, Contended, Granted, HeldLimit, Mark, Refused, StalePeriod, State
     from .base import HasHistory, HasHolds, HasRoots, Store, Verb
     from .entry import PLAIN, UNITS, Ask, Entry, Path
     from .facts import Facts, HasFacts
     from .memory import MemoryStore
+    from .results import Booked, Cause, Contended, Granted, HeldLimit, Mark, Refused, StalePeriod, State
     from .undelivered import HasOutbox
     from .views import (
         MOST_AT_ONCE,
@@ -122,11 +122,11 @@ _NAMES = {
     "..values.policy": "WHOLE_PPM Breaker Terms",
     "..values.window": "Calendar Period",
     ".alerts": "AlertPage HasAlerts StoredAlert StoredKind alerts_of",
-    ".answers": "Booked Cause Contended Granted HeldLimit Mark Refused StalePeriod State",
     ".base": "HasHistory HasHolds HasRoots Store Verb",
     ".entry": "PLAIN UNITS Ask Entry Path",
     ".facts": "Facts HasFacts",
     ".memory": "MemoryStore",
+    ".results": "Booked Cause Contended Granted HeldLimit Mark Refused StalePeriod State",
     ".undelivered": "HasOutbox",
     ".views": "MOST_AT_ONCE MOST_DAYS OTHER AccountView Circuit DayView Finding HistoryView HoldPage"
     " LimitView OpenHold SessionPage Snapshot",

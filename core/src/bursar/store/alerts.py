@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from ..values.limits import Limit
 from ..values.names import quoted
-from .answers import Booked, Cause, Granted, Refused
 from .entry import Entry
+from .results import Booked, Cause, Granted, Refused
 from .views import MOST_AT_ONCE
 
 StoredKind = Literal["soft_limit", "hard_limit", "loop_detected", "velocity", "overrun"]

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ..values.amounts import Amounts
 from ..values.limits import Limit
 from ..values.policy import Terms
-from .answers import Booked, Contended, Granted, Refused, StalePeriod
 from .entry import PLAIN, Ask, Entry, Path
+from .results import Booked, Contended, Granted, Refused, StalePeriod
 from .views import MOST_AT_ONCE, Finding, HistoryView, HoldPage, SessionPage, Snapshot
 
 Verb = Literal[

@@ -10,10 +10,10 @@ from ..values.amounts import Amounts
 from ..values.limits import Limit
 from ..values.policy import Terms
 from .alerts import AlertPage, StoredAlert
-from .answers import Booked, Contended, Granted, Refused, StalePeriod
 from .base import Store
 from .entry import PLAIN, Ask, Entry, Path
 from .outbox.outbox import Outbox
+from .results import Booked, Contended, Granted, Refused, StalePeriod
 from .undelivered import Listener
 from .views import MOST_AT_ONCE, Finding, HistoryView, HoldPage, SessionPage, Snapshot
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from .answers import Booked
 from .entry import Entry
+from .results import Booked
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import NamedTuple, cast
 from ...values.amounts import Amounts
 from ...values.limits import Limit
 from ...values.policy import WHOLE_PPM, Breaker, Terms
-from ..answers import Contended, HeldLimit, Mark, Refused, StalePeriod
 from ..entry import UNITS, Ask, Entry
+from ..results import Contended, HeldLimit, Mark, Refused, StalePeriod
 from .balances import Balance
 from .breaker import CircuitBreaker
 from .paths import CallPath, OpenPath

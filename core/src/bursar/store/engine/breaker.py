@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from ...values.limits import Limit
 from ...values.policy import Breaker
-from ..answers import Cause, Refused
 from ..entry import UNITS, Entry
+from ..results import Cause, Refused
 from ..views import Circuit
 from .constants import MOST_CALLS
 from .plan import Plan

@@ -10,8 +10,8 @@ from typing import NamedTuple, cast
 
 from ...values.account import root_key
 from ...values.amounts import NOTHING, Amounts
-from ..answers import State
 from ..entry import Entry
+from ..results import State
 from ..views import Finding
 from .balances import Balance, Touched, add_up, book
 from .breaker import CircuitBreaker

@@ -13,8 +13,8 @@ from ...values.limits import Limit
 from ...values.policy import Terms
 from ...values.window import DAY_MS
 from ..alerts import AlertPage, StoredAlert, alerts_of
-from ..answers import Booked, Contended, Granted, Refused, StalePeriod, State
 from ..entry import PLAIN, Ask, Entry, Path
+from ..results import Booked, Contended, Granted, Refused, StalePeriod, State
 from ..views import MOST_AT_ONCE, AccountView, Finding, HistoryView, HoldPage, OpenHold, SessionPage, Snapshot
 from .accounts import Accounts
 from .admission import decide, exceeded, marks, near, refresh

@@ -13,8 +13,8 @@ from ...errors import BursarError, LedgerRolledBack, StoreUnavailable
 from ...runtime.ids import new_id
 from ...runtime.log import logger
 from ...values.window import calendar
-from ..answers import Booked, StalePeriod
 from ..entry import Entry
+from ..results import Booked, StalePeriod
 from ..undelivered import Listener, Trouble
 from .messages import Message
 from .spool import Spool

@@ -9,10 +9,10 @@ from ...errors import HoldClosed, LimitConflict, StoreError, StoreUnavailable
 from ...values.account import shown_key
 from ...values.amounts import Amounts
 from ..alerts import AlertPage, StoredAlert, StoredKind
-from ..answers import Booked, Cause, Contended, Granted, HeldLimit, Mark, Refused, StalePeriod, State
 from ..engine.constants import LAYOUT
 from ..entry import UNITS, Entry
 from ..layout import newer
+from ..results import Booked, Cause, Contended, Granted, HeldLimit, Mark, Refused, StalePeriod, State
 from ..rollback import lost
 from .encode import parse_limit, unescape
 

@@ -9,7 +9,6 @@ from typing import Any
 from ...errors import LedgerRolledBack, StoreError
 from ...runtime import fork
 from ...runtime.clock import Clock
-from ..answers import Booked
 from ..base import Verb
 from ..engine.constants import LAYOUT
 from ..entry import Entry
@@ -18,6 +17,7 @@ from ..outbox.messages import KEPT, Message
 from ..outbox.outbox import MAY_PASS, Outbox
 from ..outbox.spool import Spool
 from ..remote import RemoteStore, completed
+from ..results import Booked
 from ..views import Finding
 from .clients import Clients
 from .exchange import Exchanges, Unanswered

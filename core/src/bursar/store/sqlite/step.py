@@ -9,9 +9,9 @@ from typing import Any
 from ...runtime.clock import Clock
 from ...runtime.ids import new_id
 from ...values.window import DAY_MS
-from ..answers import Contended
 from ..engine.verbs import Verbs
 from ..entry import Entry
+from ..results import Contended
 from ..rollback import Seen
 from .expire import is_due, tidy
 from .kept import KEEPS, Done, Kept, keep

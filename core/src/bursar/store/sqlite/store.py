@@ -16,7 +16,6 @@ from ...runtime import fork
 from ...runtime.clock import Clock, SystemClock
 from ...runtime.log import logger
 from ...values.account import root_key
-from ..answers import Booked, Granted
 from ..base import Verb
 from ..engine.constants import LAYOUT
 from ..engine.verbs import Verbs
@@ -26,6 +25,7 @@ from ..outbox.messages import KEPT, Message
 from ..outbox.outbox import MAY_PASS, Outbox
 from ..outbox.spool import Spool
 from ..remote import RemoteStore, completed
+from ..results import Booked, Granted
 from .file import File
 from .meta import MustWrite
 from .step import READS, Step

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from ...errors import LimitConflict
-from ...store.answers import Refused
 from ...store.entry import Entry
+from ...store.results import Refused
 from ...store.views import OTHER
 from ...values.account import root_account, session_account
 from ...values.call import Subject

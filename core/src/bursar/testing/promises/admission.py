@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import HoldClosed
-from ...store.answers import Granted, Refused
 from ...store.entry import Entry
+from ...store.results import Granted, Refused
 from ...values.account import child_account, session_account
 from ...values.amounts import Amounts
 from ...values.call import Subject

@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any
 
 from ...store.alerts import AlertPage, HasAlerts, StoredAlert, alerts_of
-from ...store.answers import Granted
 from ...store.entry import Entry, Path
+from ...store.results import Granted
 from ...values.account import child_account, session_account
 from ...values.amounts import Amounts
 from ...values.policy import Breaker, Terms

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...store.answers import Granted, Refused
 from ...store.entry import Entry, Path
+from ...store.results import Granted, Refused
 from ...store.views import AccountView
 from ...values.account import session_account
 from ...values.amounts import Amounts

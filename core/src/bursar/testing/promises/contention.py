@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import HoldClosed
-from ...store.answers import Contended, Granted, Refused, StalePeriod
 from ...store.entry import Ask, Entry, Path
+from ...store.results import Contended, Granted, Refused, StalePeriod
 from ...values.account import child_account, session_account
 from ...values.amounts import Amounts
 from ...values.limits import Limit

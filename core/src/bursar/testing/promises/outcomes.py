@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from ...errors import HoldClosed
-from ...store.answers import Refused
 from ...store.entry import PLAIN, Entry
+from ...store.results import Refused
 from ...values.account import session_account
 from ...values.amounts import NOTHING, Amounts
 from .vocabulary import GPT, LEASE_MS, Vocabulary, below, limit, root, usd

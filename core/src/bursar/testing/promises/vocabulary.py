@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ...errors import BursarError
-from ...store.answers import Booked, Granted, Refused, StalePeriod
 from ...store.base import Store
 from ...store.entry import Entry, Path
+from ...store.results import Booked, Granted, Refused, StalePeriod
 from ...values.account import Account, root_account
 from ...values.amounts import Amounts
 from ...values.call import Subject

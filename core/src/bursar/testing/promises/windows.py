@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from ...store.answers import StalePeriod
 from ...store.entry import Entry, Path
+from ...store.results import StalePeriod
 from ...store.views import LimitView
 from ...values.account import root_account, session_account
 from ...values.limits import Limit
