@@ -24,14 +24,16 @@ class Authority:
         self.certificate, self._key = folder / f"{name}.crt", folder / f"{name}.key"
         self._openssl(
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-            "-keyout", self._key, "-out", self.certificate,
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self._key, "-out", self.certificate,
         )  # fmt: skip
 
     def sign(self, name: str, host: str = "IP:127.0.0.1") -> tuple[Path, Path]:
         """A certificate for a server or a client, and its key."""
         request, key, signed = (self._folder / f"{self._name}-{name}.{end}" for end in ("csr", "key", "crt"))
         names = self._folder / f"{name}.ext"
-        names.write_text(f"subjectAltName={host}\n")
+        names.write_text(
+            f"subjectAltName={host}\nauthorityKeyIdentifier=keyid\n"
+        )  # strict from Python 3.13 on
         self._openssl(
             "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request
         )

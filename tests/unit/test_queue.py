@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ import trio
 
 from bursar import Budget, BudgetExceeded, BursarError, Hold, Limit, Session
 from bursar.ledger import queue
+from bursar.ledger.own import own_holds
 from bursar.ledger.queue import queue_of
 from bursar.store import MemoryStore
 
@@ -193,3 +195,20 @@ def test_renewed_queues_know_nobody_who_waited() -> None:
     with queue._guard:  # another thread of the parent may have it
         queue._renew()
     assert queue_of(store, "default") is not before
+
+
+def test_open_hold_of_a_budget_that_is_gone_is_none_of_the_next_budget() -> None:
+    """The next store does not come to the address of the one before it, which tells whose hold that is."""
+
+    def leave() -> None:
+        gone = Budget("$1", store=MemoryStore())
+        hold = gone.session().reserve(cost="$0.90").keep()
+        assert own_holds(queue_of(hold._ledger.store, "default"))
+
+    def look() -> None:
+        for _ in range(50):
+            leave()
+        stores = [MemoryStore() for _ in range(1_000)]
+        assert not any(own_holds(queue_of(store, "default")) for store in stores)
+
+    copy_context().run(look)

@@ -74,14 +74,16 @@ class Queue:
 
     Args:
         root: the key of the tree.
+        store: of it, kept where its address tells which it is: that must not become another one's meanwhile.
 
     Attributes:
         changes: another object whenever there may be more room.
         forks: how many forks there were before it.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, store: Store | None = None) -> None:
         self.root = root
+        self._store = store
         self.forks = fork.count
         self._lock = threading.RLock()  # a finaliser may leave a line while its thread joins another
         self._lines: dict[str, Line] = {}
@@ -207,11 +209,12 @@ _guard = threading.Lock()
 
 def queue_of(store: Store, root: str) -> Queue:
     """The queue of this process for a tree: one, however many stores are open on the same place."""
-    place = getattr(store, "identity", id(store)), root
+    identity = getattr(store, "identity", None)
+    place = (id(store) if identity is None else identity), root
     with _guard:
         queue = _queues.get(place)
         if queue is None:
-            queue = _queues[place] = Queue(root)
+            queue = _queues[place] = Queue(root, store if identity is None else None)
         return queue
 
 
