@@ -43,7 +43,7 @@ def test_what_is_said_to_be_ours_is_ours(theirs: str) -> None:
         if ours.startswith("wrap_client("):
             assert bursar.wrap_client is wrap_client
         else:
-            eval(ours, {**vars(bursar), **known})
+            eval(ours, {name: getattr(bursar, name) for name in bursar.__all__} | known)
     accepted = {"max_spend"}
     assert theirs in accepted or not (theirs in settings or hasattr(bursar, theirs))
     assert not any(hasattr(ours, theirs) for ours in (Budget, Session, Charge))
