@@ -21,7 +21,7 @@ from ..contract.toy_store import ToyStore
 from ..files import file_url
 from ..scale import scaled
 from ..servers import shared_url
-from .results import AnswersMachine
+from .answers import AnswersMachine
 
 SOME = settings(max_examples=scaled(30, 300), stateful_step_count=40, deadline=None)
 NO_SEARCH = settings(
