@@ -37,7 +37,7 @@ def attach(response: Any, meter: Meter, *, document: bool, events: bool, client:
     }
 
     def unmetered(name: str) -> Any:
-        """As the response has it without us; once it is closed, that is what it has."""
+        """The method of this name that we replaced; after the close, the one that the response has again."""
         return own.get(name) or getattr(its(), name)
 
     def leaving() -> None:
